@@ -1,0 +1,5 @@
+"""`python -m amtdiag`."""
+
+from amtdiag.cli.main import entry
+
+entry()

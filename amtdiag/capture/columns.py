@@ -1,0 +1,52 @@
+"""What leaves the scan: TCP segments as columns, so that no later stage parses a header again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Segment(NamedTuple):
+    """One TCP segment as it was captured; a row of `Packets`."""
+
+    ts: int
+    """Nanoseconds since 1970, UTC."""
+    file: int
+    """Index of the capture file in the run."""
+    frames: tuple[int, ...]
+    """Frame numbers, counted from 1 as Wireshark does; more than one where IP fragments were joined."""
+    src: bytes
+    """Source address, 4 or 16 bytes."""
+    dst: bytes
+    sport: int
+    dport: int
+    flags: int
+    """TCP flags, FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16."""
+    seq: int
+    ack: int
+    ident: int
+    """IPv4 identification, 0 for IPv6: with `checksum` it tells a duplicated frame from a retransmission."""
+    checksum: int
+    payload: bytes
+    missing: int
+    """Payload bytes that were on the wire but not captured (snap length, lost fragments)."""
+    mac: bytes
+    """Source MAC, 6 bytes, or empty where the link type has none."""
+    vlan: tuple[int, ...]
+    """VLAN identifiers, outermost first."""
+
+
+class Packets:
+    """A batch of segments as columns, each a sequence of the same length, named as in `Segment`."""
+
+    __slots__ = ("columns",)
+
+    def __init__(self, rows: list[Segment]) -> None:
+        self.columns: tuple[tuple[object, ...], ...] = tuple(zip(*rows, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.columns[0]) if self.columns else 0
+
+    def rows(self) -> Iterator[Segment]:
+        """Yield the batch row by row."""
+        return map(Segment._make, zip(*self.columns, strict=True))

@@ -1,0 +1,263 @@
+"""From what the caller names to files that can be read: paths, folders, pipes, standard input.
+
+Every file is looked at once before the scan begins: what it is, told by content, and when its first
+packet was captured, so that many files become one capture in time order.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from amtdiag.capture import pcap, pcapng
+from amtdiag.capture.compression import Unpacked, compression_of
+from amtdiag.capture.foreign import HEAD_BYTES, identify
+from amtdiag.capture.records import Container
+from amtdiag.capture.window import CHUNK, ByteStream, Window
+from amtdiag.config import Limits
+from amtdiag.errors import InputError
+from amtdiag.safetext import safe
+
+STDIN = "-"
+_PROBE_CHUNK = 4096
+"""Enough for the first packet of nearly every file."""
+_PATH_CHARACTERS = 4096
+
+
+class _Counted:
+    """The raw bytes of an input, with a count of how many were taken and the first ones given back."""
+
+    def __init__(self, file: ByteStream) -> None:
+        self._file = file
+        self._returned = b""
+        self.count = 0
+
+    def peek(self, size: int) -> bytes:
+        """Return up to `size` bytes without taking them."""
+        while len(self._returned) < size:
+            more = self._file.read(size - len(self._returned))
+            if not more:
+                break
+            self._returned += more
+        return self._returned[:size]
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes."""
+        if self._returned:
+            data, self._returned = self._returned[:size], self._returned[size:]
+        else:
+            data = self._file.read(size)
+        self.count += len(data)
+        return data
+
+
+class Input:
+    """One capture file. `first_ts` orders it among the others; `opened` gives its container."""
+
+    def __init__(self, path: Path | None, label: str, limits: Limits) -> None:
+        self.label = label
+        self._path = path
+        self._limits = limits
+        self._file: FileIO | None = None
+        self._raw: _Counted | None = None
+        self._unpacked: Unpacked | None = None
+        self._compression: str | None = None
+        self._container: Container | None = None
+        self._read = 0
+        self._size = path.stat().st_size if path is not None and path.is_file() else None
+        self.first_ts = 0
+        if self._size is None:
+            # A pipe can be read only once: it stays open, and it comes first.
+            self._container = self._open(CHUNK)
+        else:
+            self._probe()
+
+    def _probe(self) -> None:
+        """Open a file, take its first time stamp, close it again: ten thousand more may follow."""
+        try:
+            first = next(self._open(_PROBE_CHUNK).records(), None)
+        finally:
+            self._close()
+        self.first_ts = first[0] if first else 0
+        self._read = 0
+
+    @contextmanager
+    def opened(self) -> Iterator[Container]:
+        """Open the input at its beginning and give its container.
+
+        Raises `InputError` where the content is no capture (any more), `OSError` where it cannot be read.
+        """
+        container = self._container or self._open(CHUNK)
+        try:
+            yield container
+        finally:
+            self._close()
+
+    def _open(self, chunk: int) -> Container:
+        self._file = self._path.open("rb", buffering=0) if self._path else None
+        if self._file is None and sys.stdin is None:
+            raise InputError("standard input is closed")
+        stream = self._raw = _Counted(self._file or sys.stdin.buffer)
+        head = stream.peek(HEAD_BYTES)
+        self._compression = compression_of(head)
+        if self._compression is not None:
+            self._unpacked = Unpacked(self._raw, self._compression, self._limits)
+            stream = _Counted(self._unpacked)
+            head = stream.peek(HEAD_BYTES)
+        window = Window(stream, chunk)
+        if head[:4] == pcapng.MAGIC:
+            return pcapng.Pcapng(window, self._limits)
+        if head[:4] in pcap.MAGICS:
+            return pcap.Pcap(window, self._limits)
+        what, remedy = identify(head, self.label)
+        if self._unpacked is not None:
+            if self._unpacked.note and not head:
+                raise InputError(f"{self.label}: {self._unpacked.note}")
+            what = f"{self._compression}-compressed, and inside it {what}"
+        raise InputError(f"{self.label}: not a capture: {what}; {remedy}")
+
+    def _close(self) -> None:
+        if self._raw is not None:
+            self._read = self._raw.count
+        if self._file is not None:
+            self._file.close()
+        self._raw = self._file = None
+
+    def format_name(self, container: Container | None) -> str:
+        """pcap, pcapng.gz ..."""
+        name = container.format if container else "unknown"
+        return f"{name}.{self._compression}" if self._compression else name
+
+    def size(self) -> int:
+        """Bytes of the file, packed where it is packed; for a pipe those that came."""
+        return self._read if self._size is None else self._size
+
+    def position(self) -> int:
+        """Bytes of the file read so far."""
+        return self._raw.count if self._raw else self._read
+
+    def notes(self) -> tuple[str, ...]:
+        """What unpacking had to say."""
+        return (self._unpacked.note,) if self._unpacked and self._unpacked.note else ()
+
+    @property
+    def cut(self) -> bool:
+        """The packed data ends early."""
+        return bool(self._unpacked and self._unpacked.cut)
+
+
+class Opened:
+    """What `open_inputs` found: readable inputs, and a line for each thing that was left out."""
+
+    def __init__(self) -> None:
+        self.inputs: list[Input] = []
+        self.problems: list[str] = []
+        """One line for each named input that could not be read."""
+        self.notes: list[str] = []
+        """What was left out of folders, and why."""
+
+
+def open_inputs(names: Sequence[str | os.PathLike[str]], limits: Limits) -> Opened:
+    """Identify every file that `names` stand for.
+
+    A name is a file, a folder (taken with all below it, links leading out of it excepted), a pipe, or
+    ``-`` for standard input. What cannot be read becomes a line in `problems`; files of a folder that are
+    no captures are counted in `notes`.
+    """
+    opened = Opened()
+    seen: set[tuple[int, int]] = set()
+    for name in names:
+        if os.fspath(name) == STDIN:
+            _add(opened, None, "standard input", limits)
+            continue
+        path = Path(name)
+        try:
+            status = path.stat()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            opened.problems.append(f"{_label(path)}: {reason}")
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            _add_folder(opened, path, seen, limits)
+        elif (status.st_dev, status.st_ino) in seen:
+            opened.notes.append(f"{_label(path)} was named twice and is read once")
+        else:
+            seen.add((status.st_dev, status.st_ino))
+            _add(opened, path, _label(path), limits)
+    return opened
+
+
+def _label(path: Path) -> str:
+    return safe(os.fspath(path), _PATH_CHARACTERS)
+
+
+def _add(opened: Opened, path: Path | None, label: str, limits: Limits) -> bool:
+    try:
+        opened.inputs.append(Input(path, label, limits))
+    except InputError as error:
+        opened.problems.append(str(error))
+    except OSError as error:
+        opened.problems.append(f"{label}: {error.strerror or error}")
+    else:
+        return True
+    return False
+
+
+def _add_folder(opened: Opened, folder: Path, seen: set[tuple[int, int]], limits: Limits) -> None:
+    """Take the captures of a folder; the rest is counted, not complained of."""
+    root = folder.resolve()
+    others = outside = taken = 0
+    for path in _files_below(folder):
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            outside += 1
+            continue
+        try:
+            status = path.stat()
+        except OSError:
+            others += 1
+            continue
+        if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) in seen:
+            continue
+        if taken >= limits.folder_files:
+            opened.notes.append(
+                f"{_label(folder)}: more than {limits.folder_files:,} files, the rest left out"
+            )
+            break
+        problems = len(opened.problems)
+        if _add(opened, path, _label(path), limits):
+            seen.add((status.st_dev, status.st_ino))
+            taken += 1
+        elif _is_unreadable_capture(path):
+            continue
+        else:
+            del opened.problems[problems:]
+            others += 1
+    if outside:
+        opened.notes.append(
+            f"{_label(folder)}: {outside} links that lead out of the folder were not followed"
+        )
+    if others:
+        opened.notes.append(f"{_label(folder)}: {others} files are not captures and were left out")
+    if not taken:
+        opened.problems.append(f"{_label(folder)}: no captures in this folder")
+
+
+_CAPTURE_SUFFIXES = frozenset({".pcap", ".pcapng", ".cap", ".dmp", ".etl", ".ntar"})
+
+
+def _is_unreadable_capture(path: Path) -> bool:
+    """True for a file whose name promises a capture: its problem is worth a line."""
+    return bool(_CAPTURE_SUFFIXES.intersection(suffix.lower() for suffix in path.suffixes))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, by name; links to folders are not entered."""
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            yield Path(parent) / name

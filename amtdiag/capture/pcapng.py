@@ -1,0 +1,248 @@
+"""The pcapng container: sections, interfaces, packet blocks. Layout after the IETF opsawg draft."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from amtdiag.capture.records import Record
+from amtdiag.capture.window import Window
+from amtdiag.config import Limits
+
+MAGIC = b"\x0a\x0d\x0d\x0a"
+
+_SECTION = 0x0A0D0D0A
+_BYTE_ORDER = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+_INTERFACE = 1
+_OBSOLETE_PACKET = 2
+_SIMPLE_PACKET = 3
+_STATISTICS = 5
+_ENHANCED_PACKET = 6
+_FRAMES_WITHOUT_PACKET = frozenset(
+    {0x0000_0009, 0x0000_0204, 0x0000_0208, 0x0000_0216, 0x0000_0221, 0x0000_0BAD, 0x4000_0BAD}
+)
+"""systemd journal, system call and custom blocks: no packets, but Wireshark numbers each as a frame."""
+
+_MIN_BLOCK = 12
+_VERSIONS = {(1, 0), (1, 2)}
+"""1.2 was written by some tools and is the same as 1.0."""
+_OPTION_TSRESOL = 9
+_OPTION_TSOFFSET = 14
+_OPTION_IFDROP = 5
+_DEFAULT_RESOLUTION = 1_000_000
+_MAX_DECIMAL_RESOLUTION = 19
+_MAX_BINARY_RESOLUTION = 63
+
+
+@dataclass(slots=True)
+class _Interface:
+    linktype: int
+    snaplen: int
+    per_second: int = _DEFAULT_RESOLUTION
+    offset_ns: int = 0
+    drops: int | None = None
+
+
+class _DamagedError(Exception):
+    """The block at hand cannot be read; its text is the reason."""
+
+
+class Pcapng:
+    """A pcapng file. See `Container` for the attributes."""
+
+    format = "pcapng"
+
+    def __init__(self, window: Window, limits: Limits) -> None:
+        self._window = window
+        self._limits = limits
+        self._interfaces: list[_Interface] = []
+        self._interfaces_seen = 0
+        self._order = "<"
+        self._last_ts = 0
+        self._closed_drops: int | None = None
+        self._said: set[str] = set()
+        self.frame = 0
+        self.truncated = False
+        self.notes: list[str] = []
+
+    @property
+    def snaplen(self) -> int | None:
+        """The smallest snap length that an interface of the current section names."""
+        return min((i.snaplen for i in self._interfaces if i.snaplen), default=None)
+
+    @property
+    def drops(self) -> int | None:
+        """Dropped packets that interface statistics report, summed; None where none does."""
+        reported = [i.drops for i in self._interfaces if i.drops is not None]
+        if self._closed_drops is not None:
+            reported.append(self._closed_drops)
+        return sum(reported) if reported else None
+
+    def records(self) -> Iterator[Record]:
+        """Yield the packets in file order."""
+        try:
+            yield from self._blocks()
+        except _DamagedError as damage:
+            self.notes.append(f"after frame {self.frame}: {damage}; everything before it was read")
+
+    def _blocks(self) -> Iterator[Record]:
+        window = self._window
+        head = struct.Struct("<II").unpack_from
+        while True:
+            if not window.fill(_MIN_BLOCK):
+                if len(window.data) > window.pos:
+                    self._cut()
+                return
+            data, pos = window.data, window.pos
+            kind, total = head(data, pos)
+            if kind == _SECTION:
+                total = self._section(data, pos)
+            elif self._order == ">":
+                kind, total = struct.unpack_from(">II", data, pos)
+            if total < _MIN_BLOCK:
+                raise _DamagedError(f"a block of {total} bytes, which is shorter than a block can be")
+            if total > self._limits.block_bytes:
+                if kind in (_ENHANCED_PACKET, _SIMPLE_PACKET, _OBSOLETE_PACKET, _SECTION, _INTERFACE):
+                    raise _DamagedError(f"a block claims {total:,} bytes")
+                self._once(f"a block of {total:,} bytes was skipped")
+                if not window.skip(total + -total % 4):
+                    self._cut()
+                    return
+                continue
+            total += -total % 4
+            if not window.fill(total):
+                self._cut()
+                return
+            data, pos = window.data, window.pos
+            end = pos + total - 4
+            if data[end : end + 4] != data[pos + 4 : pos + 8]:
+                raise _DamagedError("a block whose two lengths disagree")
+            window.pos = pos + total
+            if kind == _ENHANCED_PACKET:
+                yield self._enhanced(data, pos + 8, end)
+            elif kind == _INTERFACE:
+                self._add_interface(data, pos + 8, end)
+            elif kind == _SIMPLE_PACKET:
+                yield self._simple(data, pos + 8, end)
+            elif kind == _OBSOLETE_PACKET:
+                yield self._obsolete(data, pos + 8, end)
+            elif kind == _STATISTICS:
+                self._statistics(data, pos + 8, end)
+            elif kind == _SECTION:
+                self._check_version(data, pos + 12, end)
+            elif kind in _FRAMES_WITHOUT_PACKET:
+                self.frame += 1
+
+    def _section(self, data: bytes, pos: int) -> int:
+        """Begin a section: byte order from its magic, interface numbers from 0. Returns its length."""
+        order = _BYTE_ORDER.get(data[pos + 8 : pos + 12])
+        if order is None:
+            raise _DamagedError("a section header without its byte-order mark")
+        self._closed_drops = self.drops
+        self._order = order
+        self._interfaces = []
+        total: int = struct.unpack_from(order + "I", data, pos + 4)[0]
+        return total
+
+    def _check_version(self, data: bytes, pos: int, end: int) -> None:
+        if end - pos < 12:
+            raise _DamagedError("a section header that is too short")
+        major, minor = struct.unpack_from(self._order + "HH", data, pos)
+        if (major, minor) not in _VERSIONS:
+            raise _DamagedError(f"a section of pcapng version {major}.{minor}, which is not known")
+
+    def _add_interface(self, data: bytes, pos: int, end: int) -> None:
+        self._interfaces_seen += 1
+        if self._interfaces_seen > self._limits.interfaces:
+            raise _DamagedError(f"more than {self._limits.interfaces:,} interfaces")
+        if end - pos < 8:
+            raise _DamagedError("an interface block that is too short")
+        linktype, _, snaplen = struct.unpack_from(self._order + "HHI", data, pos)
+        interface = _Interface(linktype, snaplen)
+        for code, value in self._options(data, pos + 8, end):
+            if code == _OPTION_TSRESOL and len(value) >= 1:
+                interface.per_second = self._per_second(value[0])
+            elif code == _OPTION_TSOFFSET and len(value) >= 8:
+                interface.offset_ns = struct.unpack_from(self._order + "q", value)[0] * 1_000_000_000
+        self._interfaces.append(interface)
+
+    def _per_second(self, resolution: int) -> int:
+        exponent = resolution & 0x7F
+        if resolution & 0x80:
+            if exponent <= _MAX_BINARY_RESOLUTION:
+                return 1 << exponent
+        elif exponent <= _MAX_DECIMAL_RESOLUTION:
+            return int(10**exponent)
+        self._once(f"time resolution {resolution:#x} makes no sense: microseconds taken")
+        return _DEFAULT_RESOLUTION
+
+    def _options(self, data: bytes, pos: int, end: int) -> Iterator[tuple[int, bytes]]:
+        while pos + 4 <= end:
+            code, length = struct.unpack_from(self._order + "HH", data, pos)
+            if code == 0 or pos + 4 + length > end:
+                return
+            yield code, data[pos + 4 : pos + 4 + length]
+            pos += 4 + length + -length % 4
+
+    def _interface(self, number: int) -> _Interface:
+        if number >= len(self._interfaces):
+            raise _DamagedError(f"a packet of interface {number}, which is not described")
+        return self._interfaces[number]
+
+    def _enhanced(self, data: bytes, pos: int, end: int) -> Record:
+        if end - pos < 20:
+            raise _DamagedError("a packet block that is too short")
+        number, high, low, caplen, wirelen = struct.unpack_from(self._order + "IIIII", data, pos)
+        ts = self._stamp(number, high << 32 | low, caplen, end - pos - 20)
+        return ts, self._interfaces[number].linktype, data, pos + 20, pos + 20 + caplen, wirelen
+
+    def _obsolete(self, data: bytes, pos: int, end: int) -> Record:
+        if end - pos < 20:
+            raise _DamagedError("a packet block that is too short")
+        number, _, high, low, caplen, wirelen = struct.unpack_from(self._order + "HHIIII", data, pos)
+        ts = self._stamp(number, high << 32 | low, caplen, end - pos - 20)
+        return ts, self._interfaces[number].linktype, data, pos + 20, pos + 20 + caplen, wirelen
+
+    def _stamp(self, number: int, stamp: int, caplen: int, room: int) -> int:
+        """Count a packet of interface `number` and return its time in ns."""
+        interface = self._interface(number)
+        if caplen > room:
+            raise _DamagedError(f"a packet claims {caplen:,} bytes in a block of {room:,}")
+        if caplen > self._limits.record_bytes:
+            raise _DamagedError(f"a packet of {caplen:,} bytes")
+        self.frame += 1
+        self._last_ts = stamp * 1_000_000_000 // interface.per_second + interface.offset_ns
+        return self._last_ts
+
+    def _simple(self, data: bytes, pos: int, end: int) -> Record:
+        if end - pos < 4:
+            raise _DamagedError("a packet block that is too short")
+        interface = self._interface(0)
+        wirelen = struct.unpack_from(self._order + "I", data, pos)[0]
+        caplen = min(wirelen, interface.snaplen) if interface.snaplen else wirelen
+        if caplen > end - pos - 4:
+            raise _DamagedError(f"a packet claims {caplen:,} bytes in a block of {end - pos - 4:,}")
+        self._once("packets without a time stamp carry that of the packet before them")
+        self.frame += 1
+        return self._last_ts, interface.linktype, data, pos + 4, pos + 4 + caplen, wirelen
+
+    def _statistics(self, data: bytes, pos: int, end: int) -> None:
+        if end - pos < 12:
+            return
+        number = struct.unpack_from(self._order + "I", data, pos)[0]
+        if number >= len(self._interfaces):
+            return
+        for code, value in self._options(data, pos + 12, end):
+            if code == _OPTION_IFDROP and len(value) >= 8:
+                # A running total: the last block of an interface counts.
+                self._interfaces[number].drops = struct.unpack_from(self._order + "Q", value)[0]
+
+    def _once(self, note: str) -> None:
+        if note not in self._said:
+            self._said.add(note)
+            self.notes.append(note)
+
+    def _cut(self) -> None:
+        self.truncated = True
+        self.notes.append(f"the file is cut after frame {self.frame}; everything before it was read")

@@ -1,0 +1,35 @@
+"""What every container gives: records, and what there is to say of the file as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+Record = tuple[int, int, bytes, int, int, int]
+"""Time stamp in ns, link type, buffer, start and end of the packet in it, length on the wire."""
+
+
+class Container(Protocol):
+    """A capture container that is being read."""
+
+    format: str
+    """pcap, pcap-ns, pcap-modified, pcapng ..."""
+    frame: int
+    """Number of the record last yielded, counted as Wireshark counts."""
+    truncated: bool
+    """The file ends inside a record."""
+    notes: list[str]
+
+    @property
+    def snaplen(self) -> int | None:
+        """Snap length in bytes; None where the file names none."""
+        ...
+
+    @property
+    def drops(self) -> int | None:
+        """Packets that the capturing side reports as dropped; None where it does not say."""
+        ...
+
+    def records(self) -> Iterator[Record]:
+        """Yield the packets of the file in file order. Damage ends the walk with a note."""
+        ...

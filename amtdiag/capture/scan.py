@@ -1,0 +1,286 @@
+"""The scan: every record of every file looked at once, the few that matter decoded to columns.
+
+This is the walk in plain Python. Its boundary is what a faster one would have to keep: `Packets` leave it
+in time order, with frame numbers, and nothing else does but `CaptureInfo` per file.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+
+from amtdiag.capture.columns import Packets, Segment
+from amtdiag.capture.fragments import Fragments, Origin, Whole
+from amtdiag.capture.inputs import Input
+from amtdiag.capture.ip import TCP, TUNNELS, UDP, VXLAN_PORT, walk
+from amtdiag.capture.linklayer import ETHERNET, LINK_TYPES, link_name
+from amtdiag.capture.records import Container
+from amtdiag.capture.selection import Selection
+from amtdiag.config import Limits
+from amtdiag.errors import InputError
+from amtdiag.model import CaptureInfo
+
+KERNEL = "python"
+BATCH = 4096
+
+_IPV4_NO_OPTIONS = b"\x08\x00\x45"
+_UNFRAGMENTED = frozenset({b"\x00\x00", b"\x40\x00"})
+"""IPv4 flags and offset of a whole datagram, without and with "don't fragment"."""
+_PLAIN_HEADERS = 54
+"""Ethernet, IPv4 and TCP without any options."""
+_TCP_HEADER = 20
+_NEVER = 1 << 80
+_SYN = 2
+_ACK = 16
+
+
+class Scan:
+    """All files of a run as one capture. Iterate over it for `Packets`; afterwards read `captures`."""
+
+    def __init__(self, inputs: list[Input], selection: Selection, limits: Limits) -> None:
+        self._inputs = inputs
+        self._selection = selection
+        self._limits = limits
+        self._fragments = Fragments(limits)
+        self._files = [
+            _FileScan(number, one, selection, self._fragments) for number, one in enumerate(inputs)
+        ]
+        self.interrupted = False
+        """The caller pressed Ctrl-C: what had been read until then was given."""
+
+    def __iter__(self) -> Iterator[Packets]:
+        """Yield batches in time order across files: a file is opened when the clock reaches its start."""
+        rows: list[Segment] = []
+        try:
+            for row in _in_time_order(self._files):
+                rows.append(row)
+                if len(rows) >= BATCH:
+                    yield Packets(rows)
+                    rows = []
+        except KeyboardInterrupt:
+            self.interrupted = True
+        if self._files:
+            rows += self._files[-1].leftovers()
+        if rows:
+            yield Packets(rows)
+
+    @property
+    def incomplete_datagrams(self) -> int:
+        """IP datagrams of which not all fragments are in the capture."""
+        return self._fragments.incomplete
+
+    @property
+    def captures(self) -> list[CaptureInfo]:
+        """What there is to say of each file, in the order of their first packets."""
+        return [one.info() for one in self._files]
+
+    @property
+    def packets(self) -> int:
+        """Packets read so far."""
+        return sum(one.packets for one in self._files)
+
+    @property
+    def evicted(self) -> int:
+        """Conversations on unexpected ports that were given up for want of room."""
+        return self._selection.evicted
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the input files read so far, packed where they are packed."""
+        return sum(one.input.position() for one in self._files)
+
+
+def _in_time_order(files: list[_FileScan]) -> Iterator[Segment]:
+    """Merge the files' segments. Files that do not overlap are open one at a time."""
+    waiting = sorted(files, key=lambda one: (one.input.first_ts, one.number), reverse=True)
+    heap: list[tuple[int, int, Segment, Iterator[Segment]]] = []
+    while waiting or heap:
+        while waiting and (not heap or waiting[-1].input.first_ts <= heap[0][0]):
+            one = waiting.pop()
+            rows = one.segments()
+            first = next(rows, None)
+            if first is not None:
+                heapq.heappush(heap, (first.ts, one.number, first, rows))
+        if not heap:
+            continue
+        if len(heap) == 1 and not waiting:
+            _, _, row, rows = heap[0]
+            yield row
+            yield from rows
+            return
+        _, number, row, rows = heap[0]
+        yield row
+        following = next(rows, None)
+        if following is None:
+            heapq.heappop(heap)
+        else:
+            heapq.heapreplace(heap, (following.ts, number, following, rows))
+
+
+class _FileScan:
+    """The walk over one file."""
+
+    def __init__(self, number: int, one: Input, selection: Selection, fragments: Fragments) -> None:
+        self.number = number
+        self.input = one
+        self._selection = selection
+        self._fragments = fragments
+        self._linktypes: Counter[int] = Counter()
+        self._first_ts: int | None = None
+        self._last_ts: int | None = None
+        self._container: Container | None = None
+        self._notes: list[str] = []
+
+    def segments(self) -> Iterator[Segment]:
+        """Yield the file's wanted segments in file order."""
+        try:
+            with self.input.opened() as container:
+                self._container = container
+                yield from self._walk(container)
+        except (OSError, InputError) as error:
+            self._notes.append(f"reading stopped: {getattr(error, 'strerror', None) or error}")
+
+    def leftovers(self) -> list[Segment]:
+        """Return what can be made of datagrams that still wait for fragments when all files are read."""
+        out: list[Segment] = []
+        for whole in self._fragments.flush():
+            self._transport(whole.payload, whole.missing, whole.origin, whole, out)
+        return out
+
+    def _walk(self, container: Container) -> Iterator[Segment]:
+        """Look at every record. What a capture is full of is thrown away right here, without a call."""
+        out: list[Segment] = []
+        linktypes = self._linktypes
+        ports, watched = self._selection.ports, self._selection.watched
+        first_byte = self._selection.first_byte
+        first, last = _NEVER, -_NEVER
+        try:
+            for ts, linktype, data, start, end, wirelen in container.records():
+                linktypes[linktype] += 1
+                last = max(last, ts)
+                first = min(first, ts)
+                if (
+                    linktype == ETHERNET
+                    and data[start + 12 : start + 15] == _IPV4_NO_OPTIONS
+                    and end - start >= _PLAIN_HEADERS
+                ):
+                    protocol = data[start + 23]
+                    if protocol == TCP:
+                        if (
+                            data[start + 34 : start + 36] not in ports
+                            and data[start + 36 : start + 38] not in ports
+                            and data[start + 26 : start + 38] not in watched
+                            and not data[start + 47] & _SYN
+                            and data[start + 20 : start + 22] in _UNFRAGMENTED
+                        ):
+                            body = start + 34 + (data[start + 46] >> 4) * 4
+                            if body >= end or data[body] not in first_byte:
+                                continue
+                    elif protocol == UDP:
+                        if data[start + 36 : start + 38] != VXLAN_PORT:
+                            continue
+                    elif protocol not in TUNNELS:
+                        continue
+                self._decode(data[start:end], linktype, (ts, container.frame, wirelen), out)
+                if out:
+                    yield from out
+                    out.clear()
+        finally:
+            if linktypes:
+                self._first_ts, self._last_ts = first, last
+
+    def _decode(self, packet: bytes, linktype: int, at: tuple[int, int, int], out: list[Segment]) -> None:
+        """Decode one packet from the link layer up; append to `out` what is selected."""
+        ts, frame, wirelen = at
+        reader = LINK_TYPES.get(linktype)
+        network = reader and reader[1](packet)
+        if not network:
+            return
+        datagram = walk(packet, network.ethertype, network.offset, wirelen)
+        if datagram is None:
+            return
+        origin = Origin(
+            ts,
+            self.number,
+            frame,
+            datagram.src,
+            datagram.dst,
+            datagram.ident,
+            datagram.mac or network.mac,
+            network.vlan + datagram.vlan,
+        )
+        if datagram.fragment is not None:
+            if datagram.fragment.key[2] == TCP:
+                payload = packet[datagram.start : datagram.end]
+                for whole in self._fragments.add(datagram.fragment, payload, datagram.missing, origin):
+                    self._transport(whole.payload, whole.missing, whole.origin, whole, out)
+        elif datagram.protocol == TCP:
+            payload = packet[datagram.start : datagram.end]
+            self._transport(payload, datagram.missing, origin, None, out)
+
+    def _transport(
+        self, data: bytes, missing: int, origin: Origin, whole: Whole | None, out: list[Segment]
+    ) -> None:
+        """Read a TCP header; hand the segment to the selection."""
+        if len(data) < _TCP_HEADER:
+            return
+        body = (data[12] >> 4) * 4
+        if body < _TCP_HEADER:
+            return
+        missing = max(0, missing - max(0, body - len(data)))  # a cut inside the TCP options costs no payload
+        sport, dport = data[0:2], data[2:4]
+        segment = Segment(
+            ts=origin.ts,
+            file=origin.file,
+            frames=whole.frames(body) if whole else (origin.frame,),
+            src=origin.src,
+            dst=origin.dst,
+            sport=int.from_bytes(sport),
+            dport=int.from_bytes(dport),
+            flags=data[13],
+            seq=int.from_bytes(data[4:8]),
+            ack=int.from_bytes(data[8:12]),
+            ident=origin.ident,
+            checksum=int.from_bytes(data[16:18]),
+            payload=data[body:],
+            missing=missing,
+            mac=origin.mac,
+            vlan=origin.vlan,
+        )
+        selection = self._selection
+        if sport in selection.ports or dport in selection.ports:
+            out.append(segment)
+            return
+        key = origin.src + origin.dst + sport + dport
+        begins = segment.payload and segment.payload[0] in selection.first_byte
+        if begins or key in selection.watched or segment.flags & (_SYN | _ACK) == _SYN:
+            selection.offer(key, origin.dst + origin.src + dport + sport, segment, out)
+
+    @property
+    def packets(self) -> int:
+        """Packets read so far."""
+        return self._linktypes.total()
+
+    def info(self) -> CaptureInfo:
+        """The file as the report shows it."""
+        container = self._container
+        notes = [*self.input.notes(), *(container.notes if container else ()), *self._notes]
+        for linktype, count in sorted(self._linktypes.items()):
+            if linktype not in LINK_TYPES:
+                notes.append(
+                    f"{count:,} packets of link type {link_name(linktype)} were counted but not read"
+                )
+        return CaptureInfo(
+            file=self.input.label,
+            format=self.input.format_name(container),
+            bytes=self.input.size(),
+            packets=self.packets,
+            linktypes=tuple(link_name(linktype) for linktype in sorted(self._linktypes)),
+            first_ts=self._first_ts,
+            last_ts=self._last_ts,
+            snaplen=container.snaplen if container else None,
+            drops=container.drops if container else None,
+            truncated=bool(container and container.truncated) or self.input.cut,
+            notes=tuple(notes),
+        )

@@ -1,0 +1,154 @@
+"""Which conversations leave the scan: known ports always, others once they begin like a Hello.
+
+On an unexpected port a conversation is undecided from its SYN, or from a first segment too short to tell,
+until enough of its first bytes have been seen. Undecided conversations keep their packets in a small
+bounded table, so that one that turns out to matter gets its opening.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from amtdiag.capture.columns import Segment
+from amtdiag.config import Limits
+
+_SYN = 2
+_RST = 4
+_ACK = 16
+_FAR = 1 << 31
+_WRAP = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """What the protocols want to see: ports, and how a conversation on any other port has to begin."""
+
+    ports: frozenset[int]
+    head: tuple[frozenset[int], ...]
+    """The byte values that the first bytes may have, one set a byte."""
+
+    def contradicts(self, payload: bytes, offset: int) -> bool:
+        """True where `payload`, `offset` bytes into the stream, cannot belong to a wanted one."""
+        head = self.head
+        stop = min(len(head), offset + len(payload))
+        return any(payload[i - offset] not in head[i] for i in range(max(offset, 0), stop))
+
+
+@dataclass(slots=True)
+class _Undecided:
+    client: bytes
+    """Directional key of the side whose bytes decide."""
+    first: int
+    """Sequence number of the first byte of its stream."""
+    opened: bool
+    """Its SYN was seen, so that `first` is certain."""
+    held: list[Segment] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+    """Offsets of the head that have been seen and fit."""
+
+
+class Selection:
+    """Decides packet by packet; shared by all files of a run, since a ring file may end anywhere."""
+
+    def __init__(self, interest: Interest, limits: Limits) -> None:
+        self.interest = interest
+        self._limits = limits
+        self.ports = frozenset(port.to_bytes(2) for port in interest.ports)
+        self.first_byte = interest.head[0]
+        self.watched: dict[bytes, _Undecided | None] = {}
+        """By directional key (source, destination, ports): undecided, or None once it is kept."""
+        self._undecided: OrderedDict[bytes, bytes] = OrderedDict()
+        self._marked: OrderedDict[bytes, bytes] = OrderedDict()
+        self._rejected: OrderedDict[bytes, bytes] = OrderedDict()
+        """Conversations that began otherwise: what looks like a Hello later in them is none."""
+        self._held = 0
+        self.evicted = 0
+
+    def offer(self, key: bytes, reverse: bytes, segment: Segment, out: list[Segment]) -> None:
+        """Decide about a segment on an unexpected port; append to `out` what is to be kept.
+
+        Called for a segment whose key is watched, for a SYN, and for one whose payload may begin a Hello.
+        """
+        flags = segment.flags
+        if flags & _SYN and not flags & _ACK:
+            state = self.watched.get(key)
+            if state is not None and state.client == key and state.first == (segment.seq + 1) % _WRAP:
+                self._hold(state, segment)
+            else:
+                state = self._begin(key, reverse, (segment.seq + 1) % _WRAP, opened=True)
+                self._hold(state, segment)
+            return
+        if key not in self.watched:
+            if not segment.payload or self.interest.contradicts(segment.payload, 0):
+                return
+            if key in self._rejected or reverse in self._rejected:
+                return
+            self._begin(key, reverse, segment.seq, opened=False)
+        state = self.watched[key]
+        if state is None:
+            out.append(segment)
+            return
+        if not self._hold(state, segment):
+            self._reject(state)
+            return
+        if state.client != key or not segment.payload:
+            return
+        offset = (segment.seq - state.first) % _WRAP
+        if offset >= _FAR:
+            offset -= _WRAP
+        if self.interest.contradicts(segment.payload, offset):
+            if offset >= 0 or offset + len(segment.payload) > 1:  # not the garbage byte of a keep-alive
+                self._reject(state)
+            return
+        state.seen.update(range(max(offset, 0), min(len(self.interest.head), offset + len(segment.payload))))
+        if len(state.seen) == len(self.interest.head):
+            self._mark(key, reverse)
+            out.extend(state.held)
+            self._held -= len(state.held)
+
+    def _begin(self, key: bytes, reverse: bytes, first: int, *, opened: bool) -> _Undecided:
+        self._forget(key)
+        self._forget(reverse)
+        state = _Undecided(key, first, opened)
+        self.watched[key] = self.watched[reverse] = state
+        self._undecided[key] = reverse
+        if len(self._undecided) > self._limits.undecided_conversations:
+            self._forget(next(iter(self._undecided)))
+        return state
+
+    def _hold(self, state: _Undecided, segment: Segment) -> bool:
+        if len(state.held) >= self._limits.held_packets:
+            return False
+        state.held.append(segment)
+        self._held += 1
+        while self._held > self._limits.held_packets_in_all:
+            self._forget(next(iter(self._undecided)))
+        return True
+
+    def _reject(self, state: _Undecided) -> None:
+        """Let go of a conversation that is none; remember it where its beginning is certain."""
+        reverse = self._undecided[state.client]
+        self._forget(state.client)
+        if state.opened:
+            self._rejected[state.client] = reverse
+            if len(self._rejected) > self._limits.rejected_conversations:
+                self._rejected.popitem(last=False)
+
+    def _mark(self, key: bytes, reverse: bytes) -> None:
+        del self._undecided[key]
+        self.watched[key] = self.watched[reverse] = None
+        self._marked[key] = reverse
+        if len(self._marked) > self._limits.marked_conversations:
+            self.evicted += 1
+            self._forget(next(iter(self._marked)))
+
+    def _forget(self, key: bytes) -> None:
+        self._rejected.pop(key, None)
+        for table in (self._undecided, self._marked):
+            other = table.pop(key, None)
+            if other is not None:
+                state = self.watched.pop(key, None)
+                self.watched.pop(other, None)
+                if state is not None:
+                    self._held -= len(state.held)

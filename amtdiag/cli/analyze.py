@@ -1,0 +1,70 @@
+"""`amtdiag analyze`: the whole diagnosis."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from amtdiag.cli.common import add_inputs, exit_code, read_options, say_problems
+from amtdiag.model import SEVERITIES, Diagnosis
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    add_inputs(parser)
+    faces = parser.add_mutually_exclusive_group()
+    faces.add_argument("--json", action="store_true", help="the whole diagnosis as one JSON document")
+    faces.add_argument(
+        "--jsonl", action="store_true", help="one JSON object a line, each with its event_type"
+    )
+    parser.add_argument(
+        "-o",
+        metavar="DIR",
+        dest="folder",
+        help="write report.json, tables and charts to this folder",
+    )
+    parser.add_argument(
+        "--root-of",
+        metavar="CHAIN",
+        help="PEM or DER file: which devices carry the digest of this chain's root?",
+    )
+    parser.add_argument(
+        "--fail-on",
+        default="error",
+        choices=(*SEVERITIES, "never"),
+        help="exit with 1 if there is a finding of this level or above (default: error)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Diagnose and show."""
+    from amtdiag.cli.progress import progress_bar
+    from amtdiag.pipeline import diagnose
+
+    options = read_options(arguments, arguments.root_of)
+    with progress_bar() as progress:
+        diagnosis = diagnose(arguments.paths, options, progress)
+    say_problems(diagnosis)
+    _show(diagnosis, arguments)
+    if arguments.folder:
+        from amtdiag.report.folder import write_report
+
+        write_report(diagnosis, arguments.folder)
+    return exit_code(diagnosis, arguments.fail_on)
+
+
+def _show(diagnosis: Diagnosis, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        from amtdiag.report.jsonout import analysis_json, dumps
+
+        sys.stdout.write(dumps(analysis_json(diagnosis)) + "\n")
+    elif arguments.jsonl:
+        from amtdiag.report.jsonout import analysis_lines, dumps
+
+        for line in analysis_lines(diagnosis):
+            sys.stdout.write(dumps(line) + "\n")
+    else:
+        from amtdiag.report.terminal import print_analysis
+
+        print_analysis(diagnosis)

@@ -1,0 +1,77 @@
+"""What several commands share: arguments, options, problems on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from amtdiag.config import Options
+from amtdiag.errors import InputError
+from amtdiag.model import SEVERITIES, Diagnosis
+from amtdiag.safetext import safe
+
+_MAX_PORT = 65_535
+_MOST_BYTES = 16 << 20
+
+
+def port(text: str) -> int:
+    """Read a TCP port."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to {_MAX_PORT}, not {text!r}")
+    return int(text)
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add what every command has that reads captures."""
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="capture file, folder, or - for standard input; several are one capture in time order",
+    )
+    parser.add_argument(
+        "--port",
+        type=port,
+        action="append",
+        default=[],
+        metavar="N",
+        help="expect Hellos on this port too (9971 and 9972 always; may be repeated)",
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with 3 if any input cannot be read")
+
+
+def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Options:
+    """Return the options that the arguments ask for; `chain` is a file with the caller's certificates."""
+    ports = tuple(arguments.port)
+    if chain is None:
+        return Options(ports=ports, strict=arguments.strict)
+    from amtdiag.trust.ownroot import own_root
+
+    name, digests = own_root(read_file(chain))
+    return Options(ports=ports, strict=arguments.strict, root_name=name, root_digests=digests)
+
+
+def read_file(name: str) -> bytes:
+    """Return what is in a small file, or on standard input for `-`. Raises `InputError`."""
+    try:
+        if name == "-":
+            return sys.stdin.buffer.read(_MOST_BYTES)
+        with Path(name).open("rb") as file:
+            return file.read(_MOST_BYTES)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{safe(name, 4096)}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def say_problems(diagnosis: Diagnosis) -> None:
+    """Print on standard error which named inputs could not be read."""
+    for line in diagnosis.problems:
+        print(f"amtdiag: {line}", file=sys.stderr)
+
+
+def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
+    """Return 1 where a finding is at or above the level `fail_on`, which may be `never`."""
+    if fail_on == "never":
+        return 0
+    least = SEVERITIES.index(fail_on)
+    return int(any(SEVERITIES.index(one.severity) >= least for one in diagnosis.findings))

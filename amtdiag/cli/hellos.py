@@ -1,0 +1,33 @@
+"""`amtdiag hellos`: every Hello of a capture, a line each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from amtdiag.cli.common import add_inputs, read_options, say_problems
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    add_inputs(parser)
+    parser.add_argument("--jsonl", action="store_true", help="one JSON object a line")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the Hellos."""
+    from amtdiag.pipeline import diagnose
+
+    diagnosis = diagnose(arguments.paths, read_options(arguments))
+    say_problems(diagnosis)
+    if arguments.jsonl:
+        from amtdiag.report.jsonout import dumps, hello_json
+
+        for record in diagnosis.hellos:
+            sys.stdout.write(dumps(hello_json(record)) + "\n")
+        return 0
+    from amtdiag.report.terminal import print_hellos
+
+    print_hellos(diagnosis)
+    return 0

@@ -1,0 +1,64 @@
+"""Entry point: which command, and what becomes of its errors. Imports stay light until a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from amtdiag._version import __version__
+from amtdiag.errors import AmtdiagError
+
+_DESCRIPTION = "Find out from captures why Intel AMT provisioning does not work."
+_EPILOG = (
+    "Exit codes: 0 nothing found at or above --fail-on, 1 something found, 2 usage, "
+    "3 no input could be read, 4 a tool or privilege is missing."
+)
+
+COMMANDS: dict[str, str] = {
+    "analyze": "say what happened to every device in a capture, and what to do",
+    "hellos": "list the Hello messages of a capture",
+    "hello": "decode or build a single Hello message",
+    "roots": "list the root certificates that AMT firmware is known to trust",
+}
+"""Command and what it does; module `amtdiag.cli.COMMAND` has `add_arguments` and `run`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Errors that are the caller's to mend are one line each."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    # Only the command at hand is imported; the others are there for the help text.
+    wanted = next((word for word in words if not word.startswith("-")), None)
+    parser = argparse.ArgumentParser(prog="amtdiag", description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("--version", action="version", version=f"amtdiag {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, purpose in COMMANDS.items():
+        sub = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+        if name == wanted:
+            import_module(f"amtdiag.cli.{name}").add_arguments(sub)
+    try:
+        arguments = parser.parse_args(words)
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    except AmtdiagError as error:
+        for line in str(error).splitlines():
+            print(f"amtdiag: {line}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Point stdout elsewhere, or its closing complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def entry() -> None:
+    """Console script."""
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

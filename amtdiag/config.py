@@ -1,0 +1,70 @@
+"""Options of a run and the limits that keep hostile input from taking the machine.
+
+Each limit that is hit becomes a note that the reader of the report sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds. The defaults leave room for real captures and none for bombs."""
+
+    decompressed_total: int = 1 << 40
+    """Bytes that one compressed file may unpack to."""
+    decompression_ratio: int = 300
+    """Unpacked bytes per packed byte, judged once `decompression_ratio_from` bytes are out."""
+    decompression_ratio_from: int = 256 * MIB
+    decompressor_memory: int = 128 * MIB
+    """Window or dictionary that a decompressor may ask for."""
+    record_bytes: int = 262_144
+    """Longest packet record; capture tools stop at the same length."""
+    block_bytes: int = 16 * MIB
+    """Longest pcapng block."""
+    interfaces: int = 65_536
+    """Interfaces of one pcapng file."""
+    fragment_datagrams: int = 1024
+    """IP datagrams waiting for fragments at one time."""
+    fragment_bytes: int = 8 * MIB
+    undecided_conversations: int = 16_384
+    """Conversations on unexpected ports of which too little has been seen to tell a Hello."""
+    marked_conversations: int = 65_536
+    """Conversations on unexpected ports that began like a Hello."""
+    rejected_conversations: int = 65_536
+    """Conversations on unexpected ports remembered because they began otherwise."""
+    held_packets: int = 2048
+    """Packets that one undecided conversation may keep."""
+    held_packets_in_all: int = 65_536
+    connections: int = 65_536
+    """TCP connections followed at one time."""
+    stream_bytes: int = 72 * 1024
+    """Bytes kept of one direction of a connection: the longest possible Hello has 65,560."""
+    stream_chunks: int = 70_000
+    """Separate pieces kept of one direction."""
+    evidence: int = 8
+    """Frames named per finding; all are counted."""
+    events: int = 2_000_000
+    """Events kept for one analysis."""
+    devices: int = 200_000
+    """Devices kept for one analysis."""
+    folder_files: int = 100_000
+    """Files taken from folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller chose.
+
+    `ports` are Hello ports beyond the standard ones. `root_digests` are the SHA-1, SHA-256 and SHA-384 of
+    the caller's own root certificate, `root_name` its name.
+    """
+
+    ports: tuple[int, ...] = ()
+    root_name: str | None = None
+    root_digests: frozenset[bytes] = frozenset()
+    strict: bool = False
+    limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,295 @@
+"""The records that travel through amtdiag: facts first, then what is concluded from them.
+
+Events are facts that frames prove. Devices, findings and unknowns are conclusions; each says whether it was
+observed or inferred. All are frozen; times are nanoseconds since 1970 UTC, None where unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Basis = Literal["observed", "inferred", "none"]
+Severity = Literal["info", "warning", "error", "critical"]
+Category = Literal["provisioning", "security", "capture"]
+Confidence = Literal["high", "medium", "low"]
+Mode = Literal["factory", "setup", "operational", "unknown"]
+Stage = Literal[
+    "discovery",
+    "resolution",
+    "connection",
+    "hello",
+    "connect_back",
+    "tls",
+    "authentication",
+    "commit",
+    "operational",
+]
+Outcome = Literal["established", "refused", "unanswered", "reset", "partial"]
+HelloType = Literal["psk", "pki", "unknown"]
+
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
+"""In rising order."""
+
+
+class Evidence(NamedTuple):
+    """One frame, as Wireshark numbers it, of one file."""
+
+    file: str
+    frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureInfo:
+    """One capture file and how far it could be read."""
+
+    file: str
+    format: str
+    bytes: int
+    packets: int
+    linktypes: tuple[str, ...]
+    first_ts: int | None
+    last_ts: int | None
+    snaplen: int | None
+    drops: int | None
+    truncated: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Who opened a TCP connection, and to whom. Addresses are text, MACs ``aa:bb:...`` or None."""
+
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    src_mac: str | None
+    dst_mac: str | None
+    vlan: tuple[int, ...]
+    community_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEvent:
+    """One TCP connection, from its first packet to its last."""
+
+    ts: int
+    last_ts: int
+    ends: Endpoints
+    outcome: Outcome
+    """established: answered; refused: a SYN was answered by RST; unanswered: SYNs only; reset: established
+    and then reset; partial: its opening is not in the capture."""
+    syns: int
+    """SYN segments of the client, duplicated frames not counted."""
+    client_bytes: int
+    server_bytes: int
+    closed_by: Literal["client", "server", "nobody"]
+    """Who sent the first FIN or RST."""
+    server_seen: bool
+    """At least one segment of the server is in the capture."""
+    evidence: tuple[Evidence, ...]
+    """SYN, answer, end: the frames that prove the outcome."""
+    foreign: str | None = None
+    """On a Hello port: what came instead of a Hello."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A root certificate's digest from a Hello."""
+
+    index: int
+    """Its place in the list, from 0."""
+    algorithm: str
+    """sha1, sha256, sha384 ...; told by the length where code and length disagree."""
+    algorithm_id: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A Hello message as far as its bytes could be read; a field that could not be read is None."""
+
+    version: int | None
+    admin_credentials: int | None
+    """The flag as sent: 0 not set, 1 set."""
+    retry_count: int | None
+    uuid: str | None
+    pid: str | None
+    """Safe to show; None in a Hello that has no PID."""
+    pid_check_ok: bool | None
+    digests: tuple[Digest, ...]
+    """The whole ones only."""
+    declared_digests: int | None
+    trailing_bytes: int
+    missing_bytes: int
+    """Bytes that belong to the message and are not there; what is known of them."""
+    complete: bool
+    problems: tuple[str, ...]
+
+    @property
+    def type(self) -> HelloType:
+        """Type 2 is a pre-shared key (psk), Type 3 remote configuration (pki)."""
+        types: dict[int | None, HelloType] = {2: "psk", 3: "pki"}
+        return types.get(self.version, "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class HelloEvent:
+    """A Hello on the wire."""
+
+    ts: int
+    """Of the first frame that carries its bytes."""
+    ends: Endpoints
+    """`src` is the device."""
+    evidence: tuple[Evidence, ...]
+    """The frames that carry its bytes."""
+    segments: int
+    """TCP segments with new bytes of it."""
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedDigest:
+    """A digest and what the catalogue of built-in roots says of it."""
+
+    digest: Digest
+    name: str | None
+    verdict: str
+    """The first of `verdicts`, or `ok`."""
+    verdicts: tuple[str, ...]
+    """All that hold, gravest first; see `amtdiag.trust.verdicts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HelloRecord:
+    """A Hello, whose it is, and what its digests are worth."""
+
+    event: HelloEvent
+    device: str
+    digests: tuple[JudgedDigest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModeSpan:
+    """A mode that a device was in from `since` on."""
+
+    name: Mode
+    basis: Basis
+    since: int | None
+    reason: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StageReached:
+    """A stage of provisioning that was attempted."""
+
+    name: Stage
+    at: int
+    basis: Basis
+    passed: bool | None
+    """None while that is open or cannot be told."""
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRecord:
+    """One device over the whole capture."""
+
+    id: str
+    aliases: tuple[str, ...]
+    uuid: str | None
+    macs: tuple[str, ...]
+    ips: tuple[str, ...]
+    hello_type: HelloType | None
+    retry_counts: tuple[int, ...]
+    gaps: tuple[int, ...]
+    """Nanoseconds between one Hello and the next."""
+    hellos: int
+    first_seen: int
+    last_seen: int
+    mode: ModeSpan
+    modes: tuple[ModeSpan, ...]
+    stage: Stage
+    stages: tuple[StageReached, ...]
+    visibility: Mapping[str, bool]
+    """Per lane: whether this capture shows it for this device."""
+    suffix: str | None
+    server: str | None
+    firmware: str | None
+    """What the digest list is consistent with; never a fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One possible cause, and what would decide for or against it."""
+
+    cause: str
+    would_decide: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A judgement about one device, or about the capture where `device` is None."""
+
+    id: str
+    rule: str
+    catalogue: str | None
+    category: Category
+    severity: Severity
+    device: str | None
+    basis: Basis
+    confidence: Confidence
+    count: int
+    first_ts: int | None
+    last_ts: int | None
+    summary: str
+    remedy: str
+    evidence: tuple[Evidence, ...]
+    display_filter: str
+    candidates: tuple[Candidate, ...] = ()
+    overcome: bool = False
+    """A later attempt got through: history, not a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What this capture cannot tell, and what would."""
+
+    what: str
+    why: str
+    device: str | None
+    would_decide: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRoot:
+    """Which devices carry the digest of the caller's root certificate (ids)."""
+
+    name: str
+    carried_by: tuple[str, ...]
+    not_by: tuple[str, ...]
+    unknown: tuple[str, ...]
+    """No whole digest list of theirs is in the capture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All that one run found out. `amtdiag.Analysis` shows it."""
+
+    captures: tuple[CaptureInfo, ...]
+    hellos: tuple[HelloRecord, ...]
+    connections: tuple[ConnectionEvent, ...]
+    devices: tuple[DeviceRecord, ...]
+    findings: tuple[Finding, ...]
+    """Likeliest cause first."""
+    unknowns: tuple[Unknown, ...]
+    notes: tuple[str, ...]
+    """About the run as a whole: inputs left out, limits hit."""
+    problems: tuple[str, ...]
+    """Named inputs that could not be read."""
+    tool: Mapping[str, object]
+    own_root: OwnRoot | None = None
+    """None where the caller gave no certificate."""

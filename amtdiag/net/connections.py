@@ -1,0 +1,220 @@
+"""TCP connections followed from their first segment to their last, and handed on when they are over."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Literal, TypeVar
+
+from amtdiag.capture.columns import Packets, Segment
+from amtdiag.config import Limits
+from amtdiag.net.stream import WRAP, Frames, Stream, distance
+
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+
+_SECOND = 1_000_000_000
+IDLE_CLOSED = 60 * _SECOND
+"""A closed connection is kept this long for late segments."""
+IDLE_OPEN = 3600 * _SECOND
+_DUPLICATE_WITH_IDENT = _SECOND // 20
+_DUPLICATE = _SECOND // 200
+"""How far apart two copies of one frame may be: longer where the IPv4 identification proves them one."""
+_REMEMBERED = 6
+"""Segments of each direction that a new one is compared with."""
+_FEW = 8
+"""Frames remembered of each kind."""
+
+Side = Literal["client", "server"]
+
+
+class Connection:
+    """One TCP connection. The client is the side that sent the SYN."""
+
+    __slots__ = (
+        "answers", "client", "client_known", "closed_by", "duplicates", "ends", "first_ts", "last_ts", "macs",
+        "recent", "resets", "segments", "server", "streams", "syn_seq", "syns", "vlan",
+    )  # fmt: skip
+
+    def __init__(self, segment: Segment, client: tuple[bytes, int], server: tuple[bytes, int]) -> None:
+        self.client = client
+        self.server = server
+        self.client_known = False
+        """The client was told by a SYN, not by a port."""
+        self.first_ts = self.last_ts = segment.ts
+        self.streams: dict[Side, Stream] = {}
+        self.segments: dict[Side, int] = {"client": 0, "server": 0}
+        self.syn_seq: int | None = None
+        self.syns: list[tuple[int, Frames]] = []
+        """Time and frame of the client's SYNs, duplicated frames left out."""
+        self.answers: list[tuple[int, Frames]] = []
+        """SYN-ACKs."""
+        self.resets: list[tuple[Side, int, Frames]] = []
+        self.ends: list[tuple[Side, int, Frames]] = []
+        """FINs."""
+        self.closed_by: Side | None = None
+        self.duplicates = 0
+        self.recent: dict[Side, list[tuple[tuple[int, ...], int]]] = {"client": [], "server": []}
+        self.macs: dict[Side, bytes] = {"client": b"", "server": b""}
+        self.vlan = segment.vlan
+
+    @property
+    def is_closed(self) -> bool:
+        """Both sides closed, or one reset."""
+        return bool(self.resets) or {side for side, _, _ in self.ends} == {"client", "server"}
+
+    def side_of(self, segment: Segment) -> Side:
+        """Which side sent a segment."""
+        return "client" if (segment.src, segment.sport) == self.client else "server"
+
+
+class Connections:
+    """The table of connections. `feed` takes packets and yields the connections that are over."""
+
+    def __init__(
+        self, server_ports: Callable[[int], bool], keep: Callable[[Connection], bool], limits: Limits
+    ) -> None:
+        """Set the table up.
+
+        `server_ports` tells ports on which a server listens, for connections whose SYN was not captured;
+        `keep` tells whether the bytes of a new connection are wanted.
+        """
+        self._is_server_port = server_ports
+        self._keep = keep
+        self._limits = limits
+        self._table: OrderedDict[tuple[bytes, int, bytes, int], Connection] = OrderedDict()
+        self._clock = 0
+        self._swept = 0
+        self.duplicates = 0
+        self.evicted = 0
+
+    def feed(self, packets: Packets) -> Iterator[Connection]:
+        """Take a batch; yield connections that it proves over."""
+        for segment in packets.rows():
+            yield from self._take(segment)
+        if self._clock - self._swept > IDLE_CLOSED:
+            self._swept = self._clock
+            yield from self._sweep()
+
+    def finish(self) -> Iterator[Connection]:
+        """Yield all that is left, oldest first."""
+        table, self._table = self._table, OrderedDict()
+        yield from table.values()
+
+    def _sweep(self) -> Iterator[Connection]:
+        over = [
+            key
+            for key, one in self._table.items()
+            if self._clock - one.last_ts > (IDLE_CLOSED if one.is_closed else IDLE_OPEN)
+        ]
+        for key in over:
+            yield self._table.pop(key)
+
+    def _take(self, segment: Segment) -> Iterator[Connection]:
+        self._clock = max(self._clock, segment.ts)
+        one, two = (segment.src, segment.sport), (segment.dst, segment.dport)
+        key = (*one, *two) if one <= two else (*two, *one)
+        connection = self._table.get(key)
+        if connection is not None and self._is_new(connection, segment):
+            yield self._table.pop(key)
+            connection = None
+        if connection is None:
+            connection = self._open(segment)
+            self._table[key] = connection
+            if len(self._table) > self._limits.connections:
+                self.evicted += 1
+                yield self._table.popitem(last=False)[1]
+        self._record(connection, segment)
+
+    def _is_new(self, connection: Connection, segment: Segment) -> bool:
+        """True where a segment on the same addresses and ports begins another connection."""
+        flags = segment.flags
+        if flags & SYN and not flags & ACK:
+            if connection.syn_seq is not None:
+                from_client = connection.side_of(segment) == "client"
+                return not (from_client and segment.seq == connection.syn_seq)
+            stream = connection.streams[connection.side_of(segment)]
+            early = stream.base is None or abs(distance(segment.seq + 1, stream.base)) <= _NEAR
+            return connection.is_closed or not early or connection.side_of(segment) == "server"
+        if connection.is_closed and segment.payload:
+            return connection.streams[connection.side_of(segment)].is_far(segment.seq)
+        return False
+
+    def _open(self, segment: Segment) -> Connection:
+        one, two = (segment.src, segment.sport), (segment.dst, segment.dport)
+        flags = segment.flags
+        if flags & SYN:
+            client, server = (two, one) if flags & ACK else (one, two)
+        elif self._is_server_port(segment.sport) and not self._is_server_port(segment.dport):
+            client, server = two, one
+        else:
+            client, server = one, two
+        connection = Connection(segment, client, server)
+        connection.client_known = bool(flags & SYN)
+        keep = self._keep(connection)
+        connection.streams = {"client": Stream(self._limits, keep), "server": Stream(self._limits, keep)}
+        return connection
+
+    def _record(self, connection: Connection, segment: Segment) -> None:
+        side = connection.side_of(segment)
+        other: Side = "server" if side == "client" else "client"
+        connection.last_ts = max(connection.last_ts, segment.ts)
+        if self._is_duplicate(connection, side, segment):
+            connection.duplicates += 1
+            self.duplicates += 1
+            return
+        connection.segments[side] += 1
+        if not connection.macs[side]:
+            connection.macs[side] = segment.mac
+        flags, seq = segment.flags, segment.seq
+        stream, answering = connection.streams[side], connection.streams[other]
+        frames = (segment.file, segment.frames)
+        if flags & SYN:
+            if flags & ACK:
+                _few(connection.answers, (segment.ts, frames))
+                answering.anchor(segment.ack)
+            else:
+                connection.syn_seq = seq
+                connection.client_known = True
+                _few(connection.syns, (segment.ts, frames), _MANY)
+            seq = (seq + 1) % WRAP
+            stream.anchor(seq)
+        if segment.payload or segment.missing:
+            stream.add(seq, segment.payload, segment.missing, segment.ts, frames)
+        if flags & ACK and not flags & RST:
+            answering.acknowledge(segment.ack)
+        if flags & FIN:
+            stream.close((seq + len(segment.payload) + segment.missing) % WRAP)
+            _few(connection.ends, (side, segment.ts, frames))
+        if flags & RST:
+            _few(connection.resets, (side, segment.ts, frames))
+        if flags & (FIN | RST) and connection.closed_by is None:
+            connection.closed_by = side
+
+    @staticmethod
+    def _is_duplicate(connection: Connection, side: Side, segment: Segment) -> bool:
+        """True for a second copy of a frame, as a SPAN port of both directions or two interfaces give it.
+
+        A retransmission is a new IP packet: it has another identification, or comes later than a copy.
+        """
+        print_ = (
+            segment.seq, segment.ack, segment.flags, len(segment.payload), segment.ident, segment.checksum
+        )  # fmt: skip
+        recent = connection.recent[side]
+        window = _DUPLICATE_WITH_IDENT if segment.ident else _DUPLICATE
+        for seen, ts in recent:
+            if seen == print_ and abs(segment.ts - ts) <= window:
+                return True
+        recent.append((print_, segment.ts))
+        if len(recent) > _REMEMBERED:
+            del recent[0]
+        return False
+
+
+_NEAR = 1 << 16
+_MANY = 64
+_T = TypeVar("_T")
+
+
+def _few(items: list[_T], item: _T, most: int = _FEW) -> None:
+    if len(items) < most:
+        items.append(item)

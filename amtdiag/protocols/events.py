@@ -1,0 +1,161 @@
+"""From a finished TCP connection to events: what it was, and the Hello it may have carried.
+
+Content decides first, the port second: a Hello is recognised strictly on any port and read leniently where
+one is expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from amtdiag.model import ConnectionEvent, Endpoints, Evidence, Hello, HelloEvent, Outcome
+from amtdiag.net.community_id import community_id
+from amtdiag.net.connections import Connection, Side
+from amtdiag.net.stream import Assembled, Frames, Piece
+from amtdiag.protocols import hello as hello_protocol
+from amtdiag.protocols.ports import OTHER_PORTS
+
+_EVIDENCE_PER_KIND = 8
+
+_FOREIGN: tuple[tuple[bytes, str], ...] = (
+    (b"\x16\x03", "a TLS handshake"),
+    (b"GET ", "an HTTP request"),
+    (b"HEAD ", "an HTTP request"),
+    (b"POST ", "an HTTP request"),
+    (b"OPTIONS ", "an HTTP request"),
+    (b"SSH-", "an SSH greeting"),
+    (b"\x03\x00\x00", "an RDP connection request"),
+    (b"\xffSMB", "an SMB message"),
+    (b"\xfeSMB", "an SMB message"),
+)
+
+
+class EventReader:
+    """Turns finished connections into events. Holds the names of the files and the Hello ports."""
+
+    def __init__(self, files: Sequence[str], hello_ports: frozenset[int]) -> None:
+        self._files = files
+        self._hello_ports = hello_ports
+
+    def read(self, connection: Connection) -> tuple[ConnectionEvent | None, HelloEvent | None]:
+        """Return what a connection was. On ports nobody asked for, only a Hello makes it an event."""
+        found = self._hello(connection)
+        port = connection.server[1]
+        if found is None and port not in self._hello_ports and port not in OTHER_PORTS:
+            return None, None
+        foreign = None
+        if found is None and port in self._hello_ports:
+            foreign = _foreign(connection.streams["client"].assemble())
+        return self._connection(connection, foreign), found
+
+    def _hello(self, connection: Connection) -> HelloEvent | None:
+        if connection.server[1] in self._hello_ports:
+            return self._hello_from(connection, "client", strict=False)
+        if not connection.streams["client"].keep:
+            return None
+        sides: tuple[Side, ...] = ("client",) if connection.client_known else ("client", "server")
+        for side in sides:
+            found = self._hello_from(connection, side, strict=True)
+            if found is not None:
+                return found
+        return None
+
+    def _hello_from(self, connection: Connection, side: Side, *, strict: bool) -> HelloEvent | None:
+        stream = connection.streams[side].assemble()
+        cut_by_capture = not stream.ended and not connection.resets
+        found = hello_protocol.parse(stream.data, stream.gaps, cut_by_capture=cut_by_capture, strict=strict)
+        if not isinstance(found, Hello) and not stream.anchored and _begins_with_a_probe(stream):
+            stream = stream.without_first_byte()
+            found = hello_protocol.parse(
+                stream.data, stream.gaps, cut_by_capture=cut_by_capture, strict=strict
+            )
+        if not isinstance(found, Hello):
+            return None
+        end = len(stream.data) - found.trailing_bytes
+        pieces = [piece for piece in stream.pieces if piece.start < end] or list(stream.pieces)
+        return HelloEvent(
+            ts=min(piece.ts for piece in pieces),
+            ends=self._ends(connection, side),
+            evidence=self._evidence(pieces),
+            segments=len(pieces),
+            hello=found,
+        )
+
+    def _evidence(self, pieces: Sequence[Piece]) -> tuple[Evidence, ...]:
+        frames = {(piece.frames[0], frame) for piece in pieces for frame in piece.frames[1]}
+        return tuple(Evidence(self._files[file], frame) for file, frame in sorted(frames))
+
+    def _connection(self, connection: Connection, foreign: str | None) -> ConnectionEvent:
+        outcome = _outcome(connection)
+        frames: list[Frames] = [frames for _, frames in connection.syns[:_EVIDENCE_PER_KIND]]
+        frames += [frames for _, frames in connection.answers[:1]]
+        frames += [frames for _, _, frames in connection.resets[:1]]
+        frames += [frames for _, _, frames in connection.ends[:1]]
+        evidence = {(file, number) for file, numbers in frames for number in numbers}
+        return ConnectionEvent(
+            ts=connection.first_ts,
+            last_ts=connection.last_ts,
+            ends=self._ends(connection, "client"),
+            outcome=outcome,
+            syns=len(connection.syns),
+            client_bytes=connection.streams["client"].bytes,
+            server_bytes=connection.streams["server"].bytes,
+            closed_by=connection.closed_by or "nobody",
+            server_seen=connection.segments["server"] > 0,
+            evidence=tuple(Evidence(self._files[file], number) for file, number in sorted(evidence)),
+            foreign=foreign,
+        )
+
+    @staticmethod
+    def _ends(connection: Connection, side: Side) -> Endpoints:
+        other: Side = "server" if side == "client" else "client"
+        (src, sport), (dst, dport) = connection.client, connection.server
+        if side == "server":
+            src, sport, dst, dport = dst, dport, src, sport
+        return Endpoints(
+            src=_address(src),
+            sport=sport,
+            dst=_address(dst),
+            dport=dport,
+            src_mac=_mac(connection.macs[side]),
+            dst_mac=_mac(connection.macs[other]),
+            vlan=connection.vlan,
+            community_id=community_id(src, dst, sport, dport),
+        )
+
+
+def _begins_with_a_probe(stream: Assembled) -> bool:
+    """True where the first thing seen may be a keep-alive: one byte that repeats the one before it."""
+    return len(stream.pieces) > 1 and stream.pieces[0].end == 1
+
+
+def _address(raw: bytes) -> str:
+    """Return an address as text; IPv4 by hand, since `ipaddress` takes ten times as long."""
+    return ".".join(map(str, raw)) if len(raw) == 4 else str(ip_address(raw))
+
+
+def _mac(raw: bytes) -> str | None:
+    return raw.hex(":") if raw else None
+
+
+def _outcome(connection: Connection) -> Outcome:
+    answered = bool(connection.answers)
+    if not answered and connection.syns:
+        if any(side == "server" for side, _, _ in connection.resets):
+            return "refused"
+        if not connection.segments["server"] and not connection.streams["client"].bytes:
+            return "unanswered"
+    if connection.resets and (answered or not connection.syns):
+        return "reset"
+    return "established" if answered else "partial"
+
+
+def _foreign(stream: Assembled) -> str | None:
+    """Name what came on a Hello port instead of a Hello; None where its beginning is not known."""
+    if not stream.data or not stream.anchored or (stream.gaps and stream.gaps[0][0] == 0):
+        return None
+    for magic, name in _FOREIGN:
+        if stream.data.startswith(magic):
+            return name
+    return "bytes that are no Hello"

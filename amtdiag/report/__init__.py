@@ -1,0 +1,1 @@
+"""The faces of a diagnosis: terminal, JSON, tables, charts. Each takes it and adds nothing."""

@@ -1,0 +1,41 @@
+"""A report as a folder: JSON, tables, charts. No file name in it comes from a capture."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from amtdiag import frames
+from amtdiag.errors import UsageError
+from amtdiag.model import Diagnosis
+from amtdiag.report.charts import write_charts
+from amtdiag.report.jsonout import analysis_json, dumps, hello_json
+
+_TABLES = {
+    "hellos.csv": frames.hellos,
+    "digests.csv": frames.digests,
+    "devices.csv": frames.devices,
+    "findings.csv": frames.findings,
+    "events.csv": frames.events,
+    "captures.csv": frames.captures,
+}
+
+
+def write_report(diagnosis: Diagnosis, folder: str | PathLike[str]) -> Path:
+    """Write the whole report below `folder`, which is made where it is not there, and return it.
+
+    report.json and hellos.jsonl are what the command line prints; the tables are CSV; charts/ holds a PNG
+    and an SVG of each chart. Raises `UsageError` where the folder cannot be written.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "report.json").write_text(dumps(analysis_json(diagnosis)) + "\n", encoding="utf-8")
+        lines = (dumps(hello_json(record)) + "\n" for record in diagnosis.hellos)
+        (target / "hellos.jsonl").write_text("".join(lines), encoding="utf-8")
+        for name, table in _TABLES.items():
+            frames.write_csv(table(diagnosis), target / name)
+        write_charts(diagnosis, target / "charts")
+    except OSError as error:
+        raise UsageError(f"the report cannot be written to {folder}: {error.strerror or error}") from error
+    return target

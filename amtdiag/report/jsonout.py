@@ -1,0 +1,275 @@
+"""JSON: the stable, machine-readable face. Its shape is described in `schema/`; times are RFC 3339."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from amtdiag.model import (
+    SEVERITIES,
+    CaptureInfo,
+    ConnectionEvent,
+    DeviceRecord,
+    Diagnosis,
+    Evidence,
+    Finding,
+    Hello,
+    HelloRecord,
+    JudgedDigest,
+    ModeSpan,
+    OwnRoot,
+    StageReached,
+    Unknown,
+)
+from amtdiag.report.verdict import stuck_devices, verdict
+from amtdiag.times import rfc3339
+
+SCHEMA_VERSION = "1.0"
+
+
+def dumps(value: object) -> str:
+    """One line of JSON in ASCII, so that no character can act on what shows it."""
+    return json.dumps(value, ensure_ascii=True, separators=(", ", ": "))
+
+
+def _time(ts: int | None) -> str | None:
+    return None if ts is None else rfc3339(ts)
+
+
+def evidence_json(evidence: tuple[Evidence, ...]) -> list[dict[str, Any]]:
+    """Frames with their files."""
+    return [{"file": one.file, "frame": one.frame} for one in evidence]
+
+
+def hello_json(record: HelloRecord) -> dict[str, Any]:
+    """One Hello: a line of `hellos --jsonl`."""
+    event, hello = record.event, record.event.hello
+    ends, first = event.ends, event.evidence[0]
+    return {
+        "ts": rfc3339(event.ts),
+        "file": first.file,
+        "frames": [one.frame for one in event.evidence if one.file == first.file],
+        "evidence": evidence_json(event.evidence),
+        "src": ends.src,
+        "sport": ends.sport,
+        "dst": ends.dst,
+        "dport": ends.dport,
+        "src_mac": ends.src_mac,
+        "vlan": list(ends.vlan),
+        "community_id": ends.community_id,
+        **message_json(hello),
+        "hashes": [digest_json(one) for one in record.digests],
+        "device": record.device,
+    }
+
+
+def message_json(hello: Hello) -> dict[str, Any]:
+    """The message itself, its digests left out."""
+    flag = hello.admin_credentials
+    return {
+        "version": hello.version,
+        "type": hello.type,
+        "admin_credentials_set": None if flag is None or flag > 1 else bool(flag),
+        "admin_credentials_raw": flag,
+        "retry_count": hello.retry_count,
+        "uuid": hello.uuid,
+        "pid": hello.pid,
+        "pid_check_ok": hello.pid_check_ok,
+        "trailing_bytes": hello.trailing_bytes,
+        "missing_bytes": hello.missing_bytes,
+        "complete": hello.complete,
+        "problems": list(hello.problems),
+    }
+
+
+def digest_json(judged: JudgedDigest) -> dict[str, Any]:
+    """One digest with its verdict."""
+    digest = judged.digest
+    return {
+        "index": digest.index,
+        "algorithm": digest.algorithm,
+        "algorithm_id": digest.algorithm_id,
+        "length": len(digest.value),
+        "digest": digest.value.hex(),
+        "name": judged.name,
+        "verdict": judged.verdict,
+        "verdicts": list(judged.verdicts),
+    }
+
+
+def capture_json(one: CaptureInfo) -> dict[str, Any]:
+    """One capture file."""
+    return {
+        "file": one.file,
+        "format": one.format,
+        "bytes": one.bytes,
+        "packets": one.packets,
+        "linktypes": list(one.linktypes),
+        "first_ts": _time(one.first_ts),
+        "last_ts": _time(one.last_ts),
+        "snaplen": one.snaplen,
+        "drops": one.drops,
+        "truncated": one.truncated,
+        "notes": list(one.notes),
+    }
+
+
+def _mode_json(span: ModeSpan) -> dict[str, Any]:
+    return {
+        "name": span.name,
+        "basis": span.basis,
+        "since": _time(span.since),
+        "reason": span.reason,
+        "evidence": evidence_json(span.evidence),
+    }
+
+
+_OUTCOMES = {True: "passed", False: "failed", None: "open"}
+
+
+def _stage_json(stage: StageReached) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "at": rfc3339(stage.at),
+        "basis": stage.basis,
+        "outcome": _OUTCOMES[stage.passed],
+        "evidence": evidence_json(stage.evidence),
+    }
+
+
+def device_json(device: DeviceRecord) -> dict[str, Any]:
+    """One device."""
+    return {
+        "id": device.id,
+        "aliases": list(device.aliases),
+        "uuid": device.uuid,
+        "macs": list(device.macs),
+        "ips": list(device.ips),
+        "hello_type": device.hello_type,
+        "hellos": device.hellos,
+        "retry_counts": list(device.retry_counts),
+        "gaps_seconds": [round(gap / 1e9, 9) for gap in device.gaps],
+        "first_seen": rfc3339(device.first_seen),
+        "last_seen": rfc3339(device.last_seen),
+        "mode": _mode_json(device.mode),
+        "modes": [_mode_json(span) for span in device.modes],
+        "stage": device.stage,
+        "stages": [_stage_json(stage) for stage in device.stages],
+        "visibility": dict(device.visibility),
+        "suffix": device.suffix,
+        "server": device.server,
+        "consistent_with": device.firmware,
+    }
+
+
+def finding_json(one: Finding) -> dict[str, Any]:
+    """One finding."""
+    return {
+        "id": one.id,
+        "rule": one.rule,
+        "catalogue": one.catalogue,
+        "category": one.category,
+        "severity": one.severity,
+        "device": one.device,
+        "basis": one.basis,
+        "confidence": one.confidence,
+        "count": one.count,
+        "first_ts": _time(one.first_ts),
+        "last_ts": _time(one.last_ts),
+        "summary": one.summary,
+        "remedy": one.remedy,
+        "evidence": evidence_json(one.evidence),
+        "display_filter": one.display_filter,
+        "overcome": one.overcome,
+        "candidates": [{"cause": c.cause, "would_decide": c.would_decide} for c in one.candidates],
+    }
+
+
+def unknown_json(one: Unknown) -> dict[str, Any]:
+    """One thing that cannot be told."""
+    return {"what": one.what, "why": one.why, "device": one.device, "would_decide": one.would_decide}
+
+
+def connection_json(event: ConnectionEvent) -> dict[str, Any]:
+    """One TCP connection."""
+    ends = event.ends
+    return {
+        "ts": rfc3339(event.ts),
+        "last_ts": rfc3339(event.last_ts),
+        "src": ends.src,
+        "sport": ends.sport,
+        "dst": ends.dst,
+        "dport": ends.dport,
+        "community_id": ends.community_id,
+        "outcome": event.outcome,
+        "syns": event.syns,
+        "client_bytes": event.client_bytes,
+        "server_bytes": event.server_bytes,
+        "closed_by": event.closed_by,
+        "foreign": event.foreign,
+        "evidence": evidence_json(event.evidence),
+    }
+
+
+def _own_root_json(own: OwnRoot | None) -> dict[str, Any] | None:
+    if own is None:
+        return None
+    return {
+        "name": own.name,
+        "carried_by": list(own.carried_by),
+        "not_by": list(own.not_by),
+        "unknown": list(own.unknown),
+    }
+
+
+def summary_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The figures, and the verdict in a sentence."""
+    severities = Counter(one.severity for one in diagnosis.findings)
+    return {
+        "verdict": verdict(diagnosis),
+        "files": len(diagnosis.captures),
+        "packets": sum(one.packets for one in diagnosis.captures),
+        "hellos": len(diagnosis.hellos),
+        "devices": len(diagnosis.devices),
+        "devices_stuck": len(stuck_devices(diagnosis)),
+        "findings": {severity: severities[severity] for severity in SEVERITIES},
+        "root_of": _own_root_json(diagnosis.own_root),
+        "notes": list(diagnosis.notes),
+        "problems": list(diagnosis.problems),
+    }
+
+
+def analysis_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return the whole diagnosis: what `analyze --json` prints."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": dict(diagnosis.tool),
+        "summary": summary_json(diagnosis),
+        "captures": [capture_json(one) for one in diagnosis.captures],
+        "devices": [device_json(one) for one in diagnosis.devices],
+        "findings": [finding_json(one) for one in diagnosis.findings],
+        "unknowns": [unknown_json(one) for one in diagnosis.unknowns],
+    }
+
+
+def analysis_lines(diagnosis: Diagnosis) -> Iterator[dict[str, Any]]:
+    """Yield the diagnosis as one object a line, each with its `event_type`."""
+    yield {
+        "event_type": "summary",
+        "schema_version": SCHEMA_VERSION,
+        "tool": dict(diagnosis.tool),
+        **summary_json(diagnosis),
+    }
+    parts = (
+        ("capture", map(capture_json, diagnosis.captures)),
+        ("connection", map(connection_json, diagnosis.connections)),
+        ("hello", map(hello_json, diagnosis.hellos)),
+        ("device", map(device_json, diagnosis.devices)),
+        ("finding", map(finding_json, diagnosis.findings)),
+        ("unknown", map(unknown_json, diagnosis.unknowns)),
+    )  # fmt: skip
+    for event_type, rows in parts:
+        for row in rows:
+            yield {"event_type": event_type, **row}

@@ -1,0 +1,75 @@
+"""The answer in one sentence, the same on every surface."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from amtdiag.checks.catalogue import CHECKS
+from amtdiag.model import Diagnosis, Severity
+
+_TITLES = {check.id: check.title for check in CHECKS}
+_LABELS = {check.id: check.label for check in CHECKS}
+
+
+def title_of(rule: str) -> str:
+    """Return the title of a rule."""
+    return _TITLES.get(rule, rule.replace("-", " "))
+
+
+def label_of(rule: str) -> str:
+    """Return the cause in a word or two, to stand beside the stage."""
+    return _LABELS.get(rule) or title_of(rule)
+
+
+def stuck_devices(diagnosis: Diagnosis) -> frozenset[str]:
+    """Return the devices that something stops: those with a provisioning error."""
+    return frozenset(
+        one.device
+        for one in diagnosis.findings
+        if one.device and one.category == "provisioning" and one.severity in ("error", "critical")
+    )
+
+
+def _troubled(diagnosis: Diagnosis) -> frozenset[str]:
+    """Return the devices with a provisioning trouble that is not proven to stop them."""
+    return frozenset(
+        one.device
+        for one in diagnosis.findings
+        if one.device and one.category == "provisioning" and one.severity == "warning" and not one.overcome
+    )
+
+
+def verdict(diagnosis: Diagnosis) -> str:
+    """Say how many devices are stuck, and what to look at first."""
+    devices = len(diagnosis.devices)
+    if not devices:
+        return "No AMT device was seen in this capture: no Hello, and no attempt to send one."
+    stuck = stuck_devices(diagnosis)
+    if stuck:
+        are = "is" if len(stuck) == 1 else "are"
+        first = _first_cause(diagnosis, ("error", "critical"))
+        doubtful = len(_troubled(diagnosis) - stuck)
+        more = f", {doubtful} more {'has' if doubtful == 1 else 'have'} trouble" if doubtful else ""
+        return f"{len(stuck)} of {_devices(devices)} {are} stuck{more}. First to fix: {first}."
+    troubled = _first_cause(diagnosis, ("warning",))
+    if troubled:
+        return f"{_devices(devices)} seen, none proven to be stuck. First to look at: {troubled}."
+    return f"{_devices(devices)} seen; nothing in this capture stops {'it' if devices == 1 else 'them'}."
+
+
+def _first_cause(diagnosis: Diagnosis, severities: tuple[Severity, ...]) -> str | None:
+    """Name the provisioning trouble that most devices have, with their number."""
+    causes = Counter(
+        one.rule
+        for one in diagnosis.findings
+        if one.device and one.category == "provisioning" and one.severity in severities and not one.overcome
+    )
+    if not causes:
+        return None
+    rule, count = causes.most_common(1)[0]
+    title = title_of(rule)
+    return f"{title[0].lower()}{title[1:]} ({_devices(count)})"
+
+
+def _devices(count: int) -> str:
+    return "1 device" if count == 1 else f"{count:,} devices"

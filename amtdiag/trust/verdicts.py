@@ -1,0 +1,73 @@
+"""What each digest of a Hello is worth, judged by the catalogue of built-in roots and the capture's time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from amtdiag.model import Digest, Hello, JudgedDigest
+from amtdiag.protocols.hello import ALGORITHMS
+from amtdiag.times import clock
+from amtdiag.trust.catalogue import Root, by_digest
+
+MALFORMED = "malformed"
+ZERO = "all-zero"
+UNKNOWN = "unknown"
+DUPLICATE = "duplicate"
+EXPIRED = "expired"
+WEAK = "weak"
+UNUSABLE = "unusable-on-me16"
+NAMED = "named"
+
+VERDICTS: dict[str, str] = {
+    MALFORMED: "algorithm and length do not belong together, or the digest is empty",
+    ZERO: "every byte is zero",
+    UNKNOWN: "no catalogue names it: user- or OEM-added, or planted",
+    DUPLICATE: "the same digest stands earlier in the list",
+    EXPIRED: "the root had expired when the capture was taken",
+    WEAK: "1024-bit key, or signed with MD2, MD5 or SHA-1",
+    UNUSABLE: "refused from ME 15.0-H and 16.0 on: SHA-1, or RSA below 2048 bits",
+    NAMED: "a root that the catalogue names, and nothing against it",
+}
+"""The vocabulary, gravest first."""
+
+_DAY = 86_400_000_000_000
+
+
+def judge(hello: Hello, ts: int) -> tuple[JudgedDigest, ...]:
+    """Judge the digests of a Hello that was captured at `ts`."""
+    return _judge(hello.digests, ts // _DAY)
+
+
+@lru_cache(maxsize=1024)
+def _judge(digests: tuple[Digest, ...], day: int) -> tuple[JudgedDigest, ...]:
+    """Judge a list; devices of one firmware share theirs, so that this is done once a list and day."""
+    date = clock(day * _DAY)[: len("2026-11-23")]
+    seen: set[bytes] = set()
+    judged = []
+    for digest in digests:
+        root = by_digest().get(digest.value)
+        verdicts = _verdicts(digest, root, date, digest.value in seen)
+        seen.add(digest.value)
+        judged.append(JudgedDigest(digest, root.name if root else None, verdicts[0], verdicts))
+    return tuple(judged)
+
+
+def _verdicts(digest: Digest, root: Root | None, date: str, repeated: bool) -> tuple[str, ...]:
+    malformed = ALGORITHMS.get(digest.algorithm_id) != (digest.algorithm, len(digest.value))
+    zero = not any(digest.value)
+    holds = {
+        MALFORMED: malformed,
+        ZERO: bool(digest.value) and zero,
+        UNKNOWN: root is None and not zero and not malformed,
+        DUPLICATE: repeated,
+        EXPIRED: root is not None and root.not_after < date,
+        WEAK: root is not None and root.is_weak,
+        UNUSABLE: digest.algorithm == "sha1" or (root is not None and root.is_weak),
+    }
+    return tuple(verdict for verdict, true in holds.items() if true) or (NAMED,)
+
+
+def carries(digests: Sequence[JudgedDigest], wanted: frozenset[bytes]) -> bool:
+    """True where one of the digests is one of `wanted`."""
+    return any(judged.digest.value in wanted for judged in digests)

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Installs the programs that the tests call besides Python, where root or a sudo that asks nothing allows it.
+#
+# Never fails: a test whose tool is missing skips itself and says so in the last line (under CI=true it fails there).
+set -eu
+
+# program:Debian package
+TOOLS="
+    tshark:tshark
+    capinfos:wireshark-common
+    zstd:zstd
+    openssl:openssl
+"
+
+missing_tools=
+missing_packages=
+for pair in $TOOLS; do
+    if ! command -v "${pair%%:*}" >/dev/null 2>&1; then
+        missing_tools="$missing_tools ${pair%%:*}"
+        missing_packages="$missing_packages ${pair#*:}"
+    fi
+done
+[ -n "$missing_tools" ] || exit 0
+
+say() { printf 'system-packages: %s\n' "$*" >&2; }
+give_up() {
+    say "$1; tests that need$missing_tools will be skipped (Debian, Ubuntu: apt-get install$missing_packages)"
+    exit 0
+}
+
+command -v apt-get >/dev/null 2>&1 || give_up "no apt-get here"
+if [ "$(id -u)" = 0 ]; then
+    sudo=
+elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+    sudo="sudo -n"
+else
+    give_up "neither root nor a sudo that asks nothing"
+fi
+
+say "installing$missing_packages (Debian packages)"
+LOG=$(mktemp)
+trap 'rm -f "$LOG"' EXIT
+# wireshark-common asks whether everybody may capture packets. The tests only read files: no.
+if command -v debconf-set-selections >/dev/null 2>&1; then
+    echo "wireshark-common wireshark-common/install-setuid boolean false" | $sudo debconf-set-selections || true
+fi
+# shellcheck disable=SC2086 # lists of words
+if ! {
+    $sudo apt-get -q update || true
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 \
+        install --no-install-recommends $missing_packages
+} >"$LOG" 2>&1; then
+    sed 's/^/    /' "$LOG" | tail -n 5 >&2
+    give_up "apt-get failed"
+fi
