@@ -1,0 +1,117 @@
+"""Scenarios in which the server calls the device back."""
+
+from __future__ import annotations
+
+from amtdiag.simulate import tls
+from amtdiag.simulate.hosts import SAMPLE_PID, Device
+from amtdiag.simulate.packets import MINUTE, SECOND
+from amtdiag.simulate.roots import MODERN, OLD, PLANTED
+from amtdiag.simulate.scene import BETWEEN_TRIES, Scene
+
+
+def _succeeds(scene: Scene, device: Device, *, by_address: bool = False) -> None:
+    """The device boots, is called back, talks, and nothing is wrong on the way."""
+    at = scene.provisioned(device, scene.boot(device, scene.start))
+    scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
+    scene.ends_at(device, "tls", None, by_address=by_address)
+    scene.nothing_else_failed()
+
+
+def pki_connects(scene: Scene) -> None:
+    """All goes well, with certificates."""
+    device = scene.net.device()
+    _succeeds(scene, device)
+    # Of the two expired roots in the list Baltimore is one: every real device of the time has it.
+    scene.must_find("expired-root", device)
+    scene.must_not_find("unknown-digest", "admin-credentials-unset", "hello-split", "hello-damaged")
+
+
+def psk_hello(scene: Scene) -> None:
+    """All goes well, with a pre-shared key."""
+    _succeeds(scene, scene.net.device(pid=SAMPLE_PID))
+    scene.must_not_find("pid-check-failed", "unknown-digest", "expired-root", "weak-root", "hello-damaged")
+
+
+def planted_root(scene: Scene) -> None:
+    """23 roots that are known and one that is not."""
+    device = scene.net.device(roots=(*MODERN[:23], PLANTED))
+    _succeeds(scene, device)
+    scene.must_find("unknown-digest", device)
+
+
+def admin_flag_unset(scene: Scene) -> None:
+    """The flag in the Hello says that the password is still the vendor's."""
+    device = scene.net.device(admin_credentials=0)
+    _succeeds(scene, device)
+    scene.must_find("admin-credentials-unset", device)
+
+
+def junk_uuid(scene: Scene) -> None:
+    """The UUID that a board maker forgot to set, and that thousands of boards share."""
+    device = scene.net.device(uuid="03000200-0400-0500-0006-000700080009")
+    _succeeds(scene, device, by_address=True)
+    scene.must_find("junk-uuid", device, by_address=True)
+
+
+def old_firmware(scene: Scene) -> None:
+    """A list of SHA-1 digests; the capture stops while the server connects."""
+    device = scene.net.device(roots=OLD, digest="sha1")
+    talk = scene.back(device, scene.soon(scene.hello(device, scene.boot(device, scene.start))))
+    talk.open()
+    talk.send(talk.client, tls.client_hello())
+    scene.ends_at(device, "connect_back")
+    scene.must_find("weak-root", device)
+    scene.must_find("expired-root", device)
+    scene.must_not_find("unknown-digest")
+    scene.nothing_else_failed()
+
+
+def connect_back_refused(scene: Scene) -> None:
+    """Five tries after each of two Hellos, all reset."""
+    device = scene.net.device()
+    at = scene.boot(device, scene.start)
+    for retry in range(2):
+        closed = scene.hello(device, at + retry * MINUTE, retry)
+        scene.back_refused(device, closed)
+    scene.chatter(at + 20 * SECOND, at + 5 * MINUTE, (device, scene.net.router))
+    scene.ends_at(device, "connect_back")
+    scene.must_find("connect-back-refused", device, "error", catalogue="F11")
+    scene.nothing_else_failed()
+
+
+def connect_back_unanswered(scene: Scene) -> None:
+    """SYNs into the void after each of two Hellos, though the device's ARP is seen."""
+    device = scene.net.device()
+    at = scene.boot(device, scene.start)
+    for retry in range(2):
+        closed = scene.hello(device, at + retry * MINUTE, retry)
+        scene.back_unanswered(device, closed)
+    scene.chatter(at + 20 * SECOND, at + 5 * MINUTE, (device, scene.net.router))
+    scene.ends_at(device, "connect_back")
+    scene.must_find("connect-back-unanswered", device, "error", catalogue="F11")
+    scene.nothing_else_failed()
+
+
+def connect_back_overcome(scene: Scene) -> None:
+    """Two tries refused, the third goes through: the port was late, and no harm was done."""
+    device = scene.net.device()
+    closed = scene.hello(device, scene.boot(device, scene.start))
+    at = scene.back_refused(device, closed, tries=2)
+    at = scene.back_tls(device, at, tls.session(scene.net.suffix, device.ip), soon=False)
+    scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
+    scene.ends_at(device, "tls", None)
+    scene.must_not_find("connect-back-refused", severity="error")
+    scene.nothing_else_failed()
+
+
+def tls_cut_by_device(scene: Scene) -> None:
+    """The device shows its certificate, sees the server's, says alert 48 and goes; twice."""
+    device = scene.net.device()
+    at = scene.soon(scene.hello(device, scene.boot(device, scene.start)))
+    for _ in range(2):
+        flights = tls.session(scene.net.suffix, device.ip, root_accepted=False)
+        at = scene.back_tls(device, at, flights, soon=False) + BETWEEN_TRIES
+    scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
+    scene.ends_at(device, "tls")
+    scene.must_find("tls-ended", device)
+    scene.nothing_else_failed()

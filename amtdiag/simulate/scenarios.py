@@ -1,0 +1,170 @@
+"""The table of scenarios. What is not in it is not in sample_pcaps/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from amtdiag.simulate import callback, oddities, silence
+from amtdiag.simulate.fleet import fleet
+from amtdiag.simulate.hosts import network
+from amtdiag.simulate.packets import MINUTE, SECOND, Trace, need_scapy
+from amtdiag.simulate.scene import Scene
+
+Container = Literal["pcap", "pcap-ns", "pcap.gz", "pcapng", "pcapng.gz"]
+
+FIRST_START = 1_772_438_400 * SECOND
+"""2026-03-02 08:00:00 UTC. The scenarios follow each other, so that all samples can be read as one day."""
+_APART = 20 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A story in one line, how to play it, and in which kind of file it is kept."""
+
+    name: str
+    story: str
+    play: Callable[[Scene], None]
+    container: Container = "pcapng"
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario(
+        "pki-connects",
+        "Remote configuration as it should be: lease, DNS, Hello with 24 roots, connection back, TLS 1.2.",
+        callback.pki_connects,
+    ),
+    Scenario(
+        "psk-hello",
+        "A pre-shared key as it should be: Hello with PID 0000-037M, TLS-PSK on the connection back.",
+        callback.psk_hello,
+    ),
+    Scenario(
+        "server-refuses",
+        "Nothing listens on the server's port 9971: each SYN of the device is answered by RST.",
+        silence.server_refuses,
+    ),
+    Scenario(
+        "server-silent",
+        "A firewall drops the device's SYNs to 9971, while the server's other traffic is seen.",
+        silence.server_silent,
+    ),
+    Scenario(
+        "no-connect-back",
+        "Three good Hellos a minute apart and ten minutes more: the server never connects back.",
+        silence.no_connect_back,
+    ),
+    Scenario(
+        "psk-no-connect-back",
+        "The same with a pre-shared key: the server does not know the PID.",
+        silence.psk_no_connect_back,
+        "pcap",
+    ),
+    Scenario(
+        "capture-ends-too-soon",
+        "A good Hello; the capture ends 50 ms later, before a server could have connected back.",
+        silence.capture_ends_too_soon,
+        "pcap",
+    ),
+    Scenario(
+        "one-way-capture",
+        "Only what the devices send was captured: nobody can tell what the server did.",
+        silence.one_way_capture,
+        "pcap",
+    ),
+    Scenario(
+        "connect-back-refused",
+        "The server connects back five times after each Hello; the device's port 16993 is closed.",
+        callback.connect_back_refused,
+    ),
+    Scenario(
+        "connect-back-unanswered",
+        "The server's SYNs to port 16993 get no answer, though the device answers ARP.",
+        callback.connect_back_unanswered,
+    ),
+    Scenario(
+        "connect-back-overcome",
+        "Two tries to connect back are refused, the third gets through and carries TLS.",
+        callback.connect_back_overcome,
+        "pcap-ns",
+    ),
+    Scenario(
+        "tls-cut-by-device",
+        "The root of the server's chain is not in the Hello: the device ends TLS with alert 48, twice.",
+        callback.tls_cut_by_device,
+    ),
+    Scenario(
+        "not-a-hello",
+        "A TLS client, a browser, noise and a port scan on port 9971.",
+        oddities.not_a_hello,
+    ),
+    Scenario(
+        "planted-root",
+        "23 known roots and one that no catalogue names; provisioning works.",
+        callback.planted_root,
+    ),
+    Scenario(
+        "old-firmware",
+        "SHA-1 digests of an ME 8 list, 1024-bit and expired roots among them; the capture ends early.",
+        callback.old_firmware,
+        "pcap.gz",
+    ),
+    Scenario(
+        "admin-flag-unset",
+        "The Hello says that the administrator's password was never set; provisioning works.",
+        callback.admin_flag_unset,
+    ),
+    Scenario(
+        "bad-pid",
+        "The PID's check character is wrong, and the server never connects back.",
+        silence.bad_pid,
+        "pcap",
+    ),
+    Scenario(
+        "junk-uuid",
+        "The UUID is a board maker's placeholder that many machines share; provisioning works.",
+        callback.junk_uuid,
+    ),
+    Scenario(
+        "damaged-hello",
+        "The sender stops in the tenth of 24 digests and closes; the capture ends there.",
+        oddities.damaged_hello,
+    ),
+    Scenario(
+        "lossy-capture",
+        "One of the Hello's three segments is not in the capture, which counts 37 dropped packets.",
+        oddities.lossy_capture,
+    ),
+    Scenario(
+        "hard-to-read",
+        "A Hello in three segments, out of order, one sent twice; double VLAN tags, every frame twice.",
+        oddities.hard_to_read,
+    ),
+    Scenario(
+        "ring",
+        "Three files of a ring buffer, a Hello across the boundary of the first two.",
+        oddities.ring,
+        "pcap",
+    ),
+    Scenario(
+        "fleet",
+        "25 devices in two hours: 11 succeed, 14 fail in eight ways, PKI and PSK.",
+        fleet,
+        "pcapng.gz",
+    ),
+)
+
+
+def names() -> tuple[str, ...]:
+    """The names of all scenarios."""
+    return tuple(scenario.name for scenario in SCENARIOS)
+
+
+def play(scenario: Scenario) -> Scene:
+    """Play a scenario: all its packets and the truth about them. Needs scapy."""
+    need_scapy()
+    number = SCENARIOS.index(scenario) + 1
+    scene = Scene(Trace(scenario.name), network(number), FIRST_START + (number - 1) * _APART)
+    scenario.play(scene)
+    return scene

@@ -1,0 +1,101 @@
+"""What a scenario knows about its capture, in the form in which it is written beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from amtdiag.simulate.hosts import Device
+from amtdiag.simulate.packets import Frame, SentHello
+
+FAILURES = (
+    "server-refuses-hello",
+    "server-silent",
+    "no-connect-back",
+    "connect-back-refused",
+    "connect-back-unanswered",
+    "tls-ended",
+)
+"""The rules that say why a device is not provisioned. What did not happen must not be reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """How far a device came: the furthest stage that was attempted, and the mode that this shows."""
+
+    device: Device
+    stage: str
+    mode: str | None = "setup"
+    """None: nothing to hold the analysis to."""
+    by_address: bool = False
+    """No Hello told a UUID, or only one that many machines share: the address has to do."""
+
+    def json(self) -> dict[str, object]:
+        """The entry of expected.json."""
+        who = {"ip": self.device.ip} if self.by_address else {"uuid": self.device.uuid}
+        return {**who, "stage": self.stage, **({"mode": self.mode} if self.mode else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A finding that must be reported, or must not be; with what is not None in it."""
+
+    rule: str
+    device: Device | None = None
+    severity: str | None = None
+    catalogue: str | None = None
+    by_address: bool = False
+    """As in `Fate`."""
+
+    def json(self) -> dict[str, object]:
+        """The entry of expected.json."""
+        entry: dict[str, object] = {"rule": self.rule}
+        if self.device is not None:
+            entry.update({"ip": self.device.ip} if self.by_address else {"uuid": self.device.uuid})
+        pairs = (("severity", self.severity), ("catalogue", self.catalogue))
+        entry.update({key: value for key, value in pairs if value is not None})
+        return entry
+
+
+def hello_json(
+    hello: SentHello,
+    number: int,
+    files: Iterable[tuple[str, list[Frame]]],
+    lists: dict[tuple[bytes, ...], str],
+) -> dict[str, object] | None:
+    """The entry of expected.json for a Hello, with the frames that carry it in these files.
+
+    None where not one of its bytes was captured. Devices of one firmware share their digest list: `lists`
+    names each list once.
+    """
+    found = [
+        (frame, [file, index])
+        for file, content in files
+        for index, frame in enumerate(content, start=1)
+        if frame.hello == number
+    ]
+    if not found:
+        return None
+    device = hello.device
+    entry: dict[str, object] = {
+        "ts": min(frame.ts for frame, _ in found),
+        "src": hello.src,
+        "dst": hello.dst,
+        "sport": hello.sport,
+        "dport": hello.dport,
+        "version": device.hello_version,
+        "type": "pki" if device.pid is None else "psk",
+        "retry_count": hello.retry_count,
+        "uuid": device.uuid,
+        "pid": device.pid,
+        "admin_credentials_raw": device.admin_credentials,
+        "frames": [place for frame, place in found if not frame.copy],
+    }
+    copies = [place for frame, place in found if frame.copy]
+    if copies:
+        entry["copies"] = copies
+    if sum(frame.carries for frame, _ in found if not frame.copy) == len(hello.payload):
+        entry["digests"] = lists.setdefault(hello.digests, f"list-{len(lists) + 1}")
+        entry["payload_sha256"] = hashlib.sha256(hello.payload).hexdigest()
+    return entry
