@@ -69,7 +69,7 @@ notebooks: $(VENV)/.dev ## execute the notebooks and keep their outputs
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
 samples: $(VENV)/.dev ## make sample_pcaps/ anew
-	$(BIN)/amtdiag simulate --all -o sample_pcaps/
+	$(BIN)/python -m amtdiag.simulate sample_pcaps
 
 clean: ## remove the virtual environment and all that was built (reports stay)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,6 +10,8 @@ TOOLS="
     capinfos:wireshark-common
     zstd:zstd
     openssl:openssl
+    jq:jq
+    xxd:xxd
 "
 
 missing_tools=

@@ -67,20 +67,22 @@ _ETL_PROVIDER = "Microsoft-Windows-NDIS-PacketCapture".encode("utf-16-le")
 
 
 def identify(head: bytes, name: str) -> tuple[str, str]:
-    """Return what a file with these first bytes is, in words, and what to do about it."""
-    shown = name or "FILE"
+    """Return what a file with these first bytes is, in words, and what to do about it.
+
+    `name` stands in the command that is recommended, quoted as a shell wants it.
+    """
     if not head:
         return "empty", "capture again: nothing was written"
     if head[:4] in _ARCHAIC_PCAP or head[:4] in _IXIA:
-        return "a pcap variant that is not read here", _EDITCAP.format(file=shown)
+        return "a pcap variant that is not read here", _EDITCAP.format(file=name)
     if _is_event_trace(head, name):
-        return "a Windows event trace (.etl)", f"pktmon etl2pcap {shown} --out out.pcapng"
+        return "a Windows event trace (.etl)", f"pktmon etl2pcap {name} --out out.pcapng"
     for known in FORMATS:
         if head.startswith(known.magic, known.offset):
-            return known.name, known.remedy.format(file=shown)
+            return known.name, known.remedy.format(file=name)
     if _is_text(head):
         return "a text file", "save the packets as pcapng, not as text"
-    return "not a capture that is known here", f"if Wireshark opens it: {_EDITCAP.format(file=shown)}"
+    return "not a capture that is known here", f"if Wireshark opens it: {_EDITCAP.format(file=name)}"
 
 
 def _is_event_trace(head: bytes, name: str) -> bool:
@@ -89,7 +91,7 @@ def _is_event_trace(head: bytes, name: str) -> bool:
         return True
     size = int.from_bytes(head[:4], "little")
     looks_right = 1024 <= size <= 1 << 20 and size % 1024 == 0 and len(head) > 8
-    return looks_right and name.lower().endswith(".etl")
+    return looks_right and name.lower().rstrip("'").endswith(".etl")
 
 
 def _is_text(head: bytes) -> bool:

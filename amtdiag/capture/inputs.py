@@ -7,6 +7,7 @@ packet was captured, so that many files become one capture in time order.
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from amtdiag.errors import InputError
 from amtdiag.safetext import safe
 
 STDIN = "-"
+_MAGIC_BYTES = 8
 _PROBE_CHUNK = 4096
 """Enough for the first packet of nearly every file."""
 _PATH_CHARACTERS = 4096
@@ -33,14 +35,15 @@ class _Counted:
     """The raw bytes of an input, with a count of how many were taken and the first ones given back."""
 
     def __init__(self, file: ByteStream) -> None:
-        self._file = file
+        # A pipe gives what has come so far, instead of waiting until a whole buffer has.
+        self._take = getattr(file, "read1", file.read)
         self._returned = b""
         self.count = 0
 
     def peek(self, size: int) -> bytes:
         """Return up to `size` bytes without taking them."""
         while len(self._returned) < size:
-            more = self._file.read(size - len(self._returned))
+            more = self._take(size - len(self._returned))
             if not more:
                 break
             self._returned += more
@@ -51,7 +54,7 @@ class _Counted:
         if self._returned:
             data, self._returned = self._returned[:size], self._returned[size:]
         else:
-            data = self._file.read(size)
+            data = self._take(size)
         self.count += len(data)
         return data
 
@@ -103,18 +106,19 @@ class Input:
         if self._file is None and sys.stdin is None:
             raise InputError("standard input is closed")
         stream = self._raw = _Counted(self._file or sys.stdin.buffer)
-        head = stream.peek(HEAD_BYTES)
+        # No more than the magic number, so that a slow pipe is not waited for.
+        head = stream.peek(_MAGIC_BYTES)
         self._compression = compression_of(head)
         if self._compression is not None:
             self._unpacked = Unpacked(self._raw, self._compression, self._limits)
             stream = _Counted(self._unpacked)
-            head = stream.peek(HEAD_BYTES)
+            head = stream.peek(_MAGIC_BYTES)
         window = Window(stream, chunk)
         if head[:4] == pcapng.MAGIC:
             return pcapng.Pcapng(window, self._limits)
         if head[:4] in pcap.MAGICS:
             return pcap.Pcap(window, self._limits)
-        what, remedy = identify(head, self.label)
+        what, remedy = identify(stream.peek(HEAD_BYTES), shlex.quote(self.label) if self._path else "FILE")
         if self._unpacked is not None:
             if self._unpacked.note and not head:
                 raise InputError(f"{self.label}: {self._unpacked.note}")

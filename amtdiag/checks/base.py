@@ -86,7 +86,8 @@ def address_filter(*addresses: str) -> str:
 
 
 def frames(evidence: Sequence[Evidence], most: int = 5) -> str:
-    """Name frames in a sentence: `frame 20`, `frames 25, 27, 29 ...`."""
-    numbers = [str(one.frame) for one in evidence[:most]]
+    """Name frames in a sentence: `frame 20`, `frames 25, 27, 29 ...`, with their files where these differ."""
+    several = len({one.file for one in evidence}) > 1
+    numbers = [f"{one.frame} of {one.file}" if several else str(one.frame) for one in evidence[:most]]
     more = " ..." if len(evidence) > most else ""
     return f"frame {numbers[0]}" if len(numbers) == 1 else f"frames {', '.join(numbers)}{more}"

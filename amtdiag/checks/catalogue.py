@@ -68,6 +68,11 @@ def examine(cases: Iterable[Case], options: Options) -> tuple[list[Finding], lis
 
 NOT_A_HELLO = "not-a-hello"
 CAPTURE_DROPS = "capture-drops"
+OTHER_TITLES = {
+    NOT_A_HELLO: "Something else came to a Hello port",
+    CAPTURE_DROPS: "The capturing side dropped packets",
+}
+"""Titles of the rules that are about no device."""
 
 
 def stray_findings(strays: Sequence[ConnectionEvent]) -> list[Finding]:
@@ -129,15 +134,16 @@ def capture_findings(captures: Sequence[CaptureInfo]) -> list[Finding]:
 def likeliest_first(findings: Iterable[Finding]) -> list[Finding]:
     """Sort: what stops devices before what threatens them, and what stops many before what stops one."""
     listed = list(findings)
-    devices = Counter((one.rule, one.severity) for one in listed)
+    devices = Counter((one.rule, one.severity, one.catalogue) for one in listed)
     order = {check.id: place for place, check in enumerate(CHECKS)}
 
     def rank(one: Finding) -> tuple[object, ...]:
         return (
             -SEVERITIES.index(one.severity),
-            -devices[one.rule, one.severity],
+            -devices[one.rule, one.severity, one.catalogue],
             order.get(one.rule, len(order)),
             one.rule,
+            one.catalogue or "",
             one.first_ts or 0,
             one.device or "",
         )

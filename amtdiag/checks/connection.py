@@ -23,7 +23,7 @@ def _times(links: list[ConnectionEvent]) -> list[int]:
 
 
 def _times_tried(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _overcome(case: Case, failed: list[ConnectionEvent]) -> bool:
@@ -140,7 +140,8 @@ class NoConnectBack(Check):
     confidence = "medium"
     remedy = (
         "Look at the server: does it know this UUID, has it a profile and a host name for it, is the service "
-        "paused? With a PSK Hello: is the PID in its database? Its log names the device at the time above."
+        "paused? With a PSK Hello: is the PID in its database? See what its log says of the device's "
+        "address at that time."
     )
     source = "Altiris and Intel SCS troubleshooting notes; ITJ 12-4 on PID look-up; MeshCentral's source"
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from amtdiag.config import Options
-from amtdiag.errors import InputError
+from amtdiag.errors import InputError, UsageError
 from amtdiag.model import SEVERITIES, Diagnosis
 from amtdiag.safetext import safe
 
@@ -48,7 +48,10 @@ def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Opt
         return Options(ports=ports, strict=arguments.strict)
     from amtdiag.trust.ownroot import own_root
 
-    name, digests = own_root(read_file(chain))
+    try:
+        name, digests = own_root(read_file(chain))
+    except UsageError as error:
+        raise UsageError(f"{safe(chain, 4096)}: {error}") from error
     return Options(ports=ports, strict=arguments.strict, root_name=name, root_digests=digests)
 
 

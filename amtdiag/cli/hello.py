@@ -13,7 +13,7 @@ from amtdiag.errors import InputError, UsageError
 from amtdiag.model import Hello
 from amtdiag.protocols import hello as protocol
 
-_HEX = re.compile(rb"(?:0x)?[0-9a-fA-F\s:,-]+")
+_HEX = re.compile(rb"(?:0x|[0-9a-fA-F\s:,-])+")
 _CATALOGUE_PREFIX = 3
 
 
@@ -81,7 +81,7 @@ def run_decode(arguments: argparse.Namespace) -> int:
     for one in judged:
         digest = one.digest
         name = f"  {one.name}" if one.name else ""
-        print(f"{digest.index + 1:4} {digest.algorithm:7} {digest.value.hex()}\n{'':13}{one.verdict}{name}")
+        print(f"{digest.index:4} {digest.algorithm:7} {digest.value.hex()}\n{'':13}{one.verdict}{name}")
     for problem in found.problems:
         print(f"problem: {problem}")
     return 0
@@ -139,16 +139,16 @@ def _digest(text: str) -> tuple[int, bytes]:
     for number, (algorithm, length) in protocol.ALGORITHMS.items():
         if length == len(value) and name.lower() in ("", algorithm):
             return number, value
-    raise UsageError(f"{text}: no digest of a known algorithm")
+    raise UsageError(f"{text!r}: no digest of a known algorithm")
 
 
 def _catalogued(name: str) -> tuple[int, bytes]:
     from amtdiag.trust.catalogue import roots
 
     if len(name) < _CATALOGUE_PREFIX:
-        raise UsageError(f"--root {name}: give at least {_CATALOGUE_PREFIX} characters of the name")
+        raise UsageError(f"--root {name!r}: give at least {_CATALOGUE_PREFIX} characters of the name")
     found = [root for root in roots() if name.lower() in root.shown.lower()]
     if len(found) != 1:
         names = "; ".join(root.name for root in found[:4]) or "none"
-        raise UsageError(f"--root {name} fits {len(found)} roots of the catalogue ({names})")
+        raise UsageError(f"--root {name!r} fits {len(found)} roots of the catalogue ({names})")
     return 2, bytes.fromhex(found[0].sha256)

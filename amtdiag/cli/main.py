@@ -11,6 +11,10 @@ from importlib import import_module
 from amtdiag._version import __version__
 from amtdiag.errors import AmtdiagError
 
+TYPE_CHECKING = False  # not from typing: `--version` does without it
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 _DESCRIPTION = "Find out from captures why Intel AMT provisioning does not work."
 _EPILOG = (
     "Exit codes: 0 nothing found at or above --fail-on, 1 something found, 2 usage, "
@@ -26,12 +30,22 @@ COMMANDS: dict[str, str] = {
 """Command and what it does; module `amtdiag.cli.COMMAND` has `add_arguments` and `run`."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse, with what the caller typed made safe before it is repeated."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with a usage error of one line."""
+        from amtdiag.safetext import safe
+
+        super().error(safe(message, 1000))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors that are the caller's to mend are one line each."""
     words = list(sys.argv[1:] if argv is None else argv)
     # Only the command at hand is imported; the others are there for the help text.
     wanted = next((word for word in words if not word.startswith("-")), None)
-    parser = argparse.ArgumentParser(prog="amtdiag", description=_DESCRIPTION, epilog=_EPILOG)
+    parser = _Parser(prog="amtdiag", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"amtdiag {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, purpose in COMMANDS.items():

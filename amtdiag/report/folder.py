@@ -37,5 +37,6 @@ def write_report(diagnosis: Diagnosis, folder: str | PathLike[str]) -> Path:
             frames.write_csv(table(diagnosis), target / name)
         write_charts(diagnosis, target / "charts")
     except OSError as error:
-        raise UsageError(f"the report cannot be written to {folder}: {error.strerror or error}") from error
+        shown = frames.plain(str(folder))
+        raise UsageError(f"the report cannot be written to {shown}: {error.strerror or error}") from error
     return target

@@ -6,8 +6,10 @@ Text from a capture has passed `safetext.safe` and reaches rich as `Text`, never
 from __future__ import annotations
 
 import shlex
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -34,9 +36,22 @@ _LANES = {"device_to_server": "device to server", "server_to_device": "server to
 
 def print_analysis(diagnosis: Diagnosis, console: Console | None = None) -> None:
     """Print the report to standard output, or to `console`."""
-    console = console or Console(highlight=False)
-    for part in _parts(diagnosis):
-        console.print(part, soft_wrap=isinstance(part, _Command))
+    _print(_parts(diagnosis), console)
+
+
+def _print(parts: Iterable[RenderableType], console: Console | None) -> None:
+    """Print to a terminal as it comes; to a file or pipe without the blanks that fill lines up."""
+    if console is not None or sys.stdout.isatty():
+        console = console or Console(highlight=False)
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, _Command))
+        return
+    buffer = StringIO()
+    plain = Console(highlight=False, file=buffer)
+    for part in parts:
+        plain.print(part, soft_wrap=isinstance(part, _Command))
+    for line in buffer.getvalue().splitlines():
+        sys.stdout.write(line.rstrip() + "\n")
 
 
 class _Command(Text):
@@ -54,7 +69,7 @@ def _parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
         yield Padding(_device_table(diagnosis, names), (0, 0, 0, 2), expand=False)
         if len(diagnosis.devices) > _MOST_DEVICES:
             more = len(diagnosis.devices) - _MOST_DEVICES
-            yield _indented(f"... and {more:,} more, what stops them is below (all: --json or -o)")
+            yield _indented(f"... and {more:,} more devices (all of them: --json or -o)")
     if diagnosis.own_root is not None:
         yield Text()
         yield Text(_own_root_line(diagnosis.own_root))
@@ -125,7 +140,8 @@ def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:
 
 def _own_root_line(own: OwnRoot) -> str:
     known = len(own.carried_by) + len(own.not_by)
-    line = f"Your root, {own.name}: {len(own.carried_by)} of {known} devices carry its digest"
+    devices = "1 device" if known == 1 else f"{known:,} devices"
+    line = f"Your root, {own.name}: of {devices}, {len(own.carried_by)} carry its digest"
     return f"{line}; of {len(own.unknown)} no whole list was seen." if own.unknown else f"{line}."
 
 
@@ -201,25 +217,27 @@ def _labelled(label: str, text: str) -> Table:
 
 def print_hellos(diagnosis: Diagnosis, console: Console | None = None) -> None:
     """Print every Hello: when, whence and whither; below it who and what; below that what is odd."""
-    console = console or Console(highlight=False)
+    _print(_hello_parts(diagnosis), console)
+
+
+def _hello_parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
     if not diagnosis.hellos:
-        console.print(Text("No Hello in this capture."))
+        yield Text("No Hello in this capture.")
     for record in diagnosis.hellos:
         event, hello = record.event, record.event.hello
         ends, first = event.ends, event.evidence[0]
         retry = "?" if hello.retry_count is None else hello.retry_count
         frame = f"{first.file} " if len(diagnosis.captures) > 1 else ""
-        console.print(
-            Text(f"{clock(event.ts)}  {ends.src} > {ends.dst} port {ends.dport}  ")
-            + Text(f"{_HELLO_TYPES[hello.type]}, retry {retry}", style="bold")
+        yield Text(f"{clock(event.ts)}  {ends.src} > {ends.dst} port {ends.dport}  ") + Text(
+            f"{_HELLO_TYPES[hello.type]}, retry {retry}", style="bold"
         )
-        console.print(_indented(f"{hello.uuid or 'UUID not readable'}  {frame}frame {first.frame}", 4))
+        yield _indented(f"{hello.uuid or 'UUID not readable'}  {frame}frame {first.frame}", 4)
         if hello.type == "psk":
-            console.print(_indented(f"PID {hello.pid or 'not readable'}", 4))
+            yield _indented(f"PID {hello.pid or 'not readable'}", 4)
         elif record.digests:
-            console.print(_indented(_digest_line(record), 4))
+            yield _indented(_digest_line(record), 4)
         for problem in hello.problems:
-            console.print(Padding(Text(problem, style="yellow"), (0, 0, 0, 4), expand=False))
+            yield Padding(Text(problem, style="yellow"), (0, 0, 0, 4), expand=False)
 
 
 def _digest_line(record: HelloRecord) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from amtdiag.checks.catalogue import CHECKS
+from amtdiag.checks.catalogue import CHECKS, OTHER_TITLES
 from amtdiag.model import Diagnosis, Severity
 
-_TITLES = {check.id: check.title for check in CHECKS}
+_TITLES = {check.id: check.title for check in CHECKS} | OTHER_TITLES
 _LABELS = {check.id: check.label for check in CHECKS}
 
 
@@ -54,7 +54,17 @@ def verdict(diagnosis: Diagnosis) -> str:
     troubled = _first_cause(diagnosis, ("warning",))
     if troubled:
         return f"{_devices(devices)} seen, none proven to be stuck. First to look at: {troubled}."
-    return f"{_devices(devices)} seen; nothing in this capture stops {'it' if devices == 1 else 'them'}."
+    return f"{_devices(devices)} seen; {_outlook(diagnosis)}."
+
+
+def _outlook(diagnosis: Diagnosis) -> str:
+    """Say that nothing stops the devices, as far as that can be told."""
+    open_ = {one.device for one in diagnosis.unknowns if one.device}
+    open_ |= {one.device for one in diagnosis.findings if one.device and one.category == "capture"}
+    if not open_:
+        return f"nothing in this capture stops {'it' if len(diagnosis.devices) == 1 else 'them'}"
+    whom = "" if len(diagnosis.devices) == 1 else f" for {_devices(len(open_))}"
+    return f"whether anything stops {'it' if not whom else 'them'} cannot be told from this capture{whom}"
 
 
 def _first_cause(diagnosis: Diagnosis, severities: tuple[Severity, ...]) -> str | None:

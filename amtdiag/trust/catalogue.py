@@ -24,6 +24,8 @@ class Root:
     key_algorithm: str
     key_bits: int
     signature_algorithm: str
+    self_signed: str
+    """`yes` where the certificate signs itself, as a root does."""
     in_amt: str
     """`yes`: seen in a device's list; `possibly`; `no`: real chains may end in it, no list shows it."""
     seen_in: str

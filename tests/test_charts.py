@@ -1,0 +1,318 @@
+"""Charts: what they say, files that are the same in every run, hostile text, any number of devices."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.text import Text
+from test_frames import (
+    EMPTY,
+    HOSTILE,
+    SERVER,
+    START,
+    Story,
+    address,
+    device_story,
+    fleet,
+    harmless,
+    hostile_diagnosis,
+    texts,
+)
+
+from amtdiag.errors import UsageError
+from amtdiag.model import Diagnosis
+from amtdiag.report import charts
+from amtdiag.times import SECOND
+
+FLEET = (charts.fleet_timeline, charts.fleet_failures, charts.fleet_modes)
+ONE = (charts.device_timeline, charts.device_failures)
+
+
+@pytest.fixture(autouse=True)
+def _close() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def off_screen(height: float) -> Axes:
+    return Figure((charts.WIDTH, height), layout="constrained").add_subplot()
+
+
+def words(ax: Axes) -> str:
+    """All text of a chart, once it is drawn."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    return "\n".join(one.get_text() for one in figure.findobj(Text))
+
+
+def draw_all(found: Diagnosis) -> Iterator[Axes]:
+    for draw in FLEET:
+        yield draw(found, off_screen)
+    for device in found.devices:
+        for draw_one in ONE:
+            yield draw_one(found, device.id, off_screen)
+
+
+# ---------------------------------------------------------------------------------------------- what they say
+
+
+def test_a_refused_device() -> None:
+    found = fleet(1, hellos=3)
+    ax = charts.device_timeline(found, found.devices[0].id, off_screen)
+    said = words(ax)
+    assert "The way back to the device is closed (F11)" in said
+    assert "00000001..7a2b" in said
+    assert "3 Hellos" in said
+    assert "Setup Mode, observed" in said
+    assert {f"retry {number}" for number in range(3)} <= set(said.splitlines())
+    assert {"21 s", "31 s"} <= set(said.splitlines())
+    assert said.count("refused x5") == 3
+    assert "capture ends" in said
+    assert "long gaps shortened" in said
+    assert f"{SERVER} port 9971" in said
+    assert "connection refused" in said, "the legend"
+
+
+def test_a_direction_that_the_capture_does_not_show() -> None:
+    story = Story()
+    story.hello(1, START)
+    found = story.diagnosis()
+    device = replace(found.devices[0], visibility={"device_to_server": True, "server_to_device": False})
+    said = words(charts.device_timeline(replace(found, devices=(device,)), device.id, off_screen))
+    assert "this capture does not show this direction" in said
+
+
+def test_modes_and_their_basis() -> None:
+    story = Story()
+    device_story(story, 1, START, 3)
+    found = story.diagnosis()
+    said = words(charts.device_timeline(found, found.devices[0].id, off_screen))
+    assert "Setup Mode, observed" in said
+    assert "Operational Mode, inferred" in said
+    assert "1 of 1 device is Operational" in words(charts.fleet_modes(found, off_screen))
+    assert "1 (1 inferred)" in words(charts.fleet_modes(found, off_screen))
+
+
+def test_the_findings_of_a_device() -> None:
+    found = fleet(1, hellos=3)
+    said = words(charts.device_failures(found, found.devices[0].id, off_screen))
+    assert "1 error, 1 warning. First: The way back to the device is closed (F11)" in said
+    assert "tried 15 times to connect back" in said
+    quiet = replace(found, findings=())
+    assert "No findings" in words(charts.device_failures(quiet, found.devices[0].id, off_screen))
+    assert "Nothing in this capture stops" in words(
+        charts.device_timeline(quiet, found.devices[0].id, off_screen)
+    )
+
+
+@pytest.mark.parametrize("draw", FLEET)
+def test_no_devices(draw: Callable[..., Axes]) -> None:
+    assert "no devices" in words(draw(EMPTY, off_screen)).lower()
+
+
+@pytest.mark.parametrize("draw", ONE)
+def test_no_such_device(draw: Callable[..., Axes]) -> None:
+    with pytest.raises(UsageError, match="no device"):
+        draw(fleet(1), "uuid:\x1b[2J", off_screen)
+
+
+@pytest.mark.parametrize("count", [1, 2, 25, charts.MOST_ROWS, charts.MOST_ROWS + 1, 300])
+def test_a_fleet_of_any_size_stays_readable(count: int) -> None:
+    found = fleet(count, hellos=2)
+    for draw in FLEET:
+        ax = draw(found, off_screen)
+        figure = ax.get_figure(root=True)
+        assert figure is not None
+        width, height = figure.get_size_inches()
+        assert (width, 2 < height < 17) == (charts.WIDTH, True)
+        figure.draw_without_rendering()
+        rows = [one for one in ax.get_yticklabels() if one.get_text()]
+        assert len(rows) <= charts.MOST_ROWS
+        left, right = ax.get_xlim()
+        times = [one for one in ax.get_xticklabels() if left <= one.get_position()[0] <= right]
+        for labels in (rows, times):
+            boxes = [one.get_window_extent() for one in labels]
+            for number, box in enumerate(boxes):
+                assert box.x0 >= 0, "a label is clipped"
+                assert box.x1 <= width * figure.dpi
+                assert box.y0 >= 0
+                assert not any(box.overlaps(other) for other in boxes[number + 1 :]), "labels overlap"
+
+
+def test_a_large_fleet_is_grouped_by_what_stops_it() -> None:
+    found = fleet(70, hellos=2)
+    said = words(charts.fleet_timeline(found, off_screen))
+    assert "70 devices, grouped by what stops them" in said
+    assert "The server gets the Hello and does" in said
+    assert "20 devices" in said
+    assert said.index("Trouble that is not proven") < said.index("Nothing in this capture stops them")
+
+
+def test_one_rule_with_two_rows_of_the_catalogue_names_both() -> None:
+    story = Story()
+    story.hello(1, START)
+    story.hello(2, START + SECOND, psk=True)
+    assert "nothing (F10, F13)" in words(charts.fleet_failures(story.diagnosis(), off_screen)).replace(
+        "\n", " "
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- time
+
+
+@pytest.mark.parametrize(
+    "gap", [1, 10**3, 10**6, SECOND, 3600 * SECOND, 40 * 86_400 * SECOND, 300 * 365 * 86_400 * SECOND]
+)
+def test_bursts_and_pauses_are_both_readable(gap: int) -> None:
+    story = Story()
+    for number in range(4):
+        story.hello(1, START + number * (gap + 20_000_000), number)
+        story.link(SERVER, address(1), 16993, START + number * (gap + 20_000_000) + 10_000_000, "refused")
+    found = story.diagnosis(3600 * SECOND)
+    ax = charts.device_timeline(found, found.devices[0].id, off_screen)
+    words(ax)
+    hellos = next(line for line in ax.get_lines() if line.get_label() == "Hello")
+    back = next(line for line in ax.get_lines() if line.get_label() == "connection refused")
+    places = sorted(float(x) for line in (hellos, back) for x in np.asarray(line.get_xdata()))
+    assert all(later - earlier > 0.01 for earlier, later in pairwise(places))
+
+
+@given(st.lists(st.integers(-(2**66), 2**66), max_size=40))
+def test_the_time_scale_keeps_the_order(times: list[int]) -> None:
+    scale = charts._TimeScale(times)
+    places = [scale(ts) for ts in sorted(times)]
+    assert places == sorted(places)
+    assert all(0 <= place <= 1 for place in places)
+    scale.dress(off_screen(3), prefer=times)
+
+
+def test_durations() -> None:
+    second = {
+        0: "0",
+        28_000: "0.028 ms",
+        999_999_999: "1 s",
+        59_990_000_000: "1 min",
+        90 * SECOND: "1 min 30 s",
+    }
+    second |= {7500 * SECOND: "2 h 5 min", 86_400 * SECOND * 3: "3 d", 3599 * SECOND: "59 min 59 s"}
+    assert {ns: charts._duration(ns) for ns in second} == second
+
+
+def test_many_events_of_one_device() -> None:
+    story = Story()
+    for number in range(3000):
+        story.hello(1, START + number * 60 * SECOND, number % 15)
+    found = story.diagnosis()
+    ax = charts.device_timeline(found, found.devices[0].id, off_screen)
+    assert len(ax.texts) < 80, "labels are thinned out"
+    assert any(line.get_rasterized() for line in ax.get_lines())
+
+
+# ---------------------------------------------------------------------------------------------- where it goes
+
+
+def test_without_axes_pyplot_makes_the_figure() -> None:
+    found = fleet(1)
+    ax = charts.device_timeline(found, found.devices[0].id)
+    assert plt.get_fignums() == [1]
+    assert ax.get_figure() is plt.gcf()
+
+
+def test_on_given_axes() -> None:
+    figure = Figure(layout="constrained")
+    ax = figure.add_subplot()
+    assert charts.fleet_timeline(fleet(3), ax) is ax
+    assert plt.get_fignums() == []
+
+
+def test_files(tmp_path: Path) -> None:
+    found = fleet(3, hellos=2)
+    paths = charts.write_charts(found, tmp_path / "new" / "charts")
+    assert {path.name for path in paths} == {path.name for path in (tmp_path / "new" / "charts").iterdir()}
+    stems = {f"fleet-{name}" for name in ("timeline", "failures", "modes")}
+    stems |= {f"device-{n:03d}-{name}" for n in (1, 2, 3) for name in ("timeline", "failures")}
+    assert {path.name for path in paths} == {f"{one}.{end}" for one in stems for end in ("png", "svg")} | {
+        "index.csv"
+    }
+    assert plt.get_fignums() == []
+    for path in paths:
+        if path.suffix == ".png":
+            pixels = imread(path)
+            assert pixels.shape[1] == 1200
+            assert pixels.std() > 0.02, f"{path.name} is blank"
+        elif path.suffix == ".svg":
+            assert ElementTree.parse(path).getroot().tag.endswith("svg")
+    rows = list(csv.DictReader((tmp_path / "new" / "charts" / "index.csv").read_text("utf-8").splitlines()))
+    assert [row["stuck"] for row in rows] == ["yes", "yes", "no"]
+    assert rows[0]["device"] == found.devices[0].id
+    assert rows[0]["timeline"] == "device-001-timeline.png"
+
+
+def test_only_the_most_troubled_devices_are_drawn(tmp_path: Path) -> None:
+    found = fleet(6, hellos=2)
+    paths = charts.write_charts(found, tmp_path, most=1)
+    assert sum(path.name.startswith("device-") for path in paths) == 4
+    assert charts.write_charts(EMPTY, tmp_path / "empty")
+
+
+def test_svg_is_the_same_in_every_run_whatever_the_settings(tmp_path: Path) -> None:
+    found = fleet(2, hellos=2)
+    first = charts.write_charts(found, tmp_path / "a")
+    with mpl.rc_context({"font.size": 20, "svg.fonttype": "none", "axes.facecolor": "black"}):
+        second = charts.write_charts(found, tmp_path / "b")
+    for one, other in zip(first, second, strict=True):
+        if one.suffix == ".svg":
+            assert one.read_bytes() == other.read_bytes(), one.name
+            assert b"<dc:date>" not in one.read_bytes()
+
+
+# ----------------------------------------------------------------------------------------------- hostile text
+
+
+def test_hostile_text_in_files(tmp_path: Path) -> None:
+    paths = charts.write_charts(hostile_diagnosis(HOSTILE), tmp_path)
+    assert {path.parent for path in paths} == {tmp_path}
+    assert all(path.name.replace("-", "").replace(".", "").isalnum() for path in paths)
+    for path in paths:
+        if path.suffix == ".svg":
+            ElementTree.parse(path)
+
+
+@settings(max_examples=4)
+@given(st.lists(texts, min_size=1, max_size=8))
+def test_hostile_text_in_charts(said: list[str]) -> None:
+    for ax in draw_all(hostile_diagnosis(said)):
+        for line in words(ax).split("\n"):
+            assert harmless(line)
+            assert len(line) < 250
+
+
+@given(texts)
+def test_chart_text_is_short_and_has_glyphs(text: str) -> None:
+    shown = charts._text(text, 50)
+    assert harmless(shown)
+    assert len(shown) <= 50
+    for one in shown:
+        assert one.isascii() or one in text or one in "…é" or ord(one) < 0x2000
+
+
+def test_tex_settings_of_the_user_do_not_read_wire_text() -> None:
+    found = hostile_diagnosis(["$\\frac{", "x"])
+    with mpl.rc_context({"text.parse_math": True}):
+        for ax in draw_all(found):
+            words(ax)

@@ -1,0 +1,332 @@
+"""README.md and docs/ say what is so: links, commands with their output, options, fields, rules, limits.
+
+The examples in the documentation are run as they stand:
+
+* A fenced block marked ``console`` runs; all of a document run in one folder that holds ``sample_pcaps``, a
+  certificate chain and an .etl. ``$`` stands before a command, which has to give 0 or 1. The other lines are
+  its output: they have to be in it, in this order, whatever the width of the terminal. Three dots where a
+  line begins stand for what is left out.
+* A block marked ``python`` runs too, those of a document one after the other.
+* Blocks marked ``sh`` and ``text`` do not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import certifi
+import pytest
+
+from amtdiag import errors, frames, model
+from amtdiag.capture.linklayer import LINK_TYPES
+from amtdiag.checks.catalogue import CAPTURE_DROPS, CHECKS, NOT_A_HELLO
+from amtdiag.cli import main as cli
+from amtdiag.config import Limits
+from amtdiag.pipeline import diagnose
+from amtdiag.report.jsonout import analysis_lines
+from amtdiag.trust.verdicts import VERDICTS
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")))
+WIDTH = 110
+DOTS = "..."
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def prose(path: Path) -> str:
+    """The text of a document without its blocks of code."""
+    return _FENCE.sub("", path.read_text("utf-8"))
+
+
+@cache
+def everything() -> str:
+    return "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
+
+
+def formats() -> str:
+    return (ROOT / "docs" / "formats.md").read_text("utf-8")
+
+
+def code_words(text: str) -> frozenset[str]:
+    """What stands in backticks, dotted names also by their last part."""
+    words = re.findall(r"`([^`\n]+)`", text)
+    return frozenset([*words, *(word.rpartition(".")[2] for word in words)])
+
+
+by_name = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+# ------------------------------------------------------------------------------------------- links and layout
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+@by_name
+def test_relative_links_resolve(document: Path) -> None:
+    for link in _LINK.findall(prose(document)):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = (document.parent / name).resolve() if name else document
+        assert target.exists(), f"{document.name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{document.name} links to {link}"
+
+
+@by_name
+def test_layout(document: Path) -> None:
+    for number, line in enumerate(prose(document).splitlines(), 1):
+        assert line.startswith("|") or len(line) <= WIDTH, f"{document.name}, prose line {number}: {line}"
+        assert line == line.rstrip()
+
+
+@by_name
+def test_blocks_say_whether_they_run(document: Path) -> None:
+    kinds = [kind for kind, _ in _FENCE.findall(document.read_text("utf-8"))]
+    assert set(kinds) <= {"console", "python", "sh", "text"}
+
+
+# --------------------------------------------------------------------------------------------------- examples
+
+
+class Example(NamedTuple):
+    command: str
+    shown: list[str]
+
+
+def examples(document: Path) -> Iterator[Example]:
+    for kind, body in _FENCE.findall(document.read_text("utf-8")):
+        if kind != "console":
+            continue
+        example = None
+        for line in body.splitlines():
+            if line.startswith("$ "):
+                if example:
+                    yield example
+                example = Example(line[2:], [])
+            else:
+                assert example, f"{document.name}: output before any command: {line}"
+                example.shown.append(line)
+        if example:
+            yield example
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where examples run: with the samples, a chain and an event trace."""
+    (tmp_path / "sample_pcaps").symlink_to(ROOT / "sample_pcaps")
+    bundle = Path(certifi.where()).read_text("utf-8")
+    label = bundle.index('# Label: "DigiCert Global Root G2"')
+    chain = re.compile(r"-----BEGIN.*?-----END CERTIFICATE-----\n", re.DOTALL).search(bundle, label)
+    assert chain
+    (tmp_path / "chain.pem").write_text(chain[0])
+    (tmp_path / "trace.etl").write_bytes((65536).to_bytes(4, "little") + bytes(5000))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    # The commands of the interpreter that runs the tests come first.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+def missing_tool(command: str) -> str | None:
+    """The first program of a pipeline that is not installed."""
+    quoted = re.sub(r"'[^']*'|\"[^\"]*\"", "''", command)
+    for part in re.split(r"[|;]", quoted):
+        words = part.split()
+        if words and shutil.which(words[0]) is None:
+            return words[0]
+    return None
+
+
+def run(command: str) -> tuple[int, str]:
+    """Run an example; return its exit code and its output, standard error among it."""
+    words = shlex.split(command)
+    if words[0] != "amtdiag" or {"|", ">", ";", "<"} & set(shlex.split(command.replace(";", " ; "))):
+        done = subprocess.run(
+            ["sh", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        return done.returncode, done.stdout
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main(words[1:])
+    return code, f"{out.getvalue()}\n{err.getvalue()}"
+
+
+def shown_parts(lines: list[str]) -> Iterator[str]:
+    """What is shown of an output, in one piece from dots to dots, all space being alike."""
+    part: list[str] = []
+    for line in lines:
+        if line.startswith(DOTS):
+            yield " ".join(part)
+            part = []
+        part += line.removeprefix(DOTS).split()
+    yield " ".join(part)
+
+
+@by_name
+def test_examples(document: Path, folder: Path) -> None:
+    left_out = []
+    for command, shown in examples(document):
+        if tool := missing_tool(command):
+            left_out.append(tool)
+            continue
+        code, output = run(command)
+        assert code in (0, 1), f"{command}\n{output}"
+        rest = " ".join(output.split())
+        for part in filter(None, shown_parts(shown)):
+            _, found, after = rest.partition(part)
+            assert found, f"$ {command}\nshows: {part}\nbut there is only: {rest}"
+            rest = after
+    if left_out:
+        # Those with the other tools have passed; conftest.py counts these.
+        pytest.skip(f"missing tool: {left_out[0]}")
+
+
+@by_name
+def test_python(document: Path, folder: Path) -> None:
+    names: dict[str, Any] = {}
+    for kind, body in _FENCE.findall(document.read_text("utf-8")):
+        if kind == "python":
+            exec(compile(body, document.name, "exec"), names)
+    if "matplotlib" in sys.modules:
+        import matplotlib.pyplot as plt
+
+        plt.close("all")
+
+
+def test_there_are_examples() -> None:
+    """The pattern that finds blocks has not gone blind."""
+    commands = [example.command for document in DOCUMENTS for example in examples(document)]
+    assert len(commands) > 30
+    assert sum("amtdiag" in command for command in commands) > 25
+
+
+# ------------------------------------------------------------------------------------------- what there is
+
+
+def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, sub in action.choices.items():
+                yield name
+                yield from options_of(sub)
+        yield from action.option_strings
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_commands_and_options(command: str) -> None:
+    parser = argparse.ArgumentParser()
+    import_module(f"amtdiag.cli.{command}").add_arguments(parser)
+    text = everything()
+    assert f"`amtdiag {command} " in text
+    for option in set(options_of(parser)) - {"-h"}:
+        assert re.search(rf"(?<![\w-]){option}(?![\w-])", text), option
+
+
+def test_exit_codes() -> None:
+    classes = [one for one in vars(errors).values() if isinstance(one, type)]
+    text = README.read_text("utf-8")
+    for code in {0, 1, 130, *(one.exit_code for one in classes if issubclass(one, errors.AmtdiagError))}:
+        assert f"\n| {code} | " in text
+
+
+def test_rules() -> None:
+    text = formats()
+    for check in CHECKS:
+        assert f"\n| `{check.id}` | {check.catalogue or '-'}" in text, check.id
+        row = re.search(rf"^\| `{check.id}` \| [^|]* \| (\w+) \|", text, re.MULTILINE)
+        assert row, check.id
+        assert row[1] == check.severity, check.id
+    for rule in (NOT_A_HELLO, CAPTURE_DROPS):
+        assert f"\n| `{rule}` | " in text
+
+
+def test_limits() -> None:
+    text = (ROOT / "docs" / "how-it-works.md").read_text("utf-8")
+    limits = Limits()
+    for one in fields(Limits):
+        assert f"\n| `{one.name}` | {getattr(limits, one.name):,} | " in text, one.name
+
+
+def test_verdicts() -> None:
+    rows = [f"| `{verdict}` | {meaning} |" for verdict, meaning in VERDICTS.items()]
+    assert "\n".join(rows) in formats()
+
+
+@pytest.mark.parametrize(
+    "vocabulary",
+    [
+        model.Basis, model.Severity, model.Category, model.Confidence, model.Mode, model.Stage, model.Outcome,
+        model.HelloType, frames.EventKind,
+    ],
+)  # fmt: skip
+def test_vocabularies(vocabulary: object) -> None:
+    assert set(get_args(vocabulary)) <= code_words(formats())
+
+
+def test_link_types() -> None:
+    read = {name for name, _ in LINK_TYPES.values()}
+    assert all(re.search(rf"\b{name}\b", README.read_text("utf-8")) for name in read)
+
+
+def schema_fields(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        properties = schema.get("properties")
+        if isinstance(properties, dict):
+            yield from properties
+        for value in schema.values():
+            yield from schema_fields(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from schema_fields(value)
+
+
+@pytest.mark.parametrize("name", ["analysis", "hello"])
+def test_json_fields(name: str) -> None:
+    path = f"amtdiag/report/schema/{name}.schema.json"
+    text = formats()
+    assert f"`{path}`" in text
+    missing = set(schema_fields(json.loads((ROOT / path).read_text("utf-8")))) - code_words(text)
+    assert not missing
+
+
+def test_jsonl_and_tables() -> None:
+    text = formats()
+    diagnosis = diagnose([ROOT / "sample_pcaps" / "one-way-capture.pcap"])
+    for line in analysis_lines(diagnosis):
+        assert {line["event_type"], *line} <= code_words(text)
+    for table in (
+        frames.hellos, frames.digests, frames.devices, frames.findings, frames.events, frames.captures,
+    ):  # fmt: skip
+        row = re.search(rf"^\| `{table.__name__}\.csv` \|.*$", text, re.MULTILINE)
+        assert row
+        assert set(table(diagnosis).columns) <= code_words(row[0]), table.__name__
+
+
+def test_extras() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for extra in set(project["optional-dependencies"]) - {"dev"}:
+        assert f"`pip install '.[{extra}]'`" in README.read_text("utf-8")
