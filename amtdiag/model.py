@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 Basis = Literal["observed", "inferred", "none"]
 Severity = Literal["info", "warning", "error", "critical"]
 Category = Literal["provisioning", "security", "capture"]
+Weight = Literal["decisive", "strong", "weak", "none"]
 Confidence = Literal["high", "medium", "low"]
 Mode = Literal["factory", "setup", "operational", "unknown"]
 Stage = Literal[
@@ -151,6 +152,82 @@ class HelloEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpEvent:
+    """One DHCP message, of either version. What it does not carry is None or empty."""
+
+    ts: int
+    mac: str
+    """The client's, from chaddr or its DUID."""
+    kind: str
+    """discover, offer, request, ack, nak ...; for DHCPv6 the nearest of these."""
+    address: str | None
+    """The address that is given; in a request the one that is asked for."""
+    server: str | None
+    dns: tuple[str, ...]
+    domain: str | None
+    """Option 15; for DHCPv6 the first name of option 24."""
+    host: str | None
+    fqdn: str | None
+    search: bool
+    """A search list is there (option 119), which AMT is not known to use."""
+    wanted: frozenset[int]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookupEvent:
+    """One DNS question, with the answer if it came."""
+
+    ts: int
+    client: str
+    server: str
+    name: str
+    type: str
+    queries: int
+    """How often it was asked."""
+    rcode: str | None
+    """None where no answer was seen."""
+    addresses: tuple[str, ...]
+    names: tuple[str, ...]
+    other_addresses: tuple[str, ...]
+    """Of a second answer that says something else."""
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PongEvent:
+    """A device's answer to an RMCP presence ping: the plain statement of its mode."""
+
+    ts: int
+    device: str
+    asker: str
+    mode: Mode
+    version: str | None
+    port: int | None
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PingEvent:
+    """An RMCP presence ping."""
+
+    ts: int
+    asker: str
+    target: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """ARP: a MAC says that it has an address."""
+
+    ts: int
+    mac: str
+    address: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedDigest:
     """A digest and what the catalogue of built-in roots says of it."""
 
@@ -177,6 +254,7 @@ class ModeSpan:
 
     name: Mode
     basis: Basis
+    weight: Weight
     since: int | None
     reason: str
     evidence: tuple[Evidence, ...]
@@ -219,7 +297,9 @@ class DeviceRecord:
     suffix: str | None
     server: str | None
     firmware: str | None
-    """What the digest list is consistent with; never a fact."""
+    """What the digest list is consistent with, or what a pong says; the text tells which."""
+    hints: tuple[str, ...] = ()
+    """What the UUID seems to say of the board; never a fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +362,10 @@ class Diagnosis:
     captures: tuple[CaptureInfo, ...]
     hellos: tuple[HelloRecord, ...]
     connections: tuple[ConnectionEvent, ...]
+    dhcp: tuple[DhcpEvent, ...]
+    lookups: tuple[LookupEvent, ...]
+    """DNS questions for a provisioning server."""
+    pongs: tuple[PongEvent, ...]
     devices: tuple[DeviceRecord, ...]
     findings: tuple[Finding, ...]
     """Likeliest cause first."""

@@ -8,18 +8,28 @@ from contextlib import contextmanager
 from os import PathLike
 
 from amtdiag._version import __version__
+from amtdiag.capture.columns import Segment
 from amtdiag.capture.inputs import open_inputs
 from amtdiag.capture.scan import KERNEL, Scan
 from amtdiag.capture.selection import Interest, Selection
-from amtdiag.checks.catalogue import capture_findings, examine, likeliest_first, stray_findings
+from amtdiag.checks.catalogue import (
+    capture_findings,
+    examine,
+    likeliest_first,
+    stray_findings,
+    traffic_findings,
+)
 from amtdiag.checks.roots import own_root
 from amtdiag.config import Options
 from amtdiag.errors import InputError
-from amtdiag.model import ConnectionEvent, Diagnosis, HelloEvent
+from amtdiag.model import DhcpEvent, Diagnosis, LookupEvent, PingEvent, PongEvent
 from amtdiag.net.connections import Connection, Connections
+from amtdiag.net.datagrams import Datagrams
+from amtdiag.protocols.datagrams import DATAGRAM_PORTS, DNS_PORT, DatagramEvent, DatagramReader
 from amtdiag.protocols.events import EventReader
 from amtdiag.protocols.hello import HEAD
 from amtdiag.protocols.ports import HELLO_PORTS, OTHER_PORTS
+from amtdiag.provisioning.book import Events
 from amtdiag.provisioning.devices import follow
 
 Progress = Callable[[int, int], None]
@@ -56,35 +66,44 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
     if not opened.inputs or (options.strict and opened.problems):
         raise InputError("\n".join(opened.problems) or "nothing to read")
     hello_ports = frozenset({*HELLO_PORTS, *options.ports})
-    scan = Scan(opened.inputs, Selection(Interest(hello_ports | OTHER_PORTS, HEAD), limits), limits)
+    interest = Interest(hello_ports | OTHER_PORTS | {DNS_PORT}, DATAGRAM_PORTS, HEAD)
+    scan = Scan(opened.inputs, Selection(interest, limits), limits)
     connections = Connections(
-        server_ports=(hello_ports | OTHER_PORTS).__contains__,
+        server_ports=(hello_ports | OTHER_PORTS | {DNS_PORT}).__contains__,
         keep=lambda one: one.server[1] not in OTHER_PORTS,
         limits=limits,
     )
-    reader = EventReader([one.label for one in opened.inputs], hello_ports)
-    journal = _Journal(reader, limits.events)
+    datagrams = Datagrams()
+    labels = [one.label for one in opened.inputs]
+    journal = _Journal(EventReader(labels, hello_ports), DatagramReader(labels), limits.events)
     total = sum(one.size() for one in opened.inputs)
     for packets in scan:
         for connection in connections.feed(packets):
             journal.enter(connection)
+        for datagram in datagrams.feed(packets):
+            journal.enter_datagram(datagram)
         if progress is not None:
             progress(scan.bytes_read, total)
     for connection in connections.finish():
         journal.enter(connection)
+    journal.finish()
 
     captures = scan.captures
-    followed = follow(journal.hellos, journal.connections, captures, hello_ports, limits.devices)
+    events = journal.events
+    followed = follow(events, captures, hello_ports, limits.devices)
     findings, unknowns = examine(followed.cases, options)
-    findings += stray_findings(followed.strays) + capture_findings(captures)
+    findings += stray_findings(followed.strays) + capture_findings(captures) + traffic_findings(events)
     return Diagnosis(
         captures=tuple(captures),
         hellos=tuple(followed.hellos),
-        connections=tuple(sorted(journal.connections, key=lambda event: event.ts)),
+        connections=tuple(events.connections),
+        dhcp=tuple(events.dhcp),
+        lookups=tuple(events.lookups),
+        pongs=tuple(events.pongs),
         devices=tuple(case.device for case in followed.cases),
         findings=tuple(likeliest_first(findings)),
         unknowns=tuple(unknowns),
-        notes=tuple(opened.notes + _limit_notes(connections, journal, scan)),
+        notes=tuple(opened.notes + _limit_notes(connections, datagrams, journal, scan)),
         problems=tuple(opened.problems),
         tool={
             "version": __version__,
@@ -98,30 +117,64 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
 class _Journal:
     """The events of a run, bounded in number."""
 
-    def __init__(self, reader: EventReader, most: int) -> None:
-        self._reader = reader
+    def __init__(self, streams: EventReader, datagrams: DatagramReader, most: int) -> None:
+        self._streams = streams
+        self._datagrams = datagrams
         self._most = most
-        self.hellos: list[HelloEvent] = []
-        self.connections: list[ConnectionEvent] = []
+        self._count = 0
+        self.events = Events()
         self.left_out = 0
 
     def enter(self, connection: Connection) -> None:
         """Read a finished connection and keep what it was."""
-        link, hello = self._reader.read(connection)
-        if len(self.connections) + len(self.hellos) >= self._most:
+        if connection.server[1] == DNS_PORT:
+            for event in self._datagrams.read_connection(connection):
+                self._keep(event)
+        link, hello = self._streams.read(connection)
+        if hello is not None and self._has_room():
+            self.events.hellos.append(hello)
+        if link is not None and self._has_room():
+            self.events.connections.append(link)
+
+    def enter_datagram(self, one: Segment) -> None:
+        """Read a datagram and keep what it says."""
+        for event in self._datagrams.read(one):
+            self._keep(event)
+
+    def finish(self) -> None:
+        """Take what was still waiting for an answer."""
+        for event in self._datagrams.finish():
+            self._keep(event)
+        self.events.other_lookups += self._datagrams.other_lookups()
+
+    def _keep(self, event: DatagramEvent) -> None:
+        if self._has_room():
+            events = self.events
+            if isinstance(event, DhcpEvent):
+                events.dhcp.append(event)
+            elif isinstance(event, LookupEvent):
+                events.lookups.append(event)
+            elif isinstance(event, PongEvent):
+                events.pongs.append(event)
+            elif isinstance(event, PingEvent):
+                events.pings.append(event)
+            else:
+                events.sightings.append(event)
+
+    def _has_room(self) -> bool:
+        self._count += 1
+        if self._count > self._most:
             self.left_out += 1
-            return
-        if hello is not None:
-            self.hellos.append(hello)
-        if link is not None:
-            self.connections.append(link)
+            return False
+        return True
 
 
-def _limit_notes(connections: Connections, journal: _Journal, scan: Scan) -> list[str]:
+def _limit_notes(connections: Connections, datagrams: Datagrams, journal: _Journal, scan: Scan) -> list[str]:
     notes = []
-    if connections.duplicates:
+    duplicates = connections.duplicates + datagrams.duplicates
+    if duplicates:
         notes.append(
-            f"{connections.duplicates:,} frames are in the capture twice (a SPAN port of both directions, or "
+            f"{duplicates:,} frames are in the capture twice (a SPAN port of both directions, or "
             "two interfaces): each counts once"
         )
     if connections.evicted:

@@ -1,13 +1,21 @@
-"""What leaves the scan: TCP segments as columns, so that no later stage parses a header again."""
+"""What leaves the scan: packets as columns, so that no later stage parses a header again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+TCP, UDP = 6, 17
+ARP = 0x0806
+"""ARP is an EtherType, which no IP protocol number can be mistaken for."""
+
 
 class Segment(NamedTuple):
-    """One TCP segment as it was captured; a row of `Packets`."""
+    """One TCP segment, UDP datagram or ARP message as it was captured; a row of `Packets`.
+
+    An ARP message has the sender's address and MAC, the target's address, its operation in `flags`. What a
+    protocol does not have is 0.
+    """
 
     ts: int
     """Nanoseconds since 1970, UTC."""
@@ -34,10 +42,11 @@ class Segment(NamedTuple):
     """Source MAC, 6 bytes, or empty where the link type has none."""
     vlan: tuple[int, ...]
     """VLAN identifiers, outermost first."""
+    protocol: int = TCP
 
 
 class Packets:
-    """A batch of segments as columns, each a sequence of the same length, named as in `Segment`."""
+    """A batch of packets as columns, each a sequence of the same length, named as in `Segment`."""
 
     __slots__ = ("columns",)
 
@@ -47,6 +56,8 @@ class Packets:
     def __len__(self) -> int:
         return len(self.columns[0]) if self.columns else 0
 
-    def rows(self) -> Iterator[Segment]:
-        """Yield the batch row by row."""
-        return map(Segment._make, zip(*self.columns, strict=True))
+    def rows(self, *protocols: int) -> Iterator[Segment]:
+        """Yield the packets of some protocols row by row."""
+        for row in zip(*self.columns, strict=True):
+            if row[-1] in protocols:
+                yield Segment._make(row)

@@ -21,6 +21,7 @@ class Origin(NamedTuple):
     ident: int
     mac: bytes
     vlan: tuple[int, ...]
+    protocol: int
 
 
 class Whole(NamedTuple):

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from amtdiag.capture.columns import TCP, UDP
 from amtdiag.capture.linklayer import IPV4, IPV6, ethernet
 
-TCP = 6
-UDP = 17
 _GRE = 47
 _IP_IN_IP = {4: IPV4, 41: IPV6}
 TUNNELS = frozenset({*_IP_IN_IP, _GRE})

@@ -10,11 +10,11 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator
 
-from amtdiag.capture.columns import Packets, Segment
+from amtdiag.capture.columns import ARP, TCP, UDP, Packets, Segment
 from amtdiag.capture.fragments import Fragments, Origin, Whole
 from amtdiag.capture.inputs import Input
-from amtdiag.capture.ip import TCP, TUNNELS, UDP, VXLAN_PORT, walk
-from amtdiag.capture.linklayer import ETHERNET, LINK_TYPES, link_name
+from amtdiag.capture.ip import TUNNELS, VXLAN_PORT, walk
+from amtdiag.capture.linklayer import ETHERNET, LINK_TYPES, Network, link_name
 from amtdiag.capture.records import Container
 from amtdiag.capture.selection import Selection
 from amtdiag.config import Limits
@@ -30,6 +30,10 @@ _UNFRAGMENTED = frozenset({b"\x00\x00", b"\x40\x00"})
 _PLAIN_HEADERS = 54
 """Ethernet, IPv4 and TCP without any options."""
 _TCP_HEADER = 20
+_UDP_HEADER = 8
+_TRANSPORTS = frozenset({TCP, UDP})
+_ARP_LENGTH = 28
+_ARP_ETHERNET_IPV4 = b"\x00\x01\x08\x00\x06\x04"
 _NEVER = 1 << 80
 _SYN = 2
 _ACK = 16
@@ -153,7 +157,7 @@ class _FileScan:
         out: list[Segment] = []
         linktypes = self._linktypes
         ports, watched = self._selection.ports, self._selection.watched
-        first_byte = self._selection.first_byte
+        datagram_ports, first_byte = self._selection.datagram_ports, self._selection.first_byte
         first, last = _NEVER, -_NEVER
         try:
             for ts, linktype, data, start, end, wirelen in container.records():
@@ -178,7 +182,11 @@ class _FileScan:
                             if body >= end or data[body] not in first_byte:
                                 continue
                     elif protocol == UDP:
-                        if data[start + 36 : start + 38] != VXLAN_PORT:
+                        if (
+                            data[start + 34 : start + 36] not in datagram_ports
+                            and data[start + 36 : start + 38] not in datagram_ports
+                            and data[start + 36 : start + 38] != VXLAN_PORT
+                        ):
                             continue
                     elif protocol not in TUNNELS:
                         continue
@@ -197,6 +205,9 @@ class _FileScan:
         network = reader and reader[1](packet)
         if not network:
             return
+        if network.ethertype == ARP:
+            self._address_resolution(packet, network, at, out)
+            return
         datagram = walk(packet, network.ethertype, network.offset, wirelen)
         if datagram is None:
             return
@@ -209,20 +220,24 @@ class _FileScan:
             datagram.ident,
             datagram.mac or network.mac,
             network.vlan + datagram.vlan,
+            datagram.fragment.key[2] if datagram.fragment else datagram.protocol,
         )
         if datagram.fragment is not None:
-            if datagram.fragment.key[2] == TCP:
+            if datagram.fragment.key[2] in _TRANSPORTS:
                 payload = packet[datagram.start : datagram.end]
                 for whole in self._fragments.add(datagram.fragment, payload, datagram.missing, origin):
                     self._transport(whole.payload, whole.missing, whole.origin, whole, out)
-        elif datagram.protocol == TCP:
+        elif datagram.protocol in _TRANSPORTS:
             payload = packet[datagram.start : datagram.end]
             self._transport(payload, datagram.missing, origin, None, out)
 
     def _transport(
         self, data: bytes, missing: int, origin: Origin, whole: Whole | None, out: list[Segment]
     ) -> None:
-        """Read a TCP header; hand the segment to the selection."""
+        """Read a TCP or UDP header; hand the segment to the selection."""
+        if origin.protocol == UDP:
+            self._user_datagram(data, missing, origin, whole, out)
+            return
         if len(data) < _TCP_HEADER:
             return
         body = (data[12] >> 4) * 4
@@ -256,6 +271,49 @@ class _FileScan:
         begins = segment.payload and segment.payload[0] in selection.first_byte
         if begins or key in selection.watched or segment.flags & (_SYN | _ACK) == _SYN:
             selection.offer(key, origin.dst + origin.src + dport + sport, segment, out)
+
+    def _user_datagram(
+        self, data: bytes, missing: int, origin: Origin, whole: Whole | None, out: list[Segment]
+    ) -> None:
+        """Read a UDP header; keep the datagram if its port is wanted."""
+        sport, dport = data[0:2], data[2:4]
+        wanted = self._selection.datagram_ports
+        if len(data) >= _UDP_HEADER and (sport in wanted or dport in wanted):
+            out.append(
+                Segment(
+                    ts=origin.ts,
+                    file=origin.file,
+                    frames=whole.frames(_UDP_HEADER) if whole else (origin.frame,),
+                    src=origin.src,
+                    dst=origin.dst,
+                    sport=int.from_bytes(sport),
+                    dport=int.from_bytes(dport),
+                    flags=0,
+                    seq=0,
+                    ack=0,
+                    ident=origin.ident,
+                    checksum=int.from_bytes(data[6:8]),
+                    payload=data[_UDP_HEADER:],
+                    missing=missing,
+                    mac=origin.mac,
+                    vlan=origin.vlan,
+                    protocol=UDP,
+                )
+            )
+
+    def _address_resolution(
+        self, packet: bytes, network: Network, at: tuple[int, int, int], out: list[Segment]
+    ) -> None:
+        """Read an ARP message of Ethernet and IPv4."""
+        body = packet[network.offset : network.offset + _ARP_LENGTH]
+        if len(body) == _ARP_LENGTH and body[:6] == _ARP_ETHERNET_IPV4:
+            ts, frame, _ = at
+            out.append(
+                Segment(
+                    ts, self.number, (frame,), body[14:18], body[24:28], 0, 0, body[7], 0, 0, 0, 0, b"", 0,
+                    body[8:14], network.vlan, ARP,
+                )
+            )  # fmt: skip
 
     @property
     def packets(self) -> int:

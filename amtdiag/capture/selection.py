@@ -25,6 +25,9 @@ class Interest:
     """What the protocols want to see: ports, and how a conversation on any other port has to begin."""
 
     ports: frozenset[int]
+    """TCP ports whose conversations are wanted whole."""
+    datagram_ports: frozenset[int]
+    """UDP ports whose datagrams are wanted."""
     head: tuple[frozenset[int], ...]
     """The byte values that the first bytes may have, one set a byte."""
 
@@ -55,6 +58,7 @@ class Selection:
         self.interest = interest
         self._limits = limits
         self.ports = frozenset(port.to_bytes(2) for port in interest.ports)
+        self.datagram_ports = frozenset(port.to_bytes(2) for port in interest.datagram_ports)
         self.first_byte = interest.head[0]
         self.watched: dict[bytes, _Undecided | None] = {}
         """By directional key (source, destination, ports): undecided, or None once it is kept."""

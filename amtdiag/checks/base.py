@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from amtdiag.config import Options
 from amtdiag.model import Basis, Candidate, Category, Confidence, Evidence, Finding, Severity, Unknown
-from amtdiag.provisioning.devices import Case
+from amtdiag.provisioning.case import Case
 
 MOST_EVIDENCE = 8
 

@@ -26,7 +26,7 @@ from amtdiag.checks.message import (
 from amtdiag.checks.roots import ExpiredRoot, RootNotListed, UnknownDigest, WeakRoot, ZeroDigest
 from amtdiag.config import Options
 from amtdiag.model import SEVERITIES, CaptureInfo, ConnectionEvent, Finding, Unknown
-from amtdiag.provisioning.devices import Case
+from amtdiag.provisioning.case import Case
 
 CHECKS: tuple[type[Check], ...] = (
     ServerRefusesHello,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from amtdiag.checks.base import Check, address_filter, frames
 from amtdiag.model import Candidate, ConnectionEvent, Evidence, Finding, Unknown
-from amtdiag.provisioning.devices import Case
+from amtdiag.provisioning.case import Case
 from amtdiag.times import SECOND, span
 
 PATIENCE = 60 * SECOND

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from amtdiag.checks.base import Check, address_filter, frames
 from amtdiag.model import Finding, HelloRecord, Unknown
-from amtdiag.provisioning.devices import Case
+from amtdiag.provisioning.case import Case
 from amtdiag.provisioning.identity import is_junk_uuid
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from amtdiag.checks.base import Check, address_filter, frames
 from amtdiag.config import Options
 from amtdiag.model import Category, Finding, HelloRecord, JudgedDigest, OwnRoot, Unknown
-from amtdiag.provisioning.devices import Case
+from amtdiag.provisioning.case import Case
 from amtdiag.trust.verdicts import EXPIRED, UNKNOWN, WEAK, ZERO, carries
 
 _NAMES_SHOWN = 3

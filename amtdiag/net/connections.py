@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar
 
-from amtdiag.capture.columns import Packets, Segment
+from amtdiag.capture.columns import TCP, Packets, Segment
 from amtdiag.config import Limits
 from amtdiag.net.stream import WRAP, Frames, Stream, distance
 
@@ -89,7 +89,7 @@ class Connections:
 
     def feed(self, packets: Packets) -> Iterator[Connection]:
         """Take a batch; yield connections that it proves over."""
-        for segment in packets.rows():
+        for segment in packets.rows(TCP):
             yield from self._take(segment)
         if self._clock - self._swept > IDLE_CLOSED:
             self._swept = self._clock

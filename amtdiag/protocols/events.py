@@ -7,13 +7,13 @@ one is expected.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 
 from amtdiag.model import ConnectionEvent, Endpoints, Evidence, Hello, HelloEvent, Outcome
 from amtdiag.net.community_id import community_id
 from amtdiag.net.connections import Connection, Side
 from amtdiag.net.stream import Assembled, Frames, Piece
 from amtdiag.protocols import hello as hello_protocol
+from amtdiag.protocols.addresses import address_text, mac_text
 from amtdiag.protocols.ports import OTHER_PORTS
 
 _EVIDENCE_PER_KIND = 8
@@ -114,12 +114,12 @@ class EventReader:
         if side == "server":
             src, sport, dst, dport = dst, dport, src, sport
         return Endpoints(
-            src=_address(src),
+            src=address_text(src),
             sport=sport,
-            dst=_address(dst),
+            dst=address_text(dst),
             dport=dport,
-            src_mac=_mac(connection.macs[side]),
-            dst_mac=_mac(connection.macs[other]),
+            src_mac=mac_text(connection.macs[side]),
+            dst_mac=mac_text(connection.macs[other]),
             vlan=connection.vlan,
             community_id=community_id(src, dst, sport, dport),
         )
@@ -128,15 +128,6 @@ class EventReader:
 def _begins_with_a_probe(stream: Assembled) -> bool:
     """True where the first thing seen may be a keep-alive: one byte that repeats the one before it."""
     return len(stream.pieces) > 1 and stream.pieces[0].end == 1
-
-
-def _address(raw: bytes) -> str:
-    """Return an address as text; IPv4 by hand, since `ipaddress` takes ten times as long."""
-    return ".".join(map(str, raw)) if len(raw) == 4 else str(ip_address(raw))
-
-
-def _mac(raw: bytes) -> str | None:
-    return raw.hex(":") if raw else None
 
 
 def _outcome(connection: Connection) -> Outcome:

@@ -1,55 +1,27 @@
-"""Events to devices: each Hello and connection goes to the device it belongs to, then its story is told."""
+"""The story of each device, told from the events that belong to it."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
-from amtdiag.model import (
-    Basis,
-    CaptureInfo,
-    ConnectionEvent,
-    DeviceRecord,
-    HelloEvent,
-    HelloRecord,
-    HelloType,
-)
-from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS
-from amtdiag.provisioning.identity import Macs, address_id, device_id, scanners
+from amtdiag.model import Basis, CaptureInfo, ConnectionEvent, DeviceRecord, HelloRecord
+from amtdiag.protocols.ports import DEVICE_PORTS
+from amtdiag.provisioning.book import Book, Events
+from amtdiag.provisioning.case import Case
+from amtdiag.provisioning.identity import address_id, uuid_hints
 from amtdiag.provisioning.modes import Sign, Trigger, history
 from amtdiag.provisioning.stages import stages_of
-from amtdiag.provisioning.visibility import Coverage
+from amtdiag.provisioning.visibility import Coverage, lanes_of
 from amtdiag.trust.releases import consistent_with
-from amtdiag.trust.verdicts import judge
 
 _REDIRECTION = frozenset({"redirection", "redirection-tls"})
-
-
-@dataclass(slots=True)
-class Case:
-    """One device with all that was seen of it: what the checks look at."""
-
-    id: str
-    hellos: list[HelloRecord] = field(default_factory=list)
-    attempts: list[ConnectionEvent] = field(default_factory=list)
-    """Connections of the device to a Hello port."""
-    returns: list[ConnectionEvent] = field(default_factory=list)
-    """Connections to the device's own AMT ports."""
-    outgoing: list[ConnectionEvent] = field(default_factory=list)
-    """Connections of the device to a management presence server."""
-    shared_address: bool = False
-    """Another device sends Hellos from the same address: what comes back may be for either."""
-    device: DeviceRecord = field(init=False)
-    covered_until: int = 0
-    """How long the capture goes on after the last event of this device."""
-
-    @property
-    def last_hello(self) -> HelloEvent | None:
-        """The latest Hello."""
-        return self.hellos[-1].event if self.hellos else None
+_PONG_TRIGGERS: dict[str, Trigger] = {
+    "factory": "pong-factory",
+    "setup": "pong-setup",
+    "operational": "pong-operational",
+}
 
 
 @dataclass(slots=True)
@@ -62,124 +34,38 @@ class Followed:
 
 
 def follow(
-    hellos: Iterable[HelloEvent],
-    connections: Iterable[ConnectionEvent],
-    captures: Iterable[CaptureInfo],
-    hello_ports: frozenset[int],
-    most_devices: int,
+    events: Events, captures: Iterable[CaptureInfo], hello_ports: frozenset[int], most_devices: int
 ) -> Followed:
     """Give every event to its device and tell each device's story. Events may come in any order."""
-    by_time = sorted(hellos, key=lambda event: event.ts)
-    links = sorted(connections, key=lambda event: event.ts)
-    book = _Book(by_time, links, most_devices)
-    book.take_hellos(by_time)
-    book.take_connections(links, hello_ports)
+    events.sort()
+    book = Book(events, hello_ports, most_devices)
     coverage = Coverage(captures)
     for case in book.cases.values():
-        _describe(case, coverage, book.macs)
+        _describe(case, coverage)
     cases = sorted(book.cases.values(), key=lambda case: case.device.first_seen)
     records = sorted((record for case in cases for record in case.hellos), key=lambda r: r.event.ts)
     return Followed(cases, records, book.strays)
 
 
-class _Book:
-    """Which device had which address when."""
-
-    def __init__(self, hellos: Sequence[HelloEvent], links: Sequence[ConnectionEvent], most: int) -> None:
-        self.cases: dict[str, Case] = {}
-        self.strays: list[ConnectionEvent] = []
-        self.macs = Macs()
-        self._most = most
-        self._at: defaultdict[str, list[tuple[int, Case]]] = defaultdict(list)
-        """By address: when a Hello came from it, and whose."""
-        self._servers = {(event.ends.dst, event.ends.dport) for event in hellos}
-        """Where Hellos went, on whatever port."""
-        for ends in chain((event.ends for event in hellos), (link.ends for link in links)):
-            self.macs.learn(ends)
-
-    def take_hellos(self, hellos: Sequence[HelloEvent]) -> None:
-        """Hand out the Hellos; afterwards it is known who lived at which address."""
-        for event in hellos:
-            identity = device_id(event, self.macs)
-            if identity.startswith("ip:"):
-                known = self._at[event.ends.src]
-                identity = known[-1][1].id if known else identity
-            case = self._case(identity)
-            if case is None:
-                continue
-            case.hellos.append(HelloRecord(event, identity, judge(event.hello, event.ts)))
-            self._at[event.ends.src].append((event.ts, case))
-        for residents in self._at.values():
-            if len({case.id for _, case in residents}) > 1:
-                for _, case in residents:
-                    case.shared_address = True
-
-    def take_connections(self, links: Sequence[ConnectionEvent], hello_ports: frozenset[int]) -> None:
-        """Hand out the connections: to a Hello port, back to a device, out to a presence server."""
-        scanning = scanners(link for link in links if link.ends.dport in hello_ports)
-        for link in links:
-            port = link.ends.dport
-            if port in hello_ports or (link.ends.dst, port) in self._servers:
-                case = self._resident(link.ends.src, link.ts)
-                if (
-                    case is None
-                    and link.outcome in ("refused", "unanswered")
-                    and link.ends.src not in scanning
-                ):
-                    case = self._case(address_id(link.ends.src, link.ts))
-                    if case is not None:
-                        self._at[link.ends.src].append((link.ts, case))
-                if case is None or link.foreign:
-                    self.strays.append(link)
-                else:
-                    case.attempts.append(link)
-            elif port in DEVICE_PORTS:
-                case = self._resident(link.ends.dst, link.ts)
-                if case is not None:
-                    case.returns.append(link)
-            elif port == CIRA_PORT:
-                case = self._resident(link.ends.src, link.ts)
-                if case is not None:
-                    case.outgoing.append(link)
-
-    def _case(self, identity: str) -> Case | None:
-        case = self.cases.get(identity)
-        if case is None and len(self.cases) < self._most:
-            case = self.cases[identity] = Case(identity)
-        return case
-
-    def _resident(self, address: str, ts: int) -> Case | None:
-        """Return the device that spoke last from an address before `ts`, else the first one after."""
-        residents = self._at.get(address)
-        if not residents:
-            return None
-        at = bisect_right(residents, ts, key=lambda entry: entry[0])
-        return residents[max(at - 1, 0)][1]
-
-
-def _describe(case: Case, coverage: Coverage, macs: Macs) -> None:
-    """Tell the story of a device from what belongs to it."""
+def _describe(case: Case, coverage: Coverage) -> None:
     events = [record.event for record in case.hellos]
-    links = [*case.attempts, *case.returns, *case.outgoing]
-    last_seen = max([*(event.ts for event in events), *(link.last_ts for link in links)])
-    first_seen = min([*(event.ts for event in events), *(link.ts for link in links)])
+    times = list(_times(case))
+    first_seen, last_seen = min(times), max(times)
     case.covered_until = coverage.until(last_seen)
     last = case.hellos[-1] if case.hellos else None
     basis: Basis = "inferred" if case.shared_address else "observed"
-    stages = stages_of(events, case.attempts, case.returns, basis)
+    stages = stages_of(case, basis)
     modes = history(_signs(case))
-    seen_from = [event.ends for event in events] + [link.ends for link in case.attempts]
-    hardware = [ends.src_mac for ends in seen_from if ends.src_mac and macs.identifies(ends.src_mac)]
-    addresses = list(dict.fromkeys(ends.src for ends in seen_from))
+    addresses = list(dict.fromkeys(_addresses(case)))
     uuid = next((event.hello.uuid for event in events if event.hello.uuid), None)
-    server = next((ends.dst for ends in reversed(seen_from)), None)
+    others = [f"mac:{mac}" for mac in case.macs] + [address_id(one, first_seen) for one in addresses]
     case.device = DeviceRecord(
         id=case.id,
-        aliases=_aliases(case.id, list(dict.fromkeys(hardware)), addresses, first_seen),
+        aliases=tuple(other for other in others if other != case.id),
         uuid=uuid,
-        macs=tuple(dict.fromkeys(hardware)),
+        macs=tuple(case.macs),
         ips=tuple(addresses),
-        hello_type=_hello_type(events),
+        hello_type=events[-1].hello.type if events else None,
         retry_counts=tuple(e.hello.retry_count for e in events if e.hello.retry_count is not None),
         gaps=tuple(b.ts - a.ts for a, b in pairwise(events)),
         hellos=len(events),
@@ -189,37 +75,60 @@ def _describe(case: Case, coverage: Coverage, macs: Macs) -> None:
         modes=modes,
         stage=stages[-1].name if stages else "discovery",
         stages=stages,
-        visibility={
-            "device_to_server": bool(events) or any(link.syns for link in case.attempts),
-            "server_to_device": any(link.server_seen for link in case.attempts)
-            or any(link.syns for link in case.returns),
-        },
-        suffix=None,
-        server=server,
-        firmware=consistent_with(last.event.hello, last.digests) if last else None,
+        visibility=lanes_of(case),
+        suffix=case.suffix,
+        server=_server(case),
+        firmware=_firmware(case, last),
+        hints=uuid_hints(uuid, case.macs),
     )
 
 
-def _aliases(identity: str, macs: Sequence[str], addresses: Sequence[str], first: int) -> tuple[str, ...]:
-    others = [f"mac:{mac}" for mac in macs] + [address_id(address, first) for address in addresses]
-    return tuple(other for other in others if other != identity)
+def _times(case: Case) -> Iterator[int]:
+    """When anything happened to the device."""
+    yield from (record.event.ts for record in case.hellos)
+    yield from (lease.ts for lease in case.leases)
+    yield from (lookup.ts for lookup in case.lookups)
+    yield from (pong.ts for pong in case.pongs)
+    for link in (*case.attempts, *case.returns, *case.outgoing):
+        yield link.ts
+        yield link.last_ts
 
 
-def _hello_type(events: Sequence[HelloEvent]) -> HelloType | None:
-    return events[-1].hello.type if events else None
+def _addresses(case: Case) -> Iterator[str]:
+    """The addresses that the device had, in the order of what is surest."""
+    yield from (record.event.ends.src for record in case.hellos)
+    yield from (link.ends.src for link in case.attempts)
+    yield from (lookup.client for lookup in case.lookups)
+    yield from (lease.address for lease in case.acks if lease.address)
+    yield from (pong.device for pong in case.pongs)
 
 
-def _signs(case: Case) -> list[Sign]:
+def _server(case: Case) -> str | None:
+    """The server that the device turns to: by its Hello, its attempt, or what DNS told it."""
+    targets = [record.event.ends.dst for record in case.hellos] or [link.ends.dst for link in case.attempts]
+    if targets:
+        return targets[-1]
+    return case.resolved[-1].addresses[0] if case.resolved else None
+
+
+def _firmware(case: Case, last: HelloRecord | None) -> str | None:
+    """A pong says the version; else the digest list hints at it."""
+    versions = [pong.version for pong in case.pongs if pong.version]
+    if versions:
+        return f"AMT {versions[-1]} (it says so itself)"
+    return consistent_with(last.event.hello, last.digests) if last else None
+
+
+def _signs(case: Case) -> Iterator[Sign]:
     """What tells the mode."""
-    signs = [Sign(record.event.ts, "hello", record.event.evidence) for record in case.hellos]
-    kinds: tuple[tuple[Trigger, list[ConnectionEvent]], ...] = (
-        ("redirection", [link for link in case.returns if DEVICE_PORTS[link.ends.dport] in _REDIRECTION]),
-        ("cira", case.outgoing),
-    )
-    for trigger, links in kinds:
-        signs += [
-            Sign(link.ts, trigger, link.evidence)
-            for link in links
-            if link.outcome in ("established", "reset") and link.client_bytes and link.server_bytes
-        ]
-    return signs
+    yield from (Sign(record.event.ts, "hello", record.event.evidence) for record in case.hellos)
+    yield from (Sign(lookup.ts, "discovery", lookup.evidence) for lookup in case.lookups)
+    for pong in case.pongs:
+        trigger = _PONG_TRIGGERS.get(pong.mode)
+        if trigger is not None:
+            yield Sign(pong.ts, trigger, pong.evidence)
+    talks = [("redirection", link) for link in case.returns if DEVICE_PORTS[link.ends.dport] in _REDIRECTION]
+    talks += [("cira", link) for link in case.outgoing]
+    for name, link in talks:
+        if link.outcome in ("established", "reset") and link.client_bytes and link.server_bytes:
+            yield Sign(link.ts, "redirection" if name == "redirection" else "cira", link.evidence)

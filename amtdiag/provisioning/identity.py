@@ -1,17 +1,26 @@
 """Who a device is: an address first, a MAC where it can be trusted, a UUID once a Hello names one.
 
-A MAC counts only while it serves one address: an Ethernet source that serves several is a router and
-identifies nobody.
+A MAC counts from DHCP (chaddr) and ARP, or while it serves one address as an Ethernet source: one that
+serves several is a router and identifies nobody. An address belongs to a device for a while, not for good.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable
 
-from amtdiag.model import ConnectionEvent, Endpoints, HelloEvent
+from amtdiag.model import ConnectionEvent, DhcpEvent, Endpoints, Evidence, HelloEvent, Sighting
 from amtdiag.protocols.hello import PLACEHOLDER_UUIDS
 from amtdiag.times import rfc3339
+
+_MANY = 4
+"""Addresses from which on a MAC is a router's, or a proxy's that answers ARP for others."""
+_SCAN = 8
+"""Servers whose Hello ports somebody tries before it is called a scan."""
+_DELL = bytes.fromhex("44454c4c")
+_DELL_TAG = (4, 7, 9, 10, 13, 14, 15)
+"""Where a Dell UUID keeps the seven characters of the service tag (seen in public samples; a hint)."""
 
 
 def is_junk_uuid(uuid: str) -> bool:
@@ -20,23 +29,49 @@ def is_junk_uuid(uuid: str) -> bool:
 
 
 class Macs:
-    """Which MAC serves which addresses in this capture."""
+    """Which MAC had which address when."""
 
     def __init__(self) -> None:
-        self._addresses: defaultdict[str, set[str]] = defaultdict(set)
+        self._served: defaultdict[str, set[str]] = defaultdict(set)
+        self._said: defaultdict[str, set[str]] = defaultdict(set)
+        self._at: defaultdict[str, list[tuple[int, str, tuple[Evidence, ...]]]] = defaultdict(list)
 
     def learn(self, ends: Endpoints) -> None:
-        """Take both ends of a conversation."""
+        """Take both ends of a conversation: their Ethernet sources served these addresses."""
         for mac, address in ((ends.src_mac, ends.src), (ends.dst_mac, ends.dst)):
-            if mac is not None and len(self._addresses[mac]) < _MANY and not _is_link_local(address):
-                self._addresses[mac].add(address)
+            if mac is not None and len(self._served[mac]) < _MANY and not _is_link_local(address):
+                self._served[mac].add(address)
 
-    def identifies(self, mac: str | None) -> bool:
-        """True where a MAC serves a single address."""
-        return mac is not None and len(self._addresses[mac]) == 1
+    def learn_lease(self, event: DhcpEvent) -> None:
+        """Take an acknowledged lease."""
+        if event.kind == "ack" and event.address is not None:
+            self._say(event.ts, event.address, event.mac, event.evidence)
 
+    def learn_sighting(self, event: Sighting) -> None:
+        """Take what ARP says."""
+        self._say(event.ts, event.address, event.mac, event.evidence)
 
-_MANY = 3
+    def _say(self, ts: int, address: str, mac: str, evidence: tuple[Evidence, ...]) -> None:
+        if len(self._said[mac]) < _MANY:
+            self._said[mac].add(address)
+        entries = self._at[address]
+        if not entries or entries[-1][1] != mac or ts < entries[-1][0]:
+            insort(entries, (ts, mac, evidence))
+
+    def at(self, address: str, ts: int, ethernet: str | None = None) -> str | None:
+        """Return the MAC that had an address at a time, or None where nothing trustworthy says.
+
+        `ethernet` is the source MAC of the packet at hand, which counts while it serves one address.
+        """
+        entries = self._at.get(address)
+        if entries:
+            place = bisect_right(entries, ts, key=lambda entry: entry[0])
+            mac = entries[max(place - 1, 0)][1]
+            if len(self._said[mac]) < _MANY:
+                return mac
+        if ethernet is not None and len(self._served[ethernet]) == 1:
+            return ethernet
+        return None
 
 
 def _is_link_local(address: str) -> bool:
@@ -44,19 +79,35 @@ def _is_link_local(address: str) -> bool:
     return address.startswith(("169.254.", "fe8", "fe9", "fea", "feb"))
 
 
-def device_id(hello: HelloEvent, macs: Macs) -> str:
-    """Return the strongest identity that a Hello gives: its UUID, else its MAC, else address and time."""
+def uuid_id(hello: HelloEvent) -> str | None:
+    """Return the identity that a Hello's UUID gives, or None where it gives none."""
     uuid = hello.hello.uuid
-    if uuid is not None and not is_junk_uuid(uuid):
-        return f"uuid:{uuid}"
-    if macs.identifies(hello.ends.src_mac):
-        return f"mac:{hello.ends.src_mac}"
-    return address_id(hello.ends.src, hello.ts)
+    return None if uuid is None or is_junk_uuid(uuid) else f"uuid:{uuid}"
 
 
 def address_id(address: str, ts: int) -> str:
     """Return the identity of a device of which only an address is known."""
     return f"ip:{address}@{rfc3339(ts)}"
+
+
+def uuid_hints(uuid: str | None, macs: Iterable[str]) -> tuple[str, ...]:
+    """Return what a UUID seems to say of its board; hints, not facts.
+
+    Some boards carry their MAC at the end of it, Dell's the service tag (seen in public samples).
+    """
+    if uuid is None:
+        return ()
+    hints = []
+    last = ":".join(uuid[-12:][at : at + 2] for at in range(0, 12, 2))
+    if last in set(macs):
+        hints.append(f"the UUID ends in the device's MAC {last}, as some boards have it")
+    raw = bytes.fromhex(uuid.replace("-", ""))
+    wire = raw[3::-1] + raw[5:3:-1] + raw[7:5:-1] + raw[8:]
+    if wire[:4] == _DELL:
+        tag = "".join(chr(wire[at] & 0x7F) for at in _DELL_TAG)
+        if tag.isalnum() and tag.isascii():
+            hints.append(f"the UUID looks like that of a Dell with service tag {tag.upper()}")
+    return tuple(hints)
 
 
 def scanners(attempts: Iterable[ConnectionEvent]) -> frozenset[str]:
@@ -66,6 +117,3 @@ def scanners(attempts: Iterable[ConnectionEvent]) -> frozenset[str]:
         if len(servers[attempt.ends.src]) < _SCAN:
             servers[attempt.ends.src].add(attempt.ends.dst)
     return frozenset(source for source, seen in servers.items() if len(seen) >= _SCAN)
-
-
-_SCAN = 8

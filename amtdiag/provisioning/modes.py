@@ -1,8 +1,8 @@
 """The modes of a device as a table: what moves it from one to another, and how sure that is.
 
-Factory: not set up. Setup: sends Hellos, waits for its server. Operational: committed, under management.
-Sources: Intel's AMT guide on device modes; domain notes on telling the mode from a capture. A finished TLS
-handshake alone is not yet Operational, so that no row says so.
+Factory: not set up. Setup: looks for its server, sends Hellos. Operational: committed, under management.
+Sources: Intel's AMT guide on device modes and on the RMCP ping. A finished TLS handshake alone is not yet
+Operational, so that no row says so.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from amtdiag.model import Basis, Evidence, Mode, ModeSpan
+from amtdiag.model import Basis, Evidence, Mode, ModeSpan, Weight
 
-Trigger = Literal["hello", "redirection", "cira"]
+Trigger = Literal[
+    "discovery", "hello", "pong-factory", "pong-setup", "pong-operational", "redirection", "cira"
+]
 
 
 class Transition(NamedTuple):
@@ -22,18 +24,23 @@ class Transition(NamedTuple):
     trigger: Trigger
     to: Mode
     basis: Basis
+    weight: Weight
     reason: str
 
 
 TRANSITIONS: tuple[Transition, ...] = (
-    Transition("hello", "setup", "observed", "it sends Hellos, which only a device in Setup Mode does"),
-    Transition("redirection", "operational", "inferred", "a redirection session (16994/16995) took place"),
-    Transition("cira", "operational", "inferred", "it talks to a management presence server (4433)"),
+    Transition("discovery", "setup", "inferred", "strong", "it looks for a provisioning server"),
+    Transition("hello", "setup", "observed", "decisive", "it sends Hellos, as only a device in Setup Mode does"),
+    Transition("pong-factory", "factory", "observed", "decisive", "its RMCP pong says: not configured"),
+    Transition("pong-setup", "setup", "observed", "decisive", "its RMCP pong says: configuration in progress"),
+    Transition("pong-operational", "operational", "observed", "decisive", "its RMCP pong says: configured"),
+    Transition("redirection", "operational", "inferred", "strong", "a redirection session (16994/16995) took place"),
+    Transition("cira", "operational", "inferred", "strong", "it talks to a management presence server (4433)"),
 )  # fmt: skip
 
 _BY_TRIGGER = {row.trigger: row for row in TRANSITIONS}
 
-UNKNOWN = ModeSpan("unknown", "none", None, "nothing in this capture shows the mode", ())
+UNKNOWN = ModeSpan("unknown", "none", "none", None, "nothing in this capture shows the mode", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +53,18 @@ class Sign:
 
 
 def history(signs: Iterable[Sign]) -> tuple[ModeSpan, ...]:
-    """Return the modes that a device went through, one span for each change, oldest first."""
+    """Return the modes that a device went through, one span for each change, oldest first.
+
+    A stronger sign of the same mode replaces the basis of its span: the Hello that proves what the lookup
+    before it suggested. Signs that contradict each other stay visible as spans that follow each other.
+    """
     spans: list[ModeSpan] = []
     for sign in sorted(signs, key=lambda one: one.ts):
         row = _BY_TRIGGER[sign.trigger]
+        span = ModeSpan(row.to, row.basis, row.weight, sign.ts, row.reason, sign.evidence)
         if not spans or spans[-1].name != row.to:
-            spans.append(ModeSpan(row.to, row.basis, sign.ts, row.reason, sign.evidence))
+            spans.append(span)
+        elif row.weight == "decisive" and spans[-1].weight != "decisive":
+            first = spans[-1].since
+            spans[-1] = ModeSpan(row.to, row.basis, row.weight, first, row.reason, sign.evidence)
     return tuple(spans) or (UNKNOWN,)

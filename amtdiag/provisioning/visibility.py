@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from amtdiag.model import CaptureInfo
+from amtdiag.provisioning.case import Case
 
 _SECOND = 1_000_000_000
 _SEAM = 60 * _SECOND
@@ -33,3 +34,16 @@ class Coverage:
     def until(self, ts: int) -> int:
         """Return the time up to which the capture goes on without a break after `ts`."""
         return next((last for first, last in self._spans if first <= ts <= last), ts)
+
+
+def lanes_of(case: Case) -> dict[str, bool]:
+    """Return, per lane, whether this capture shows it for a device: at least one packet that way."""
+    asked = any(lease.kind in ("discover", "request", "inform") for lease in case.leases)
+    told = any(lease.kind in ("offer", "ack", "nak") for lease in case.leases)
+    return {
+        "dhcp": asked and told,
+        "dns": any(lookup.rcode is not None for lookup in case.lookups),
+        "device_to_server": bool(case.hellos) or any(link.syns for link in case.attempts),
+        "server_to_device": any(link.server_seen for link in case.attempts)
+        or any(link.syns for link in (*case.returns, *case.elsewhere)),
+    }

@@ -1,0 +1,15 @@
+"""Addresses as text, the same everywhere, so that events can be joined by them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+
+def address_text(raw: bytes) -> str:
+    """Return an address as text; IPv4 by hand, since `ipaddress` takes ten times as long."""
+    return ".".join(map(str, raw)) if len(raw) == 4 else str(ip_address(raw))
+
+
+def mac_text(raw: bytes) -> str | None:
+    """Return a MAC as ``aa:bb:...``, None where the link layer has none."""
+    return raw.hex(":") if raw else None

@@ -1,0 +1,131 @@
+"""From datagrams to events: DHCP, DNS, RMCP, and ARP, which says who has an address."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from amtdiag.capture.columns import ARP, Segment
+from amtdiag.model import DhcpEvent, Evidence, LookupEvent, PingEvent, PongEvent, Sighting
+from amtdiag.net.connections import Connection
+from amtdiag.protocols import dhcp, dhcpv6, dns, rmcp
+from amtdiag.protocols.addresses import address_text
+from amtdiag.protocols.lookups import Lookups
+
+DNS_PORT = 53
+DHCP_PORTS = (67, 68)
+DATAGRAM_PORTS = frozenset({DNS_PORT, *DHCP_PORTS, *dhcpv6.PORTS, *rmcp.PORTS})
+
+_OTHER_LOOKUPS = 20_000
+"""Lookups of other names that are remembered: one may turn out to be a device's custom server name."""
+_MOST_TCP_MESSAGES = 16
+
+DatagramEvent = DhcpEvent | LookupEvent | PongEvent | PingEvent | Sighting
+
+
+class DatagramReader:
+    """Reads datagrams; DNS questions wait for their answers in it."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._files = files
+        self._lookups = Lookups()
+        self._others: deque[LookupEvent] = deque(maxlen=_OTHER_LOOKUPS)
+
+    def read(self, one: Segment) -> Iterator[DatagramEvent]:
+        """Yield what a datagram says."""
+        evidence = tuple(Evidence(self._files[one.file], frame) for frame in one.frames)
+        if one.protocol == ARP:
+            # A probe has no sender address, and says nothing of who has one.
+            if any(one.src) and any(one.mac):
+                yield Sighting(one.ts, one.mac.hex(":"), address_text(one.src), evidence)
+        elif DNS_PORT in (one.sport, one.dport):
+            ends = (address_text(one.src), address_text(one.dst))
+            yield from self._wanted(self._lookups.take(one.payload, one.ts, ends, evidence))
+        elif one.dport in DHCP_PORTS:
+            yield from _dhcp(one, evidence)
+        elif one.dport in dhcpv6.PORTS:
+            yield from _dhcpv6(one, evidence)
+        else:
+            yield from _rmcp(one, evidence)
+
+    def read_connection(self, connection: Connection) -> Iterator[DatagramEvent]:
+        """Yield the lookups of a DNS connection over TCP."""
+        ends = (address_text(connection.client[0]), address_text(connection.server[0]))
+        for side, way in (("client", ends), ("server", ends[::-1])):
+            stream = connection.streams["client" if side == "client" else "server"].assemble()
+            at = 0
+            for _ in range(_MOST_TCP_MESSAGES):
+                length = int.from_bytes(stream.data[at : at + 2])
+                if not length or at + 2 + length > len(stream.data):
+                    break
+                piece = next(p for p in stream.pieces if p.end > at)
+                file, frames = piece.frames
+                evidence = tuple(Evidence(self._files[file], frame) for frame in frames)
+                message = stream.data[at + 2 : at + 2 + length]
+                yield from self._wanted(self._lookups.take(message, piece.ts, (way[0], way[1]), evidence))
+                at += 2 + length
+
+    def finish(self) -> Iterator[DatagramEvent]:
+        """Yield the questions that nobody answered."""
+        yield from self._wanted(self._lookups.finish())
+
+    def other_lookups(self) -> Sequence[LookupEvent]:
+        """Return the lookups of other names."""
+        return self._others
+
+    def _wanted(self, lookups: Iterator[LookupEvent]) -> Iterator[LookupEvent]:
+        """Yield discovery lookups, set the others aside."""
+        for lookup in lookups:
+            if dns.is_discovery(lookup.name):
+                yield lookup
+            elif lookup.addresses or lookup.type == "PTR":
+                self._others.append(lookup)
+
+
+def _dhcp(one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[DhcpEvent]:
+    lease = dhcp.parse(one.payload)
+    if lease is None:
+        return
+    yield DhcpEvent(
+        ts=one.ts,
+        mac=lease.mac,
+        kind=lease.kind,
+        address=lease.offered or lease.requested or lease.client,
+        server=lease.server,
+        dns=lease.dns,
+        domain=lease.domain,
+        host=lease.host,
+        fqdn=lease.fqdn,
+        search=lease.search,
+        wanted=lease.wanted,
+        evidence=evidence,
+    )
+
+
+def _dhcpv6(one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[DhcpEvent]:
+    message = dhcpv6.parse(one.payload)
+    if message is None:
+        return
+    yield DhcpEvent(
+        ts=one.ts,
+        mac=message.mac,
+        kind=message.kind,
+        address=None,
+        server=address_text(one.src) if message.kind in ("offer", "ack") else None,
+        dns=("IPv6",) if message.has_dns else (),
+        domain=message.suffixes[0] if message.suffixes else None,
+        host=None,
+        fqdn=None,
+        search=False,
+        wanted=frozenset(),
+        evidence=evidence,
+    )
+
+
+def _rmcp(one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[PingEvent | PongEvent]:
+    found = rmcp.parse(one.payload)
+    source, target = address_text(one.src), address_text(one.dst)
+    if isinstance(found, rmcp.Ping):
+        yield PingEvent(one.ts, source, target, evidence)
+    elif isinstance(found, rmcp.Pong):
+        yield PongEvent(one.ts, source, target, found.mode, found.version, found.port, evidence)

@@ -1,0 +1,115 @@
+"""DHCP messages, as far as provisioning depends on them. Does no input or output.
+
+Sources: RFC 2131 and 2132 (DHCP), 3397 (119), 4702 (81), 8415 and 3646 (DHCPv6, option 24). What AMT does
+with them: Intel's AMT guide, "Overview of PSK/PKI automatic configuration flow".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from amtdiag.safetext import safe
+
+MAGIC = b"\x63\x82\x53\x63"
+_FIXED = 236
+_ETHERNET = 1
+KINDS = {1: "discover", 2: "offer", 3: "request", 4: "decline", 5: "ack", 6: "nak", 7: "release", 8: "inform"}
+_PAD, _END = 0, 255
+_ROUTER, _DNS, _HOST, _DOMAIN, _LEASE, _OVERLOAD, _KIND, _SERVER, _WANTED, _FQDN, _SEARCH = (
+    3, 6, 12, 15, 51, 52, 53, 54, 55, 81, 119,
+)  # fmt: skip
+_REQUESTED = 50
+_SNAME, _FILE = (44, 108), (108, 236)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One DHCPv4 message. Text is safe to show; what the message does not carry is None or empty."""
+
+    kind: str
+    xid: int
+    mac: str
+    """The client's, from chaddr."""
+    client: str | None
+    """ciaddr: the address the client already has."""
+    offered: str | None
+    """yiaddr: the address it is given."""
+    requested: str | None
+    server: str | None
+    """Option 54."""
+    dns: tuple[str, ...]
+    host: str | None
+    domain: str | None
+    """Option 15: names the provisioning server and is what the certificate's suffix is held against."""
+    fqdn: str | None
+    """Option 81."""
+    search: bool
+    """Option 119 is there, which AMT is not known to use."""
+    wanted: frozenset[int]
+    """Option 55: what the client asks for."""
+
+
+def parse(data: bytes) -> Lease | None:
+    """Read a BOOTP/DHCP message of Ethernet; None for anything else. Never raises."""
+    if len(data) < _FIXED + len(MAGIC) or data[_FIXED : _FIXED + 4] != MAGIC or data[1] != _ETHERNET:
+        return None
+    options = _options(data)
+    kind = KINDS.get(options.get(_KIND, b"\0")[0] if options.get(_KIND) else 0)
+    if kind is None or data[2] != 6:
+        return None
+    fqdn = options.get(_FQDN, b"")
+    return Lease(
+        kind=kind,
+        xid=int.from_bytes(data[4:8]),
+        mac=data[28:34].hex(":"),
+        client=_address(data[12:16]),
+        offered=_address(data[16:20]),
+        requested=_address(options.get(_REQUESTED, b"")),
+        server=_address(options.get(_SERVER, b"")),
+        dns=_addresses(options.get(_DNS, b"")),
+        host=_text(options.get(_HOST)),
+        domain=_text(options.get(_DOMAIN)),
+        fqdn=_text(fqdn[3:] if len(fqdn) > 3 else None),
+        search=_SEARCH in options,
+        wanted=frozenset(options.get(_WANTED, b"")),
+    )
+
+
+def _options(data: bytes) -> dict[int, bytes]:
+    """Collect the options; one that comes in parts is joined (RFC 3396), overloaded fields are read."""
+    found: dict[int, bytes] = {}
+    _collect(data, _FIXED + 4, len(data), found)
+    overload = found.get(_OVERLOAD, b"\0")[:1] or b"\0"
+    for bit, (start, end) in ((1, _FILE), (2, _SNAME)):
+        if overload[0] & bit:
+            _collect(data, start, end, found)
+    return found
+
+
+def _collect(data: bytes, at: int, end: int, found: dict[int, bytes]) -> None:
+    while at < end and data[at] != _END:
+        code = data[at]
+        if code == _PAD:
+            at += 1
+            continue
+        if at + 2 > end:
+            return
+        length = data[at + 1]
+        value = data[at + 2 : at + 2 + length]
+        if at + 2 + length > end:
+            return  # cut: half an option says nothing
+        found[code] = found.get(code, b"") + value
+        at += 2 + length
+
+
+def _address(raw: bytes) -> str | None:
+    return str(IPv4Address(raw)) if len(raw) == 4 and any(raw) else None
+
+
+def _addresses(raw: bytes) -> tuple[str, ...]:
+    return tuple(str(IPv4Address(raw[at : at + 4])) for at in range(0, len(raw) - len(raw) % 4, 4))[:8]
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else safe(raw.rstrip(b"\0")).lower() or None

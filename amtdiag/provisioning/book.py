@@ -1,0 +1,204 @@
+"""Every event goes to the device it belongs to."""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from amtdiag.model import (
+    ConnectionEvent,
+    DhcpEvent,
+    HelloEvent,
+    HelloRecord,
+    LookupEvent,
+    PingEvent,
+    PongEvent,
+    Sighting,
+)
+from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS
+from amtdiag.provisioning.case import Case
+from amtdiag.provisioning.identity import Macs, address_id, scanners, uuid_id
+from amtdiag.times import SECOND
+from amtdiag.trust.verdicts import judge
+
+_SOON = 60 * SECOND
+"""A connection to a stranger counts as meant for a device this long after its Hello."""
+
+
+@dataclass(slots=True)
+class Events:
+    """All events of a run, each kind in time order."""
+
+    hellos: list[HelloEvent] = field(default_factory=list)
+    connections: list[ConnectionEvent] = field(default_factory=list)
+    dhcp: list[DhcpEvent] = field(default_factory=list)
+    lookups: list[LookupEvent] = field(default_factory=list)
+    """For the provisioning server's usual name."""
+    other_lookups: list[LookupEvent] = field(default_factory=list)
+    pongs: list[PongEvent] = field(default_factory=list)
+    pings: list[PingEvent] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
+
+    def sort(self) -> None:
+        """Put every kind in time order."""
+        self.hellos.sort(key=lambda one: one.ts)
+        self.connections.sort(key=lambda one: one.ts)
+        self.dhcp.sort(key=lambda one: one.ts)
+        self.lookups.sort(key=lambda one: one.ts)
+        self.other_lookups.sort(key=lambda one: one.ts)
+        self.pongs.sort(key=lambda one: one.ts)
+
+
+class Book:
+    """Which device lived at which address when, and what is known of each."""
+
+    def __init__(self, events: Events, hello_ports: frozenset[int], most: int) -> None:
+        self.cases: dict[str, Case] = {}
+        self.strays: list[ConnectionEvent] = []
+        """Connections to Hello ports that carried something else, or came from no device."""
+        self.macs = Macs()
+        self._most = most
+        self._hello_ports = hello_ports
+        self._at: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+        """By address: when a device was there, and which."""
+        self._by_mac: dict[str, Case] = {}
+        self._servers = {(event.ends.dst, event.ends.dport) for event in events.hellos}
+        """Where Hellos went, on whatever port."""
+        for sighting in events.sightings:
+            self.macs.learn_sighting(sighting)
+        for lease in events.dhcp:
+            self.macs.learn_lease(lease)
+        for hello in events.hellos:
+            self.macs.learn(hello.ends)
+        for link in events.connections:
+            self.macs.learn(link.ends)
+        self._take_hellos(events.hellos)
+        self._take_lookups(events.lookups)
+        self._take_pongs(events.pongs)
+        self._take_connections(events.connections)
+        self._take_custom_lookups(events.other_lookups)
+        for lease in events.dhcp:
+            case = self._by_mac.get(lease.mac)
+            if case is not None:
+                case.leases.append(lease)
+
+    def _take_hellos(self, hellos: Sequence[HelloEvent]) -> None:
+        residents: defaultdict[str, set[str]] = defaultdict(set)
+        for event in hellos:
+            address = event.ends.src
+            mac = self.macs.at(address, event.ts, event.ends.src_mac)
+            identity = uuid_id(event)
+            known = (
+                None if identity else self._resident(address, event.ts) if event.hello.uuid is None else None
+            )
+            if known is None:
+                known = self._case(identity or (f"mac:{mac}" if mac else address_id(address, event.ts)))
+            if known is None:
+                continue
+            known.hellos.append(HelloRecord(event, known.id, judge(event.hello, event.ts)))
+            self._settle(known, address, event.ts, mac)
+            residents[address].add(known.id)
+        for identities in residents.values():
+            if len(identities) > 1:
+                for identity in identities:
+                    self.cases[identity].shared_address = True
+
+    def _take_lookups(self, lookups: Sequence[LookupEvent]) -> None:
+        # A resolver that asks on behalf of others is no device.
+        resolvers = {lookup.server for lookup in lookups}
+        for lookup in lookups:
+            if lookup.client not in resolvers:
+                case = self._owner(lookup.client, lookup.ts)
+                if case is not None:
+                    case.lookups.append(lookup)
+
+    def _take_custom_lookups(self, lookups: Sequence[LookupEvent]) -> None:
+        """A device may have been given its server's name: it asks, then connects to the answer."""
+        for lookup in lookups:
+            case = self._resident(lookup.client, lookup.ts)
+            if case is None or not lookup.addresses:
+                continue
+            if any(link.ends.dst in lookup.addresses and link.ts >= lookup.ts for link in case.attempts):
+                insort(case.lookups, lookup, key=lambda one: one.ts)
+
+    def _take_pongs(self, pongs: Sequence[PongEvent]) -> None:
+        for pong in pongs:
+            case = self._owner(pong.device, pong.ts)
+            if case is not None:
+                case.pongs.append(pong)
+
+    def _take_connections(self, links: Sequence[ConnectionEvent]) -> None:
+        attempts = [link for link in links if self._is_hello_port(link)]
+        scanning = scanners(attempts)
+        for link in links:
+            if self._is_hello_port(link):
+                case = self._resident(link.ends.src, link.ts)
+                failed = link.outcome in ("refused", "unanswered")
+                if case is None and failed and link.ends.src not in scanning:
+                    case = self._owner(link.ends.src, link.ts, link.ends.src_mac)
+                if case is None or link.foreign:
+                    self.strays.append(link)
+                else:
+                    case.attempts.append(link)
+            elif link.ends.dport in DEVICE_PORTS:
+                case = self._resident(link.ends.dst, link.ts)
+                if case is not None:
+                    case.returns.append(link)
+                else:
+                    self._meant_for(link)
+            elif link.ends.dport == CIRA_PORT:
+                case = self._resident(link.ends.src, link.ts)
+                if case is not None:
+                    case.outgoing.append(link)
+
+    def _is_hello_port(self, link: ConnectionEvent) -> bool:
+        return link.ends.dport in self._hello_ports or (link.ends.dst, link.ends.dport) in self._servers
+
+    def _meant_for(self, link: ConnectionEvent) -> None:
+        """A server connects to an address that is no device's: whose Hello did it get just before?"""
+        for case in self.cases.values():
+            waiting = [
+                record
+                for record in case.hellos
+                if record.event.ends.dst == link.ends.src and 0 <= link.ts - record.event.ts <= _SOON
+            ]
+            if waiting and not any(abs(back.ts - waiting[-1].event.ts) <= _SOON for back in case.returns):
+                case.elsewhere.append(link)
+
+    def _owner(self, address: str, ts: int, ethernet: str | None = None) -> Case | None:
+        """Return the device at an address, making one where none is known."""
+        mac = self.macs.at(address, ts, ethernet)
+        resident = self._resident(address, ts)
+        if resident is not None and (mac is None or not resident.macs or mac in resident.macs):
+            case: Case | None = resident
+        elif mac is not None and mac in self._by_mac:
+            case = self._by_mac[mac]
+        else:
+            case = self._case(f"mac:{mac}" if mac else address_id(address, ts))
+        if case is not None:
+            self._settle(case, address, ts, mac)
+        return case
+
+    def _settle(self, case: Case, address: str, ts: int, mac: str | None) -> None:
+        """Note that a device was at an address, and which MAC identifies it."""
+        insort(self._at[address], (ts, case.id))
+        if mac is not None:
+            if mac not in case.macs:
+                case.macs.append(mac)
+            self._by_mac.setdefault(mac, case)
+
+    def _case(self, identity: str) -> Case | None:
+        case = self.cases.get(identity)
+        if case is None and len(self.cases) < self._most:
+            case = self.cases[identity] = Case(identity)
+        return case
+
+    def _resident(self, address: str, ts: int) -> Case | None:
+        """Return the device that was last at an address before `ts`, else the first one after."""
+        residents = self._at.get(address)
+        if not residents:
+            return None
+        place = bisect_right(residents, ts, key=lambda entry: entry[0])
+        return self.cases[residents[max(place - 1, 0)][1]]
