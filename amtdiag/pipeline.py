@@ -17,8 +17,8 @@ from amtdiag.checks.catalogue import (
     examine,
     likeliest_first,
     stray_findings,
-    traffic_findings,
 )
+from amtdiag.checks.fleet import traffic_findings
 from amtdiag.checks.roots import own_root
 from amtdiag.config import Options
 from amtdiag.errors import InputError

@@ -14,6 +14,18 @@ from amtdiag.checks.connection import (
     ServerSilent,
     TlsEnded,
 )
+from amtdiag.checks.discovery import (
+    DnsRefuses,
+    DnsSilent,
+    NoDnsServer,
+    NoDomainOption,
+    NoServerRecord,
+    NoSuffix,
+    ResolvedButSilent,
+    SecondDhcpServer,
+    ServerAmbiguous,
+)
+from amtdiag.checks.fleet import TITLES, compare
 from amtdiag.checks.message import (
     AdminCredentialsUnset,
     CaptureLoss,
@@ -24,18 +36,45 @@ from amtdiag.checks.message import (
     UndocumentedVersion,
 )
 from amtdiag.checks.roots import ExpiredRoot, RootNotListed, UnknownDigest, WeakRoot, ZeroDigest
+from amtdiag.checks.schedule import (
+    ClonedUuid,
+    ConnectsElsewhere,
+    GaveUp,
+    HelloAfterOperational,
+    LeaseMoved,
+    SharedAddress,
+    StartsOver,
+    WindowClosed,
+)
 from amtdiag.config import Options
 from amtdiag.model import SEVERITIES, CaptureInfo, ConnectionEvent, Finding, Unknown
 from amtdiag.provisioning.case import Case
 
 CHECKS: tuple[type[Check], ...] = (
+    ServerAmbiguous,
+    NoDnsServer,
+    NoDomainOption,
+    NoServerRecord,
+    NoSuffix,
+    DnsRefuses,
+    DnsSilent,
     ServerRefusesHello,
     ServerSilent,
+    ClonedUuid,
+    ConnectsElsewhere,
+    LeaseMoved,
+    GaveUp,
     RootNotListed,
     TlsEnded,
     ConnectBackRefused,
     ConnectBackUnanswered,
     NoConnectBack,
+    ResolvedButSilent,
+    WindowClosed,
+    StartsOver,
+    SharedAddress,
+    HelloAfterOperational,
+    SecondDhcpServer,
     HelloDamaged,
     JunkUuid,
     PidCheckFailed,
@@ -51,7 +90,7 @@ CHECKS: tuple[type[Check], ...] = (
 """Every rule about a device, what stops it first."""
 
 
-def examine(cases: Iterable[Case], options: Options) -> tuple[list[Finding], list[Unknown]]:
+def examine(cases: Sequence[Case], options: Options) -> tuple[list[Finding], list[Unknown]]:
     """Run every rule over every device."""
     checks = [check(options) for check in CHECKS]
     findings: list[Finding] = []
@@ -63,7 +102,7 @@ def examine(cases: Iterable[Case], options: Options) -> tuple[list[Finding], lis
                     findings.append(result)
                 else:
                     unknowns.append(result)
-    return findings, unknowns
+    return findings + compare(cases), unknowns
 
 
 NOT_A_HELLO = "not-a-hello"
@@ -71,6 +110,7 @@ CAPTURE_DROPS = "capture-drops"
 OTHER_TITLES = {
     NOT_A_HELLO: "Something else came to a Hello port",
     CAPTURE_DROPS: "The capturing side dropped packets",
+    **TITLES,
 }
 """Titles of the rules that are about no device."""
 

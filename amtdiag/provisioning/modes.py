@@ -30,12 +30,12 @@ class Transition(NamedTuple):
 
 TRANSITIONS: tuple[Transition, ...] = (
     Transition("discovery", "setup", "inferred", "strong", "it looks for a provisioning server"),
-    Transition("hello", "setup", "observed", "decisive", "it sends Hellos, as only a device in Setup Mode does"),
+    Transition("hello", "setup", "observed", "decisive", "it sends Hellos"),
     Transition("pong-factory", "factory", "observed", "decisive", "its RMCP pong says: not configured"),
-    Transition("pong-setup", "setup", "observed", "decisive", "its RMCP pong says: configuration in progress"),
+    Transition("pong-setup", "setup", "observed", "decisive", "its RMCP pong says: in progress"),
     Transition("pong-operational", "operational", "observed", "decisive", "its RMCP pong says: configured"),
-    Transition("redirection", "operational", "inferred", "strong", "a redirection session (16994/16995) took place"),
-    Transition("cira", "operational", "inferred", "strong", "it talks to a management presence server (4433)"),
+    Transition("redirection", "operational", "inferred", "strong", "a redirection session took place (16994/5)"),
+    Transition("cira", "operational", "inferred", "strong", "it talks to a presence server (4433)"),
 )  # fmt: skip
 
 _BY_TRIGGER = {row.trigger: row for row in TRANSITIONS}

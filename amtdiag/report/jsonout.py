@@ -120,6 +120,7 @@ def _mode_json(span: ModeSpan) -> dict[str, Any]:
     return {
         "name": span.name,
         "basis": span.basis,
+        "weight": span.weight,
         "since": _time(span.since),
         "reason": span.reason,
         "evidence": evidence_json(span.evidence),
@@ -161,6 +162,7 @@ def device_json(device: DeviceRecord) -> dict[str, Any]:
         "suffix": device.suffix,
         "server": device.server,
         "consistent_with": device.firmware,
+        "hints": list(device.hints),
     }
 
 

@@ -1,0 +1,287 @@
+"""What the series of Hellos tells: giving up, starting over, two devices that say they are one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from amtdiag.checks.base import Check, address_filter, frames
+from amtdiag.checks.connection import PATIENCE
+from amtdiag.model import Candidate, Evidence, Finding, Unknown
+from amtdiag.protocols.hello import MAX_DOCUMENTED_RETRY
+from amtdiag.provisioning.case import Case
+from amtdiag.times import SECOND, span
+
+_HOUR = 3600 * SECOND
+_WINDOW = (5 * _HOUR, 7 * _HOUR)
+"""Around the six hours that most OEMs leave the setup window open."""
+_RESTARTS = 3
+
+
+def _frames_of(case: Case) -> list[Evidence]:
+    return [record.event.evidence[0] for record in case.hellos]
+
+
+def _filter(case: Case) -> str:
+    ends = case.hellos[-1].event.ends
+    return f"tcp.port=={ends.dport} && {address_filter(ends.src)}"
+
+
+class GaveUp(Check):
+    """The last retry was sent, then silence."""
+
+    id = "device-gave-up"
+    title = "The device has given up saying Hello"
+    label = "gave up"
+    catalogue = "F34"
+    basis = "inferred"
+    confidence = "medium"
+    remedy = "Restart setup, by the local agent, in MEBx or by a partial unprovision, with the server ready."
+    source = "Intel's AMT guide: retry count 0 to 14; HP white papers on restarting"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """Retry 14 or more, and nothing for a while after it."""
+        last = case.last_hello
+        if last is None or last.hello.retry_count is None or last.hello.retry_count < MAX_DOCUMENTED_RETRY:
+            return
+        quiet = case.covered_until - last.ts
+        if any(link.outcome == "established" and link.ts > last.ts for link in case.returns):
+            return
+        usual = max((gap for gap in case.device.gaps), default=PATIENCE)
+        if quiet < max(usual * 2, PATIENCE):
+            yield Unknown(
+                "whether the device goes on saying Hello",
+                f"the capture ends {span(quiet)} after retry {last.hello.retry_count}",
+                case.id,
+                f"a capture that goes on for more than {span(max(usual * 2, PATIENCE))}",
+            )
+            return
+        yield self.finding(
+            case,
+            f"After retry {last.hello.retry_count} ({frames(last.evidence)}) the device is silent for "
+            f"{span(quiet)}.",
+            last.evidence,
+            _filter(case),
+            times=[last.ts],
+        )
+
+
+class WindowClosed(Check):
+    """Hellos for about six hours, then none."""
+
+    id = "window-closed"
+    title = "The setup window has closed"
+    label = "window closed"
+    catalogue = "F35"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "Restart setup on the device, or have the server extend the window (ExtendProvisioningPeriod) as soon "
+        "as it hears the first Hello. Most OEMs leave it open for six hours."
+    )
+    source = "Intel's AMT guide on remote configuration; Altiris and HP manuals: six hours"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """A series as long as the usual window, and an hour of silence after it."""
+        if len(case.hellos) < 3:
+            return
+        first, last = case.hellos[0].event, case.hellos[-1].event
+        lasted, quiet = last.ts - first.ts, case.covered_until - last.ts
+        if _WINDOW[0] <= lasted <= _WINDOW[1] and quiet >= max(_HOUR, 2 * max(case.device.gaps)):
+            yield self.finding(
+                case,
+                f"{len(case.hellos)} Hellos within {span(lasted)}, then none for {span(quiet)}.",
+                [first.evidence[0], last.evidence[0]],
+                _filter(case),
+                times=[first.ts, last.ts],
+            )
+
+
+class StartsOver(Check):
+    """The retry count falls back again and again."""
+
+    id = "starts-over"
+    title = "The device starts over again and again"
+    label = "starts over"
+    catalogue = "F37"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "medium"
+    remedy = "Look for power cycling, an agent that restarts setup in a loop, or a reset of the ME."
+    source = "Domain inference: the count rises by one unless the device was restarted"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """Three Hellos or more whose count did not rise."""
+        counted = [r.event for r in case.hellos if r.event.hello.retry_count is not None]
+        falls = [b for a, b in pairwise(counted) if (b.hello.retry_count or 0) <= (a.hello.retry_count or 0)]
+        if len(falls) < _RESTARTS - 1 or len(case.macs) > 1:
+            return
+        counts = ", ".join(str(event.hello.retry_count) for event in counted[:12])
+        yield self.finding(
+            case,
+            f"The retry count falls back {len(falls)} times: {counts} ({frames(_frames_of(case))}).",
+            [event.evidence[0] for event in falls],
+            _filter(case),
+            times=[event.ts for event in falls],
+            count=len(falls),
+        )
+
+
+class ClonedUuid(Check):
+    """One UUID from two MACs."""
+
+    id = "cloned-uuid"
+    title = "Two machines carry the same UUID"
+    label = "shared UUID"
+    catalogue = "F38"
+    remedy = (
+        "Rewrite the UUID of one of them with the vendor's tool: the server takes both for one machine, and "
+        "what it does to one it undoes on the other."
+    )
+    source = "Domain inference from interleaved Hellos; SMBIOS UUIDs are to be unique"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """Hellos of one UUID from two addresses with two trusted MACs."""
+        if not case.id.startswith("uuid:") or len(case.macs) < 2:
+            return
+        sources = {record.event.ends.src for record in case.hellos}
+        if len(sources) < 2:
+            return
+        yield self.finding(
+            case,
+            f"The UUID comes from {' and '.join(sorted(sources))} with the MACs {' and '.join(case.macs[:3])} "
+            f"({frames(_frames_of(case))}).",
+            _frames_of(case),
+            _filter(case),
+            times=[record.event.ts for record in case.hellos],
+            count=len(case.macs),
+        )
+
+
+class SharedAddress(Check):
+    """Several UUIDs from one address."""
+
+    id = "shared-address"
+    title = "Several devices say Hello from one address"
+    label = "one address"
+    catalogue = "F39"
+    severity = "warning"
+    confidence = "medium"
+    remedy = (
+        "Provision without NAT or a relay between device and server: MeshCentral ignores a second Hello from an "
+        "address that it is working on, and connects back to the address it saw."
+    )
+    source = "MeshCentral's source"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """The address is another device's too."""
+        if not case.shared_address or not case.hellos:
+            return
+        yield self.finding(
+            case,
+            f"Other devices say Hello from {case.hellos[-1].event.ends.src} too ({frames(_frames_of(case))}).",
+            _frames_of(case),
+            _filter(case),
+            times=[record.event.ts for record in case.hellos],
+            candidates=(
+                Candidate("NAT or a relay between them and the server", "a capture on the devices' segment"),
+                Candidate("the lease went from one device to the other", "the DHCP server's log"),
+            ),
+        )
+
+
+class LeaseMoved(Check):
+    """The device's address changed between its Hello and the connection back."""
+
+    id = "address-changed"
+    title = "The server connects to an address that the device no longer has"
+    label = "address changed"
+    catalogue = "F40"
+    confidence = "medium"
+    remedy = "Make leases longer; the next Hello, from the new address, mends it."
+    source = "Intel vPro expert blog on tcp_connect errors"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """A lease of another address after the Hello, and failing connections to the old one."""
+        hello = case.last_hello
+        if hello is None:
+            return
+        moved = [ack for ack in case.acks if ack.ts > hello.ts and ack.address not in (None, hello.ends.src)]
+        failed = [
+            link
+            for link in (*case.returns, *case.elsewhere)
+            if link.ends.dst == hello.ends.src
+            and link.outcome in ("refused", "unanswered")
+            and any(ack.ts <= link.ts for ack in moved)
+        ]
+        if moved and failed:
+            evidence = [*moved[0].evidence, *failed[0].evidence]
+            yield self.finding(
+                case,
+                f"The device got {moved[0].address} ({frames(moved[0].evidence)}) after its Hello from "
+                f"{hello.ends.src}; the server connects to the old address ({frames(failed[0].evidence)}).",
+                evidence,
+                _filter(case),
+                times=[failed[0].ts],
+                count=len(failed),
+            )
+
+
+class HelloAfterOperational(Check):
+    """A device that was under management says Hello."""
+
+    id = "hello-after-operational"
+    title = "A provisioned device says Hello again"
+    label = "unprovisioned?"
+    catalogue = "F55"
+    category = "security"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "medium"
+    remedy = "Find out who unprovisioned it, and when: the audit log of the device or of the server tells."
+    source = "Domain inference: Hellos come in Setup Mode only"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """Setup after Operational in the history of modes."""
+        for before, after in pairwise(case.device.modes):
+            if before.name == "operational" and after.name == "setup" and case.hellos:
+                yield self.finding(
+                    case,
+                    f"It was operational ({before.reason}, {frames(before.evidence)}) and then {after.reason} "
+                    f"({frames(after.evidence)}).",
+                    [*before.evidence, *after.evidence],
+                    _filter(case),
+                    times=[after.since] if after.since is not None else [],
+                )
+                return
+
+
+class ConnectsElsewhere(Check):
+    """The server connects to an address that no device has."""
+
+    id = "connect-back-elsewhere"
+    title = "The server connects to another address than the device's"
+    label = "wrong address"
+    catalogue = "F12"
+    basis = "inferred"
+    confidence = "medium"
+    remedy = "The server took the address from a name: mend the device's PTR and A records, or the DDNS that writes them."
+    source = "MeshCentral's source (reverse DNS, then connects to the name); Intel vPro expert blog"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """Connections to AMT ports of a stranger right after the Hello, none to the device."""
+        hello = case.last_hello
+        if hello is None or not case.elsewhere or case.returns:
+            return
+        targets = sorted({link.ends.dst for link in case.elsewhere})
+        evidence = [frame for link in case.elsewhere for frame in link.evidence]
+        yield self.finding(
+            case,
+            f"After the Hello from {hello.ends.src} the server {hello.ends.dst} connects to "
+            f"{', '.join(targets[:3])} ({frames(evidence)}), and never to the device.",
+            evidence,
+            f"{address_filter(hello.ends.dst)} && tcp.port in {{16992..16995, 664}}",
+            times=[link.ts for link in case.elsewhere],
+            count=len(case.elsewhere),
+        )
