@@ -22,13 +22,16 @@ from amtdiag.model import (
     Confidence,
     ConnectionEvent,
     DeviceRecord,
+    DhcpEvent,
     Diagnosis,
     Endpoints,
     Evidence,
     Finding,
     HelloRecord,
     HelloType,
+    LookupEvent,
     Mode,
+    PongEvent,
     Stage,
 )
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, HELLO_PORTS
@@ -39,11 +42,16 @@ from amtdiag.trust.verdicts import VERDICTS
 if TYPE_CHECKING:
     import pandas as pd
 
-EventKind = Literal["hello", "connection", "connect_back", "presence", "other"]
+EventKind = Literal["hello", "connection", "connect_back", "presence", "dhcp", "dns", "rmcp", "other"]
 """hello: a Hello. connection: of a device to a Hello port. connect_back: to an AMT port of a device.
-presence: of a device to a management presence server. other: such as a browser on the Hello port."""
-EventOutcome = Literal["whole", "cut", "established", "refused", "unanswered", "reset", "partial"]
-"""Of a Hello: whole or cut. Of a connection: as `ConnectionEvent.outcome` says."""
+presence: of a device to a management presence server. dhcp: a DHCP message. dns: a question for the
+provisioning server. rmcp: the answer to a presence ping. other: such as a browser on the Hello port."""
+EventOutcome = Literal[
+    "whole", "cut", "established", "refused", "unanswered", "reset", "partial", "asked", "answered", "failed"
+]
+"""Of a Hello: whole or cut. Of a connection: as `ConnectionEvent.outcome` says. Of DHCP: asked by the client,
+answered, failed (declined by either). Of DNS: answered with an address, failed, unanswered. Of RMCP:
+answered."""
 
 MODES: tuple[Mode, ...] = ("unknown", "factory", "setup", "operational")
 """In the order in which a device goes through them."""
@@ -68,14 +76,15 @@ def plain(text: str, most: int | None = None) -> str:
 
 
 class Event(NamedTuple):
-    """A Hello or a connection, and whose it is."""
+    """A Hello, a connection or a message of another kind, and whose it is."""
 
     ts: int
     last_ts: int
-    """Of the last packet; of a Hello the same as `ts`."""
+    """Of the last packet of a connection; else the same as `ts`."""
     kind: EventKind
     device: str | None
     ends: Endpoints
+    """An address that is not known is empty, a port 0."""
     outcome: EventOutcome
     detail: str
     retry: int | None
@@ -84,10 +93,13 @@ class Event(NamedTuple):
 
 
 def all_events(diagnosis: Diagnosis) -> list[Event]:
-    """Return Hellos and connections in the order in which they began; needs no pandas."""
+    """Return Hellos, connections and the rest in the order in which they began; needs no pandas."""
     owners = _Owners(diagnosis)
     found = [_hello_event(record) for record in diagnosis.hellos]
     found += [_connection_event(link, owners) for link in diagnosis.connections]
+    found += [_dhcp_event(lease, owners) for lease in diagnosis.dhcp]
+    found += [_lookup_event(lookup, owners) for lookup in diagnosis.lookups]
+    found += [_pong_event(pong, owners) for pong in diagnosis.pongs]
     return sorted(found, key=lambda event: event.ts)
 
 
@@ -134,23 +146,79 @@ def _connection_event(link: ConnectionEvent, owners: _Owners) -> Event:
     )
 
 
+_DHCP_ANSWERS: dict[str, EventOutcome] = {
+    "offer": "answered", "ack": "answered", "nak": "failed", "decline": "failed",
+}  # fmt: skip
+
+
+def _dhcp_event(lease: DhcpEvent, owners: _Owners) -> Event:
+    server, client = lease.server or "", lease.address or ""
+    told = lease.kind in ("offer", "ack", "nak")
+    parts = [lease.kind, lease.address, lease.domain and f"domain {lease.domain}"]
+    parts += [f"DNS {' '.join(lease.dns)}" if lease.dns else None, lease.host and f"host {lease.host}"]
+    return Event(
+        ts=lease.ts,
+        last_ts=lease.ts,
+        kind="dhcp",
+        device=owners.of_mac(lease.mac),
+        ends=_datagram_ends(server, client) if told else _datagram_ends("", server, mac=lease.mac),
+        outcome=_DHCP_ANSWERS.get(lease.kind, "asked"),
+        detail=", ".join(part for part in parts if part),
+        retry=None,
+        evidence=lease.evidence,
+    )
+
+
+def _lookup_event(lookup: LookupEvent, owners: _Owners) -> Event:
+    outcome: EventOutcome = "unanswered" if lookup.rcode is None else "failed"
+    parts = [f"{lookup.name} {lookup.type}", *lookup.addresses, *lookup.names]
+    if lookup.addresses:
+        outcome = "answered"
+    elif lookup.rcode is not None:
+        parts.append(lookup.rcode)
+    if lookup.queries > 1:
+        parts.append(f"asked {lookup.queries} times")
+    return Event(
+        ts=lookup.ts,
+        last_ts=lookup.ts,
+        kind="dns",
+        device=owners.at(lookup.client, lookup.ts),
+        ends=_datagram_ends(lookup.client, lookup.server, 53),
+        outcome=outcome,
+        detail=", ".join(parts),
+        retry=None,
+        evidence=lookup.evidence,
+    )
+
+
+def _pong_event(pong: PongEvent, owners: _Owners) -> Event:
+    return Event(
+        ts=pong.ts,
+        last_ts=pong.ts,
+        kind="rmcp",
+        device=owners.at(pong.device, pong.ts),
+        ends=_datagram_ends(pong.device, pong.asker),
+        outcome="answered",
+        detail=f"mode {pong.mode}" + (f", AMT {pong.version}" if pong.version else ""),
+        retry=None,
+        evidence=pong.evidence,
+    )
+
+
+def _datagram_ends(src: str, dst: str, dport: int = 0, mac: str | None = None) -> Endpoints:
+    return Endpoints(src, 0, dst, dport, mac, None, (), "")
+
+
 class _Owners:
-    """Whose a connection is: the device that a Hello showed at its address; as in `provisioning.devices`."""
+    """Whose an event is: the device that the diagnosis knows at its address at that time."""
 
     def __init__(self, diagnosis: Diagnosis) -> None:
         options = diagnosis.tool.get("options")
         ports = options.get("ports", ()) if isinstance(options, Mapping) else ()
         self._hello_ports = {*HELLO_PORTS, *ports}
         self._servers = {(one.event.ends.dst, one.event.ends.dport) for one in diagnosis.hellos}
-        self._at: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
-        for record in diagnosis.hellos:
-            self._at[record.event.ends.src].append((record.event.ts, record.device))
-        for device in diagnosis.devices:
-            if not device.hellos:  # known by its attempts alone
-                for address in device.ips:
-                    self._at[address].append((device.first_seen, device.id))
-        for residents in self._at.values():
-            residents.sort()
+        self._residents = diagnosis.residents
+        self._by_mac = {mac: one.id for one in reversed(diagnosis.devices) for mac in one.macs}
 
     def of(self, link: ConnectionEvent) -> tuple[EventKind, str | None]:
         """Return what a connection is for and whose it is."""
@@ -158,18 +226,23 @@ class _Owners:
         kind: EventKind = "other"
         device = None
         if ends.dport in self._hello_ports or (ends.dst, ends.dport) in self._servers:
-            device = None if link.foreign else self._resident(ends.src, link.ts)
+            device = None if link.foreign else self.at(ends.src, link.ts)
             kind = "other" if device is None else "connection"
         elif ends.dport in DEVICE_PORTS:
-            device = self._resident(ends.dst, link.ts)
+            device = self.at(ends.dst, link.ts)
             kind = "other" if device is None else "connect_back"
         elif ends.dport == CIRA_PORT:
-            device = self._resident(ends.src, link.ts)
+            device = self.at(ends.src, link.ts)
             kind = "other" if device is None else "presence"
         return kind, device
 
-    def _resident(self, address: str, ts: int) -> str | None:
-        residents = self._at.get(address)
+    def of_mac(self, mac: str) -> str | None:
+        """Return the device with a MAC."""
+        return self._by_mac.get(mac)
+
+    def at(self, address: str, ts: int) -> str | None:
+        """Return the device at an address: the last one before `ts`, else the first one after."""
+        residents = self._residents.get(address)
         if not residents:
             return None
         return residents[max(bisect_right(residents, ts, key=lambda one: one[0]) - 1, 0)][1]
@@ -368,13 +441,14 @@ def _frames(evidence: Sequence[Evidence]) -> str | None:
 
 
 def events(diagnosis: Diagnosis) -> pd.DataFrame:
-    """One row a Hello or connection, in the order in which they began.
+    """One row a Hello, connection, DHCP message, DNS question or RMCP pong, in the order in which they began.
 
     ts; event: hello, connection (device to a Hello port), connect_back (to an AMT port of the device),
-    presence
-    (device to a management presence server) or other; device; src, sport, dst, dport: from whom to whom;
-    outcome: whole or cut for a Hello, else established, refused, unanswered, reset or partial; duration_s:
-    from first to last packet; detail; file and frame of its first packet.
+    presence (device to a management presence server), dhcp, dns (question for the provisioning server), rmcp
+    (answer to a ping) or other; device; src, sport, dst, dport: from whom to whom; outcome: whole or cut for
+    a Hello; established, refused, unanswered, reset or partial for a connection; else asked, answered, failed
+    or unanswered; duration_s: from first to last packet of a connection, else 0; detail; file and frame of
+    its first packet.
     """
     import pandas as pd
 
@@ -430,10 +504,10 @@ _LARGEST = 2**63 - 1
 
 def _ends(ends: Sequence[Endpoints]) -> dict[str, Any]:
     return {
-        "src": _texts(one.src for one in ends),
-        "sport": _ints(one.sport for one in ends),
-        "dst": _texts(one.dst for one in ends),
-        "dport": _ints(one.dport for one in ends),
+        "src": _texts(one.src or None for one in ends),
+        "sport": _ints(one.sport or None for one in ends),
+        "dst": _texts(one.dst or None for one in ends),
+        "dport": _ints(one.dport or None for one in ends),
     }
 
 

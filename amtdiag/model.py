@@ -7,7 +7,7 @@ observed or inferred. All are frozen; times are nanoseconds since 1970 UTC, None
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Basis = Literal["observed", "inferred", "none"]
@@ -377,3 +377,5 @@ class Diagnosis:
     tool: Mapping[str, object]
     own_root: OwnRoot | None = None
     """None where the caller gave no certificate."""
+    residents: Mapping[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
+    """By address: from when on it belonged to which device (id), in time order."""

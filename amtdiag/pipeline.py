@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from amtdiag._version import __version__
 from amtdiag.capture.columns import Segment
@@ -18,19 +20,21 @@ from amtdiag.checks.catalogue import (
     likeliest_first,
     stray_findings,
 )
-from amtdiag.checks.fleet import traffic_findings
+from amtdiag.checks.fleet import silence, traffic_findings
 from amtdiag.checks.roots import own_root
 from amtdiag.config import Options
 from amtdiag.errors import InputError
 from amtdiag.model import DhcpEvent, Diagnosis, LookupEvent, PingEvent, PongEvent
 from amtdiag.net.connections import Connection, Connections
 from amtdiag.net.datagrams import Datagrams
-from amtdiag.protocols.datagrams import DATAGRAM_PORTS, DNS_PORT, DatagramEvent, DatagramReader
 from amtdiag.protocols.events import EventReader
 from amtdiag.protocols.hello import HEAD
-from amtdiag.protocols.ports import HELLO_PORTS, OTHER_PORTS
+from amtdiag.protocols.ports import DATAGRAM_PORTS, DNS_PORT, HELLO_PORTS, OTHER_PORTS
 from amtdiag.provisioning.book import Events
 from amtdiag.provisioning.devices import follow
+
+if TYPE_CHECKING:
+    from amtdiag.protocols.datagrams import DatagramEvent, DatagramReader
 
 Progress = Callable[[int, int], None]
 """Called with bytes read and bytes in all, after each batch."""
@@ -75,7 +79,7 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
     )
     datagrams = Datagrams()
     labels = [one.label for one in opened.inputs]
-    journal = _Journal(EventReader(labels, hello_ports), DatagramReader(labels), limits.events)
+    journal = _Journal(EventReader(labels, hello_ports), labels, limits.events)
     total = sum(one.size() for one in opened.inputs)
     for packets in scan:
         for connection in connections.feed(packets):
@@ -93,6 +97,7 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
     followed = follow(events, captures, hello_ports, limits.devices)
     findings, unknowns = examine(followed.cases, options)
     findings += stray_findings(followed.strays) + capture_findings(captures) + traffic_findings(events)
+    unknowns += silence(events, followed.cases)
     return Diagnosis(
         captures=tuple(captures),
         hellos=tuple(followed.hellos),
@@ -111,15 +116,16 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
             "options": {"ports": sorted(hello_ports), "root_of": options.root_name, "strict": options.strict},
         },
         own_root=own_root(followed.cases, options),
+        residents=followed.residents,
     )
 
 
 class _Journal:
     """The events of a run, bounded in number."""
 
-    def __init__(self, streams: EventReader, datagrams: DatagramReader, most: int) -> None:
+    def __init__(self, streams: EventReader, files: Sequence[str], most: int) -> None:
         self._streams = streams
-        self._datagrams = datagrams
+        self._files = files
         self._most = most
         self._count = 0
         self.events = Events()
@@ -128,7 +134,7 @@ class _Journal:
     def enter(self, connection: Connection) -> None:
         """Read a finished connection and keep what it was."""
         if connection.server[1] == DNS_PORT:
-            for event in self._datagrams.read_connection(connection):
+            for event in self._reader.read_connection(connection):
                 self._keep(event)
         link, hello = self._streams.read(connection)
         if hello is not None and self._has_room():
@@ -138,14 +144,22 @@ class _Journal:
 
     def enter_datagram(self, one: Segment) -> None:
         """Read a datagram and keep what it says."""
-        for event in self._datagrams.read(one):
+        for event in self._reader.read(one):
             self._keep(event)
 
     def finish(self) -> None:
         """Take what was still waiting for an answer."""
-        for event in self._datagrams.finish():
-            self._keep(event)
-        self.events.other_lookups += self._datagrams.other_lookups()
+        if "_reader" in self.__dict__:
+            for event in self._reader.finish():
+                self._keep(event)
+            self.events.other_lookups += self._reader.other_lookups()
+
+    @cached_property
+    def _reader(self) -> DatagramReader:
+        """Made, and its protocols imported, when the first datagram comes."""
+        from amtdiag.protocols.datagrams import DatagramReader
+
+        return DatagramReader(self._files)
 
     def _keep(self, event: DatagramEvent) -> None:
         if self._has_room():

@@ -15,10 +15,27 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from amtdiag.cli.main import main
-from amtdiag.model import CaptureInfo, ConnectionEvent, Endpoints, Evidence, Hello, HelloEvent, Outcome
+from amtdiag.model import (
+    CaptureInfo,
+    ConnectionEvent,
+    DhcpEvent,
+    Endpoints,
+    Evidence,
+    Hello,
+    HelloEvent,
+    LookupEvent,
+    Mode,
+    Outcome,
+    PingEvent,
+    PongEvent,
+    Sighting,
+)
+from amtdiag.protocols.dns import is_discovery
 from amtdiag.protocols.hello import build, parse
 from amtdiag.protocols.ports import HELLO_PORTS
-from amtdiag.provisioning.devices import Case, Followed, follow
+from amtdiag.provisioning.book import Events
+from amtdiag.provisioning.case import Case
+from amtdiag.provisioning.devices import Followed, follow
 from amtdiag.times import SECOND
 
 ROOT = Path(__file__).parents[1]
@@ -83,6 +100,7 @@ def unsafe_characters(text: str, *, allowed: str = "\n") -> list[str]:
 START = 1_772_442_072 * SECOND
 """2 March 2026."""
 DEVICE, SERVER = "192.168.2.148", "192.168.2.10"
+DNS_SERVER, DHCP_SERVER = "192.168.2.2", "192.168.2.3"
 UUID = "939b524b-13d4-1d18-e487-1c697a6b7a2b"
 OTHER_UUID = "4c4c4544-0042-3510-8052-b4c04f353532"
 JUNK_UUID = "03000200-0400-0500-0006-000700080009"
@@ -101,6 +119,7 @@ def hello(
     after: float = 0,
     *,
     uuid: str = UUID,
+    headless: bool = False,
     src: str = DEVICE,
     mac: str | None = None,
     pid: str | None = None,
@@ -108,7 +127,10 @@ def hello(
     segments: int = 1,
     **changes: Any,
 ) -> HelloEvent:
-    """A Hello so many seconds after `START`; `changes` replace fields of the message."""
+    """A Hello so many seconds after `START`; `changes` replace fields of the message.
+
+    `headless`: what carried its UUID is not in the capture.
+    """
     wire = (
         build(uuid=uuid, version=2, pid=pid)
         if pid
@@ -116,6 +138,8 @@ def hello(
     )
     message = parse(wire)
     assert isinstance(message, Hello)
+    if headless:
+        message = replace(message, uuid=None, complete=False)
     frames = tuple(Evidence(FILE, 4 + number) for number in range(segments))
     at = START + round(after * SECOND)
     return HelloEvent(at, ends(src, src_mac=mac), frames, segments, replace(message, **changes))
@@ -155,18 +179,100 @@ def capture(until: float = 600, since: float = -1, **changes: Any) -> CaptureInf
     return replace(made, **changes)
 
 
-def followed(*events: HelloEvent | ConnectionEvent, until: float = 600) -> Followed:
-    """What becomes of events in a capture that ends so many seconds after `START`."""
-    return follow(
-        [one for one in events if isinstance(one, HelloEvent)],
-        [one for one in events if isinstance(one, ConnectionEvent)],
-        [capture(until)],
-        frozenset(HELLO_PORTS),
-        most_devices=100,
+def lookup(
+    after: float,
+    *addresses: str,
+    name: str = "provisionserver.example.com",
+    client: str = DEVICE,
+    rcode: str | None = "NOERROR",
+    **fields: Any,
+) -> LookupEvent:
+    """A DNS question of the device, and the answer with these addresses; `rcode` None: no answer."""
+    event = LookupEvent(
+        ts=START + round(after * SECOND),
+        client=client,
+        server=DNS_SERVER,
+        name=name,
+        type="A",
+        queries=1,
+        rcode=rcode,
+        addresses=addresses,
+        names=(),
+        other_addresses=(),
+        evidence=(Evidence(FILE, 100 + round(after)), Evidence(FILE, 101 + round(after))),
     )
+    return replace(event, **fields)
 
 
-def case_of(events: Iterable[HelloEvent | ConnectionEvent], until: float = 600) -> Case:
+def lease(after: float, kind: str = "ack", *, mac: str = MAC, **fields: Any) -> DhcpEvent:
+    """A DHCP message with all that a device needs, to or from the device."""
+    told = kind in ("offer", "ack")
+    event = DhcpEvent(
+        ts=START + round(after * SECOND),
+        mac=mac,
+        kind=kind,
+        address=DEVICE if told else None,
+        server=DHCP_SERVER if told or kind == "nak" else None,
+        dns=(DNS_SERVER,) if told else (),
+        domain="example.com" if told else None,
+        host=None,
+        fqdn=None,
+        search=False,
+        wanted=frozenset() if told else frozenset({1, 3, 6, 15}),
+        evidence=(Evidence(FILE, 200 + round(after)),),
+    )
+    return replace(event, **fields)
+
+
+def pong(after: float, mode: Mode, *, device: str = DEVICE, version: str | None = "9.0") -> PongEvent:
+    """The device's answer to an RMCP ping."""
+    at = START + round(after * SECOND)
+    return PongEvent(at, device, SERVER, mode, version, 16993, (Evidence(FILE, 300 + round(after)),))
+
+
+def ping(after: float, target: str = DEVICE, *, asker: str = SERVER) -> PingEvent:
+    """An RMCP ping."""
+    return PingEvent(START + round(after * SECOND), asker, target, (Evidence(FILE, 400 + round(after)),))
+
+
+def sighting(after: float, mac: str, address: str = DEVICE) -> Sighting:
+    """An ARP message."""
+    return Sighting(START + round(after * SECOND), mac, address, (Evidence(FILE, 500 + round(after)),))
+
+
+AnyEvent = HelloEvent | ConnectionEvent | DhcpEvent | LookupEvent | PongEvent | PingEvent | Sighting
+
+
+def gather(events: Iterable[AnyEvent]) -> Events:
+    """Events of all kinds, each where the provisioning stage expects it."""
+    made = Events()
+    for one in events:
+        match one:
+            case HelloEvent():
+                made.hellos.append(one)
+            case ConnectionEvent():
+                made.connections.append(one)
+            case DhcpEvent():
+                made.dhcp.append(one)
+            case LookupEvent():
+                (made.lookups if is_discovery(one.name) else made.other_lookups).append(one)
+            case PongEvent():
+                made.pongs.append(one)
+            case PingEvent():
+                made.pings.append(one)
+            case Sighting():
+                made.sightings.append(one)
+    return made
+
+
+def followed(
+    *events: AnyEvent, until: float = 600, captures: Sequence[CaptureInfo] = (), most: int = 100
+) -> Followed:
+    """What becomes of events in a capture that ends so many seconds after `START`."""
+    return follow(gather(events), captures or [capture(until)], frozenset(HELLO_PORTS), most)
+
+
+def case_of(events: Iterable[AnyEvent], until: float = 600) -> Case:
     """The one device that these events are about."""
     (case,) = followed(*events, until=until).cases
     return case

@@ -7,7 +7,7 @@ The examples in the documentation are run as they stand:
   its output: they have to be in it, in this order, whatever the width of the terminal. Three dots where a
   line begins stand for what is left out.
 * A block marked ``python`` runs too, those of a document one after the other.
-* Blocks marked ``sh`` and ``text`` do not run.
+* Blocks marked ``sh``, ``text`` and ``mermaid`` do not run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import pytest
 
 from amtdiag import errors, frames, model
 from amtdiag.capture.linklayer import LINK_TYPES
-from amtdiag.checks.catalogue import CAPTURE_DROPS, CHECKS, NOT_A_HELLO
+from amtdiag.checks.catalogue import CHECKS, OTHER_TITLES
 from amtdiag.cli import main as cli
 from amtdiag.config import Limits
 from amtdiag.pipeline import diagnose
@@ -104,7 +104,7 @@ def test_layout(document: Path) -> None:
 @by_name
 def test_blocks_say_whether_they_run(document: Path) -> None:
     kinds = [kind for kind, _ in _FENCE.findall(document.read_text("utf-8"))]
-    assert set(kinds) <= {"console", "python", "sh", "text"}
+    assert set(kinds) <= {"console", "python", "sh", "text", "mermaid"}
 
 
 # --------------------------------------------------------------------------------------------------- examples
@@ -258,7 +258,7 @@ def test_rules() -> None:
         row = re.search(rf"^\| `{check.id}` \| [^|]* \| (\w+) \|", text, re.MULTILINE)
         assert row, check.id
         assert row[1] == check.severity, check.id
-    for rule in (NOT_A_HELLO, CAPTURE_DROPS):
+    for rule in OTHER_TITLES:
         assert f"\n| `{rule}` | " in text
 
 
@@ -278,7 +278,7 @@ def test_verdicts() -> None:
     "vocabulary",
     [
         model.Basis, model.Severity, model.Category, model.Confidence, model.Mode, model.Stage, model.Outcome,
-        model.HelloType, frames.EventKind,
+        model.HelloType, model.Weight, frames.EventKind,
     ],
 )  # fmt: skip
 def test_vocabularies(vocabulary: object) -> None:

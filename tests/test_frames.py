@@ -12,6 +12,7 @@ from typing import get_args
 
 import pandas as pd
 import pytest
+from helpers import MAC, AnyEvent, capture, gather, lease, lookup, pong
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,9 @@ from amtdiag.model import (
 )
 from amtdiag.protocols.hello import build, parse
 from amtdiag.protocols.ports import HELLO_PORTS
+from amtdiag.provisioning.book import Events
 from amtdiag.provisioning.devices import Followed, follow
+from amtdiag.report.jsonout import analysis_lines
 from amtdiag.times import SECOND
 
 # ------------------------------------------------------------- diagnoses for these and other tests to look at
@@ -131,7 +134,8 @@ class Story:
         return (Evidence(FILE, self._frame), Evidence(FILE, self._frame + 1))
 
     def follow(self, after: int = 600 * SECOND) -> Followed:
-        return follow(self.hellos, self.links, [self.capture(after)], frozenset(HELLO_PORTS), 200_000)
+        events = Events(hellos=[*self.hellos], connections=[*self.links])
+        return follow(events, [self.capture(after)], frozenset(HELLO_PORTS), 200_000)
 
     def capture(self, after: int) -> CaptureInfo:
         times = [*(one.ts for one in self.hellos), *(one.ts for one in self.links)] or [START]
@@ -147,12 +151,16 @@ class Story:
             captures=captures,
             hellos=tuple(followed.hellos),
             connections=tuple(sorted(self.links, key=lambda event: event.ts)),
+            dhcp=(),
+            lookups=(),
+            pongs=(),
             devices=tuple(case.device for case in followed.cases),
             findings=tuple(likeliest_first(findings)),
             unknowns=tuple(unknowns),
             notes=(),
             problems=(),
             tool={"version": "0", "options": {"ports": [9971, 9972]}},
+            residents=followed.residents,
         )
 
 
@@ -250,6 +258,10 @@ def hostile_diagnosis(words: Sequence[str]) -> Diagnosis:
             for one in found.findings
         ),
         unknowns=tuple(replace(one, what=next(turn), why=next(turn)) for one in found.unknowns),
+        residents={
+            address: tuple((ts, names[device]) for ts, device in entries)
+            for address, entries in found.residents.items()
+        },
         notes=(next(turn),),
         problems=(next(turn),),
     )
@@ -325,6 +337,9 @@ def test_one_refused_device() -> None:
         "hello": 3,
         "connection": 3,
         "presence": 0,
+        "dhcp": 0,
+        "dns": 0,
+        "rmcp": 0,
         "other": 0,
     }
     assert set(events["device"]) == {found.devices[0].id}
@@ -351,6 +366,41 @@ def test_events_belong_to_the_devices_that_the_diagnosis_gave_them_to() -> None:
     events = [one for one in frames.all_events(story.diagnosis()) if one.kind != "hello"]
     assert {(one.ends, one.device): one.kind for one in events if one.device} == expected
     assert [one.ends.src for one in events if one.device is None] == [address(90)]
+
+
+def test_what_comes_before_the_hello() -> None:
+    events: list[AnyEvent] = [
+        lease(0, "discover"),
+        lease(1),
+        lookup(2, rcode=None, queries=2),
+        lookup(3, rcode="NXDOMAIN"),
+        lookup(4, "10.9.9.9"),
+        pong(5, "setup"),
+        lookup(6, client="10.1.1.1", rcode=None),
+    ]
+    gathered = gather(events)
+    found = follow(gathered, [capture()], frozenset(HELLO_PORTS), 10)
+    diagnosis = replace(
+        EMPTY,
+        dhcp=tuple(gathered.dhcp),
+        lookups=tuple(gathered.lookups),
+        pongs=tuple(gathered.pongs),
+        devices=tuple(case.device for case in found.cases),
+        residents=found.residents,
+    )
+    table = frames.events(diagnosis)
+    assert table["event"].tolist() == ["dhcp", "dhcp", "dns", "dns", "dns", "rmcp", "dns"]
+    assert table["outcome"].tolist() == [
+        "asked", "answered", "unanswered", "failed", "answered", "answered", "unanswered",
+    ]  # fmt: skip
+    assert table["device"].tolist()[:6] == [f"mac:{MAC}"] * 6
+    assert table["device"][6] != f"mac:{MAC}"
+    assert table["src"].isna().tolist() == [True] + [False] * 6
+    assert table["sport"].isna().all()
+    assert "example.com" in table["detail"][1]
+    assert "asked 2 times" in table["detail"][2]
+    kinds = [line["event_type"] for line in analysis_lines(diagnosis)]
+    assert [kinds.count(kind) for kind in ("dhcp", "dns", "rmcp")] == [2, 4, 1]
 
 
 def test_what_comes_from_elsewhere_is_other() -> None:

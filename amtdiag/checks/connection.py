@@ -156,6 +156,16 @@ class NoConnectBack(Check):
         ends = hello.ends
         waited = case.covered_until - case.hellos[0].event.ts
         what = f"whether the server {ends.dst} connects back to the device"
+        if case.elsewhere:
+            return  # it does connect back, to the wrong address: a rule of its own
+        if case.neighbour_returns:
+            yield Unknown(
+                what,
+                f"it connects to {ends.src}, which several devices share",
+                case.id,
+                "a capture on the devices' own segment, behind the NAT or relay",
+            )
+            return
         if not case.device.visibility["server_to_device"]:
             yield Unknown(
                 what,
@@ -216,7 +226,7 @@ def _psk_candidates() -> tuple[Candidate, ...]:
 def _split(case: Case) -> tuple[list[ConnectionEvent], list[ConnectionEvent]]:
     """Connections back after the first Hello: those that got through, those that did not."""
     start = case.hellos[0].event.ts if case.hellos else 0
-    back = [link for link in case.returns if link.ts >= start]
+    back = [link for link in case.returns if link.ts >= start and not case.had_left(link.ends.dst, link.ts)]
     return [link for link in back if link.outcome in _REACHED], [
         link for link in back if link.outcome not in _REACHED
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from amtdiag.checks.base import Check, address_filter, frames
 from amtdiag.model import Candidate, Evidence, Finding, LookupEvent, Unknown
@@ -12,6 +13,8 @@ from amtdiag.times import SECOND, span
 
 _PATIENCE = 5 * SECOND
 """A resolver has given up or asked again by then."""
+_ASKS_AGAIN = 20 * SECOND
+"""A resolver that got no answer repeats its question well within this time."""
 _CONNECTS = 60 * SECOND
 """A device that has its server's address has connected by then."""
 
@@ -175,6 +178,10 @@ class NoDnsServer(Check):
         )
 
 
+def _by_question(lookup: LookupEvent) -> tuple[str, str, int]:
+    return lookup.name, lookup.type, lookup.ts
+
+
 class DnsSilent(Check):
     """The device asks and DNS does not answer."""
 
@@ -194,25 +201,29 @@ class DnsSilent(Check):
         if not silent or len(silent) < len(case.lookups):
             return
         asked = sum(one.queries for one in silent)
-        if asked < 2 or (case.covered_until - silent[-1].ts < _PATIENCE and asked < 4):
+        if _arrived(case, silent[0].ts):
+            return  # it went on to a server, so that it was answered, elsewhere than here
+        # A question asked again says that no answer reached the device, wherever the capture was taken.
+        again = any(
+            (a.name, a.type) == (b.name, b.type) and b.ts - a.ts <= _ASKS_AGAIN
+            for a, b in pairwise(sorted(silent, key=_by_question))
+        )
+        if not again and not any(one.queries > 1 for one in silent):
             yield Unknown(
                 f"whether {silent[0].server} answers the device's DNS question",
-                "one question, and no answer before the capture ends",
+                "no answer in this capture, and the device does not ask again",
                 case.id,
                 "a capture that goes on for a minute and shows both directions",
             )
             return
-        reached = _arrived(case, silent[0].ts)
         yield self.finding(
             case,
             f"{silent[0].server} does not answer: {asked} questions for {_names(silent)} "
-            f"({frames(_proof(silent))})"
-            + (", and the device found a server all the same." if reached else "."),
+            f"({frames(_proof(silent))}).",
             _proof(silent),
             _filter(case),
             times=[one.ts for one in silent],
             count=asked,
-            overcome=reached,
             candidates=(
                 Candidate("the DNS server is down or not reachable", "a capture on the DNS server"),
                 Candidate(

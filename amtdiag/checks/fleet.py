@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from amtdiag.checks.base import MOST_EVIDENCE, address_filter, frames
-from amtdiag.model import Finding
+from amtdiag.model import Finding, Unknown
 from amtdiag.provisioning.book import Events
 from amtdiag.provisioning.case import Case
 
@@ -21,6 +21,8 @@ TITLES = {
 }
 _FEW_DEVICES = 4
 """Devices that agree on a server before one that does not is odd."""
+_MAJORITY = 0.8
+"""Share of the devices that has to agree."""
 _SWEEP = 16
 """Addresses that are pinged before it is called a sweep."""
 
@@ -87,7 +89,7 @@ def _odd_servers(cases: Sequence[Case]) -> list[Finding]:
     if not votes:
         return []
     usual, count = votes.most_common(1)[0]
-    if count < _FEW_DEVICES:
+    if count < max(_FEW_DEVICES, _MAJORITY * len(targets)):
         return []
     found = []
     for case in cases:
@@ -111,6 +113,21 @@ def _odd_servers(cases: Sequence[Case]) -> list[Finding]:
                     )
                 )
     return found
+
+
+def silence(events: Events, cases: Sequence[Case]) -> list[Unknown]:
+    """Say what a capture without any Hello cannot tell (F36, F45)."""
+    if events.hellos or cases:
+        return []
+    return [
+        Unknown(
+            "why no device says Hello here",
+            "a device that is off, whose setup window is closed or was never opened (an OEM timer of 0), "
+            "that missed the lease, or that is set up from its own system or by CIRA, sends nothing to see",
+            None,
+            "its MEBx and local agent; then a capture on its own segment while setup is restarted",
+        )
+    ]
 
 
 def traffic_findings(events: Events) -> list[Finding]:

@@ -77,8 +77,8 @@ class WindowClosed(Check):
     basis = "inferred"
     confidence = "low"
     remedy = (
-        "Restart setup on the device, or have the server extend the window (ExtendProvisioningPeriod) as soon "
-        "as it hears the first Hello. Most OEMs leave it open for six hours."
+        "Restart setup on the device, or have the server extend the window (ExtendProvisioningPeriod) as "
+        "soon as it hears the first Hello. Most OEMs leave it open for six hours."
     )
     source = "Intel's AMT guide on remote configuration; Altiris and HP manuals: six hours"
 
@@ -145,12 +145,13 @@ class ClonedUuid(Check):
         """Hellos of one UUID from two addresses with two trusted MACs."""
         if not case.id.startswith("uuid:") or len(case.macs) < 2:
             return
-        sources = {record.event.ends.src for record in case.hellos}
-        if len(sources) < 2:
+        sources = [record.event.ends.src for record in case.hellos]
+        # One change is a device that moved; two machines take turns.
+        if sum(a != b for a, b in pairwise(sources)) < 2:
             return
         yield self.finding(
             case,
-            f"The UUID comes from {' and '.join(sorted(sources))} with the MACs {' and '.join(case.macs[:3])} "
+            f"The UUID comes from {' and '.join(sorted(set(sources)))}, MACs {' and '.join(case.macs[:3])} "
             f"({frames(_frames_of(case))}).",
             _frames_of(case),
             _filter(case),
@@ -169,8 +170,8 @@ class SharedAddress(Check):
     severity = "warning"
     confidence = "medium"
     remedy = (
-        "Provision without NAT or a relay between device and server: MeshCentral ignores a second Hello from an "
-        "address that it is working on, and connects back to the address it saw."
+        "Provision without NAT or a relay between device and server: MeshCentral ignores a second Hello from "
+        "an address that it is working on, and connects back to the address it saw."
     )
     source = "MeshCentral's source"
 
@@ -180,7 +181,8 @@ class SharedAddress(Check):
             return
         yield self.finding(
             case,
-            f"Other devices say Hello from {case.hellos[-1].event.ends.src} too ({frames(_frames_of(case))}).",
+            f"Other devices say Hello from {case.hellos[-1].event.ends.src} too "
+            f"({frames(_frames_of(case))}).",
             _frames_of(case),
             _filter(case),
             times=[record.event.ts for record in case.hellos],
@@ -195,7 +197,7 @@ class LeaseMoved(Check):
     """The device's address changed between its Hello and the connection back."""
 
     id = "address-changed"
-    title = "The server connects to an address that the device no longer has"
+    title = "The server connects to the device's old address"
     label = "address changed"
     catalogue = "F40"
     confidence = "medium"
@@ -248,8 +250,8 @@ class HelloAfterOperational(Check):
             if before.name == "operational" and after.name == "setup" and case.hellos:
                 yield self.finding(
                     case,
-                    f"It was operational ({before.reason}, {frames(before.evidence)}) and then {after.reason} "
-                    f"({frames(after.evidence)}).",
+                    f"It was operational ({before.reason}, {frames(before.evidence)}) and then "
+                    f"{after.reason} ({frames(after.evidence)}).",
                     [*before.evidence, *after.evidence],
                     _filter(case),
                     times=[after.since] if after.since is not None else [],
@@ -266,7 +268,10 @@ class ConnectsElsewhere(Check):
     catalogue = "F12"
     basis = "inferred"
     confidence = "medium"
-    remedy = "The server took the address from a name: mend the device's PTR and A records, or the DDNS that writes them."
+    remedy = (
+        "The server took the address from a name: mend the device's PTR and A records, or the DDNS that "
+        "writes them."
+    )
     source = "MeshCentral's source (reverse DNS, then connects to the name); Intel vPro expert blog"
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:

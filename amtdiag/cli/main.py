@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "hellos": "list the Hello messages of a capture",
     "hello": "decode or build a single Hello message",
     "roots": "list the root certificates that AMT firmware is known to trust",
+    "explain": "say what a rule means, what it looks for and what to do, or list all rules",
 }
 """Command and what it does; module `amtdiag.cli.COMMAND` has `add_arguments` and `run`."""
 

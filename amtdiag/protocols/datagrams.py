@@ -11,10 +11,7 @@ from amtdiag.net.connections import Connection
 from amtdiag.protocols import dhcp, dhcpv6, dns, rmcp
 from amtdiag.protocols.addresses import address_text
 from amtdiag.protocols.lookups import Lookups
-
-DNS_PORT = 53
-DHCP_PORTS = (67, 68)
-DATAGRAM_PORTS = frozenset({DNS_PORT, *DHCP_PORTS, *dhcpv6.PORTS, *rmcp.PORTS})
+from amtdiag.protocols.ports import DHCP_PORTS, DHCPV6_PORTS, DNS_PORT
 
 _OTHER_LOOKUPS = 20_000
 """Lookups of other names that are remembered: one may turn out to be a device's custom server name."""
@@ -43,7 +40,7 @@ class DatagramReader:
             yield from self._wanted(self._lookups.take(one.payload, one.ts, ends, evidence))
         elif one.dport in DHCP_PORTS:
             yield from _dhcp(one, evidence)
-        elif one.dport in dhcpv6.PORTS:
+        elif one.dport in DHCPV6_PORTS:
             yield from _dhcpv6(one, evidence)
         else:
             yield from _rmcp(one, evidence)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from amtdiag.protocols.dns import name_at
 
-PORTS = (546, 547)
 _KINDS = {1: "discover", 2: "offer", 3: "request", 5: "request", 6: "request", 7: "ack", 11: "inform"}
 """Message types by the nearest DHCPv4 word: solicit, advertise, request, renew, rebind, reply, ..."""
 _RELAY_FORWARD, _RELAY_REPLY, _RELAYED = 12, 13, 9

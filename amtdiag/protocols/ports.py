@@ -21,5 +21,12 @@ DEVICE_PORTS: dict[int, Role] = {
 CIRA_PORT = 4433
 """Where a management presence server usually waits for devices outside the company network."""
 
+DNS_PORT = 53
+DHCP_PORTS = (67, 68)
+DHCPV6_PORTS = (546, 547)
+RMCP_PORTS = (623, 664)
+DATAGRAM_PORTS = frozenset({DNS_PORT, *DHCP_PORTS, *DHCPV6_PORTS, *RMCP_PORTS})
+"""UDP ports whose datagrams tell of discovery and mode."""
+
 OTHER_PORTS = frozenset({*DEVICE_PORTS, CIRA_PORT})
 """The ports besides the Hello's whose connections tell how far a device has come."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from amtdiag.model import Mode
 
-PORTS = (623, 664)
 _ASF = b"\x00\x00\x11\xbe"
 _PING, _PONG = 0x80, 0x40
 _INTEL = b"\x00\x00\x01\x57"

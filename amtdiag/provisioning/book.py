@@ -23,6 +23,8 @@ from amtdiag.provisioning.identity import Macs, address_id, scanners, uuid_id
 from amtdiag.times import SECOND
 from amtdiag.trust.verdicts import judge
 
+_NAT_PATIENCE = 600 * SECOND
+"""What comes back to a shared address may be for whoever said Hello from it within this time."""
 _SOON = 60 * SECOND
 """A connection to a stranger counts as meant for a device this long after its Hello."""
 
@@ -85,25 +87,36 @@ class Book:
                 case.leases.append(lease)
 
     def _take_hellos(self, hellos: Sequence[HelloEvent]) -> None:
+        """Give Hellos to their devices, those that say most about themselves first."""
         residents: defaultdict[str, set[str]] = defaultdict(set)
-        for event in hellos:
+        for event in sorted(hellos, key=lambda one: (uuid_id(one) is None, one.hello.uuid is None)):
             address = event.ends.src
             mac = self.macs.at(address, event.ts, event.ends.src_mac)
-            identity = uuid_id(event)
-            known = (
-                None if identity else self._resident(address, event.ts) if event.hello.uuid is None else None
-            )
-            if known is None:
-                known = self._case(identity or (f"mac:{mac}" if mac else address_id(address, event.ts)))
-            if known is None:
+            case = self._sender(event, mac)
+            if case is None:
                 continue
-            known.hellos.append(HelloRecord(event, known.id, judge(event.hello, event.ts)))
-            self._settle(known, address, event.ts, mac)
-            residents[address].add(known.id)
+            case.hellos.append(HelloRecord(event, case.id, judge(event.hello, event.ts)))
+            self._settle(case, address, event.ts, mac)
+            residents[address].add(case.id)
+        for case in self.cases.values():
+            case.hellos.sort(key=lambda record: record.event.ts)
         for identities in residents.values():
             if len(identities) > 1:
                 for identity in identities:
                     self.cases[identity].shared_address = True
+
+    def _sender(self, event: HelloEvent, mac: str | None) -> Case | None:
+        """Return whose a Hello is, None where there are too many devices already."""
+        address, uuid = event.ends.src, event.hello.uuid
+        identity = uuid_id(event)
+        if identity is None and uuid is None:
+            return self._owner(address, event.ts, event.ends.src_mac)
+        if identity is None and mac is None:
+            # A UUID that many share: the same address has to do, as long as nobody else is there.
+            resident = self._resident(address, event.ts)
+            if resident is not None and resident.hellos[-1].event.hello.uuid == uuid:
+                return resident
+        return self._case(identity or (f"mac:{mac}" if mac else address_id(address, event.ts)))
 
     def _take_lookups(self, lookups: Sequence[LookupEvent]) -> None:
         # A resolver that asks on behalf of others is no device.
@@ -144,10 +157,12 @@ class Book:
                     case.attempts.append(link)
             elif link.ends.dport in DEVICE_PORTS:
                 case = self._resident(link.ends.dst, link.ts)
-                if case is not None:
-                    case.returns.append(link)
-                else:
+                if case is None:
                     self._meant_for(link)
+                    continue
+                case.returns.append(link)
+                if case.shared_address:
+                    self._tell_neighbours(case, link)
             elif link.ends.dport == CIRA_PORT:
                 case = self._resident(link.ends.src, link.ts)
                 if case is not None:
@@ -194,6 +209,20 @@ class Book:
         if case is None and len(self.cases) < self._most:
             case = self.cases[identity] = Case(identity)
         return case
+
+    def residents(self) -> dict[str, tuple[tuple[int, str], ...]]:
+        """Return, by address, from when on it belonged to which device."""
+        found = {}
+        for address, entries in self._at.items():
+            changes = [one for at, one in enumerate(entries) if not at or entries[at - 1][1] != one[1]]
+            found[address] = tuple(changes)
+        return found
+
+    def _tell_neighbours(self, taker: Case, link: ConnectionEvent) -> None:
+        """What comes back to a shared address may be for whoever said Hello from it just before."""
+        for when, identity in self._at[link.ends.dst]:
+            if identity != taker.id and 0 <= link.ts - when <= _NAT_PATIENCE:
+                self.cases[identity].neighbour_returns = True
 
     def _resident(self, address: str, ts: int) -> Case | None:
         """Return the device that was last at an address before `ts`, else the first one after."""

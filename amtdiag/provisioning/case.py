@@ -37,6 +37,8 @@ class Case:
     """MACs that identify it, in the order they were learnt."""
     shared_address: bool = False
     """Another device sends Hellos from the same address: what comes back may be for either."""
+    neighbour_returns: bool = False
+    """A connection to the shared address came after its Hello, and went to another device's account."""
     device: DeviceRecord = field(init=False)
     covered_until: int = 0
     """How long the capture goes on after the last event of this device."""
@@ -56,6 +58,14 @@ class Case:
     def acks(self) -> list[DhcpEvent]:
         """The acknowledged leases."""
         return [lease for lease in self.leases if lease.kind == "ack"]
+
+    def had_left(self, address: str, ts: int) -> bool:
+        """True where the device had been given another address after its last Hello from this one."""
+        hellos = [record.event.ts for record in self.hellos if record.event.ends.src == address]
+        if not hellos:
+            return False
+        later = [ack for ack in self.acks if hellos[-1] < ack.ts <= ts and ack.address]
+        return bool(later) and later[-1].address != address
 
     @property
     def resolved(self) -> list[LookupEvent]:

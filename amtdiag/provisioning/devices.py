@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from amtdiag.model import Basis, CaptureInfo, ConnectionEvent, DeviceRecord, HelloRecord
+from amtdiag.model import Basis, CaptureInfo, ConnectionEvent, DeviceRecord, HelloRecord, StageReached
 from amtdiag.protocols.ports import DEVICE_PORTS
 from amtdiag.provisioning.book import Book, Events
 from amtdiag.provisioning.case import Case
@@ -26,11 +26,13 @@ _PONG_TRIGGERS: dict[str, Trigger] = {
 
 @dataclass(slots=True)
 class Followed:
-    """What `follow` gives: the cases, and connections to Hello ports that are no device's."""
+    """What `follow` gives: the cases, connections to Hello ports that are nobody's, and who lived where."""
 
     cases: list[Case]
     hellos: list[HelloRecord]
     strays: list[ConnectionEvent]
+    residents: Mapping[str, tuple[tuple[int, str], ...]]
+    """By address: from when on it belonged to which device."""
 
 
 def follow(
@@ -44,7 +46,7 @@ def follow(
         _describe(case, coverage)
     cases = sorted(book.cases.values(), key=lambda case: case.device.first_seen)
     records = sorted((record for case in cases for record in case.hellos), key=lambda r: r.event.ts)
-    return Followed(cases, records, book.strays)
+    return Followed(cases, records, book.strays, book.residents())
 
 
 def _describe(case: Case, coverage: Coverage) -> None:
@@ -56,6 +58,9 @@ def _describe(case: Case, coverage: Coverage) -> None:
     basis: Basis = "inferred" if case.shared_address else "observed"
     stages = stages_of(case, basis)
     modes = history(_signs(case))
+    now = modes[-1]
+    if now.name == "operational" and now.since is not None:
+        stages += (StageReached("operational", now.since, now.basis, True, now.evidence),)
     addresses = list(dict.fromkeys(_addresses(case)))
     uuid = next((event.hello.uuid for event in events if event.hello.uuid), None)
     others = [f"mac:{mac}" for mac in case.macs] + [address_id(one, first_seen) for one in addresses]

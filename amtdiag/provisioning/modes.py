@@ -34,7 +34,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("pong-factory", "factory", "observed", "decisive", "its RMCP pong says: not configured"),
     Transition("pong-setup", "setup", "observed", "decisive", "its RMCP pong says: in progress"),
     Transition("pong-operational", "operational", "observed", "decisive", "its RMCP pong says: configured"),
-    Transition("redirection", "operational", "inferred", "strong", "a redirection session took place (16994/5)"),
+    Transition("redirection", "operational", "inferred", "strong", "a redirection session ran (16994/5)"),
     Transition("cira", "operational", "inferred", "strong", "it talks to a presence server (4433)"),
 )  # fmt: skip
 

@@ -96,7 +96,7 @@ class _View:
         """The events of each device, in time order."""
         found: defaultdict[str, list[Event]] = defaultdict(list)
         for event in all_events(self.diagnosis):
-            if event.device is not None and event.kind != "other":
+            if event.device is not None and event.kind in _LANES:
                 found[event.device].append(event)
         return found
 

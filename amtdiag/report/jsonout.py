@@ -12,14 +12,17 @@ from amtdiag.model import (
     CaptureInfo,
     ConnectionEvent,
     DeviceRecord,
+    DhcpEvent,
     Diagnosis,
     Evidence,
     Finding,
     Hello,
     HelloRecord,
     JudgedDigest,
+    LookupEvent,
     ModeSpan,
     OwnRoot,
+    PongEvent,
     StageReached,
     Unknown,
 )
@@ -215,6 +218,54 @@ def connection_json(event: ConnectionEvent) -> dict[str, Any]:
     }
 
 
+def dhcp_json(event: DhcpEvent) -> dict[str, Any]:
+    """One DHCP message."""
+    return {
+        "ts": rfc3339(event.ts),
+        "mac": event.mac,
+        "kind": event.kind,
+        "address": event.address,
+        "server": event.server,
+        "dns": list(event.dns),
+        "domain": event.domain,
+        "host": event.host,
+        "fqdn": event.fqdn,
+        "search": event.search,
+        "wanted": sorted(event.wanted),
+        "evidence": evidence_json(event.evidence),
+    }
+
+
+def lookup_json(event: LookupEvent) -> dict[str, Any]:
+    """One question for the provisioning server, with its answer."""
+    return {
+        "ts": rfc3339(event.ts),
+        "client": event.client,
+        "server": event.server,
+        "name": event.name,
+        "type": event.type,
+        "queries": event.queries,
+        "rcode": event.rcode,
+        "addresses": list(event.addresses),
+        "names": list(event.names),
+        "other_addresses": list(event.other_addresses),
+        "evidence": evidence_json(event.evidence),
+    }
+
+
+def pong_json(event: PongEvent) -> dict[str, Any]:
+    """One answer to an RMCP presence ping."""
+    return {
+        "ts": rfc3339(event.ts),
+        "device_address": event.device,
+        "asker": event.asker,
+        "mode": event.mode,
+        "version": event.version,
+        "port": event.port,
+        "evidence": evidence_json(event.evidence),
+    }
+
+
 def _own_root_json(own: OwnRoot | None) -> dict[str, Any] | None:
     if own is None:
         return None
@@ -267,6 +318,9 @@ def analysis_lines(diagnosis: Diagnosis) -> Iterator[dict[str, Any]]:
     parts = (
         ("capture", map(capture_json, diagnosis.captures)),
         ("connection", map(connection_json, diagnosis.connections)),
+        ("dhcp", map(dhcp_json, diagnosis.dhcp)),
+        ("dns", map(lookup_json, diagnosis.lookups)),
+        ("rmcp", map(pong_json, diagnosis.pongs)),
         ("hello", map(hello_json, diagnosis.hellos)),
         ("device", map(device_json, diagnosis.devices)),
         ("finding", map(finding_json, diagnosis.findings)),

@@ -9,7 +9,7 @@ from amtdiag.model import DeviceRecord
 
 
 def device_names(devices: Sequence[DeviceRecord]) -> dict[str, str]:
-    """Return a short name for every device id: both ends of its UUID, else its MAC or address.
+    """Return a short name for every device id: both ends of its UUID, else its address, else its MAC.
 
     Where two short names are alike the whole identity stands instead.
     """
@@ -21,6 +21,4 @@ def device_names(devices: Sequence[DeviceRecord]) -> dict[str, str]:
 def _short(device: DeviceRecord) -> str:
     if device.uuid and device.id.startswith("uuid:"):
         return f"{device.uuid[:8]}..{device.uuid[-4:]}"
-    if device.id.startswith("mac:"):
-        return device.id[4:]
-    return device.ips[-1] if device.ips else device.id
+    return device.ips[-1] if device.ips else device.id.removeprefix("mac:")

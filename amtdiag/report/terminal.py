@@ -31,7 +31,12 @@ _MOST_EXAMPLES = 3
 _MOST_NOTES = 12
 _STYLES = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "cyan"}
 _HELLO_TYPES = {"psk": "PSK", "pki": "PKI", "unknown": "?", None: "none"}
-_LANES = {"device_to_server": "device to server", "server_to_device": "server to device"}
+_LANES = {
+    "dhcp": "DHCP",
+    "dns": "DNS",
+    "device_to_server": "device to server",
+    "server_to_device": "server to device",
+}
 
 
 def print_analysis(diagnosis: Diagnosis, console: Console | None = None) -> None:
@@ -103,13 +108,13 @@ def _header(diagnosis: Diagnosis) -> Text:
 def _seen(diagnosis: Diagnosis) -> str:
     """Name the lanes that the capture shows for at least one device."""
     if not diagnosis.devices:
-        return "Looked for Hellos on any port, and for connections to ports 9971 and 9972."
+        return "Looked for Hellos on any port, connections to ports 9971 and 9972, DNS, RMCP."
     seen = [text for lane, text in _LANES.items() if any(d.visibility.get(lane) for d in diagnosis.devices)]
     unseen = [text for text in _LANES.values() if text not in seen]
     line = f"Seen here: {', '.join(seen) or 'nothing'}."
     if unseen:
         line += f" Not seen: {', '.join(unseen)}."
-    return line + " DHCP, DNS and TLS are not read by this version."
+    return line + " TLS is not read by this version."
 
 
 def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:

@@ -6,6 +6,7 @@ from collections import Counter
 
 from amtdiag.checks.catalogue import CHECKS, OTHER_TITLES
 from amtdiag.model import Diagnosis, Severity
+from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS
 
 _TITLES = {check.id: check.title for check in CHECKS} | OTHER_TITLES
 _LABELS = {check.id: check.label for check in CHECKS}
@@ -43,7 +44,8 @@ def verdict(diagnosis: Diagnosis) -> str:
     """Say how many devices are stuck, and what to look at first."""
     devices = len(diagnosis.devices)
     if not devices:
-        return "No AMT device was seen in this capture: no Hello, and no attempt to send one."
+        nobody = "No AMT device in provisioning was seen: no Hello, and no attempt to send one."
+        return nobody + _otherwise(diagnosis)
     stuck = stuck_devices(diagnosis)
     if stuck:
         are = "is" if len(stuck) == 1 else "are"
@@ -55,6 +57,19 @@ def verdict(diagnosis: Diagnosis) -> str:
     if troubled:
         return f"{_devices(devices)} seen, none proven to be stuck. First to look at: {troubled}."
     return f"{_devices(devices)} seen; {_outlook(diagnosis)}."
+
+
+def _otherwise(diagnosis: Diagnosis) -> str:
+    """Name the other ways of management that the capture shows, since a device may be on one of them."""
+    talks = [one.ends.dport for one in diagnosis.connections if one.client_bytes and one.server_bytes]
+    cira = sum(port == CIRA_PORT for port in talks)
+    local = sum(port in DEVICE_PORTS for port in talks)
+    ways = []
+    if cira:
+        ways.append(f"{cira:,} connections to port {CIRA_PORT} (CIRA, device to presence server)")
+    if local:
+        ways.append(f"{local:,} connections to AMT ports (a device already under management)")
+    return f" There are {' and '.join(ways)}." if ways else ""
 
 
 def _outlook(diagnosis: Diagnosis) -> str:

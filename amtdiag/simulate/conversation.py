@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from amtdiag.simulate.datagrams import ip_layer
 from amtdiag.simulate.hosts import Host
 from amtdiag.simulate.packets import MICROSECOND, MILLISECOND, SECOND, Trace
 
 MSS = 1460
-_ROOM = MSS - 12
-"""Bytes of data that fit beside the time stamps."""
+_STAMPS = 12
+"""Bytes that the time stamps take from it."""
+_LONGER = 20
+"""By which IPv6's header is longer."""
 _SCALE = 7
 
 
@@ -68,6 +71,11 @@ class Conversation:
             self.server_host, self.dport, rng.getrandbits(32), rng.getrandbits(16), rng.getrandbits(30), 509
         )
 
+    @property
+    def mss(self) -> int:
+        """How long a segment may be."""
+        return MSS - _LONGER if ":" in self.client_host.ip else MSS
+
     def wait(self, low: int, high: int) -> None:
         """Let a time between two spans pass."""
         self.now += self.trace.jitter(low, high)
@@ -87,9 +95,9 @@ class Conversation:
         copy: bool = False,
     ) -> None:
         """Put one segment into the trace; nothing is counted here."""
-        from scapy.layers.inet import IP, TCP
+        from scapy.layers.inet import TCP
         from scapy.layers.l2 import Dot1Q, Ether
-        from scapy.packet import Raw
+        from scapy.packet import Packet, Raw
 
         peer = self.other(end)
         opening, reset = "S" in flags, "R" in flags
@@ -101,7 +109,7 @@ class Conversation:
         options: list[tuple[str, object]] = []
         if opening:
             options = [
-                ("MSS", MSS),
+                ("MSS", self.mss),
                 ("SAckOK", b""),
                 ("Timestamp", (stamp, end.last_stamp)),
                 ("NOP", None),
@@ -111,10 +119,10 @@ class Conversation:
             options = [("NOP", None), ("NOP", None), ("Timestamp", (stamp, end.last_stamp))]
         peer.last_stamp = stamp
         window = 0 if reset else (64240 if flags == "S" else 65160 if flags == "SA" else end.window)
-        frame = Ether(src=end.host.mac, dst=peer.host.mac)
+        frame: Packet = Ether(src=end.host.mac, dst=peer.host.mac)
         for vlan in self.vlans:
             frame /= Dot1Q(vlan=vlan)
-        frame /= IP(src=end.host.ip, dst=peer.host.ip, id=ip_id, flags="DF", ttl=64)
+        frame /= ip_layer(end.host, peer.host, ip_id, flags="DF")
         frame /= TCP(
             sport=end.port,
             dport=peer.port,
@@ -168,7 +176,7 @@ class Conversation:
         pieces = []
         left = list(sizes)
         while data:
-            size = left.pop(0) if left else _ROOM
+            size = left.pop(0) if left else self.mss - _STAMPS
             pieces.append(Piece(end.seq, data[:size], len(data) <= size))
             end.seq = _add(end.seq, min(size, len(data)))
             data = data[size:]

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from amtdiag.simulate import psk, tls
-from amtdiag.simulate.hosts import SAMPLE_PID, SAMPLE_PPS, Device, Host
-from amtdiag.simulate.packets import MINUTE, SECOND, arp
+from amtdiag.simulate.datagrams import arp
+from amtdiag.simulate.hosts import SAMPLE_PPS, Device, Host, checked_pid
+from amtdiag.simulate.packets import MINUTE, SECOND
 from amtdiag.simulate.roots import MODERN, PLANTED
 from amtdiag.simulate.scene import BETWEEN_TRIES, Scene
-from amtdiag.simulate.truth import FAILURES
+from amtdiag.simulate.truth import FAILURES, TROUBLES
 
 _MORNING = 120 * MINUTE
 _SCHEDULE = (0, 1, 2, 3, 4, 5, 10, 15, 20, 25)
@@ -122,7 +123,7 @@ def fleet(scene: Scene) -> None:
     for place, group in enumerate(cast):
         device = scene.net.device(
             50 + place,
-            pid=_pid(place) if group.psk else None,
+            pid=checked_pid(f"0000F{place:02}") if group.psk else None,
             roots=(*MODERN[:23], PLANTED) if group.planted else MODERN,
             admin_credentials=group.admin_credentials,
         )
@@ -134,6 +135,7 @@ def fleet(scene: Scene) -> None:
     scene.chatter(
         scene.start + 30 * SECOND, scene.start + _MORNING, (scene.net.router, *devices), every=2 * MINUTE
     )
+    scene.must_not_find(*TROUBLES)
 
 
 def _truth(scene: Scene, device: Device, group: _Group) -> None:
@@ -151,10 +153,3 @@ def _truth(scene: Scene, device: Device, group: _Group) -> None:
         # A device that was helped in the end may be said to have had trouble, but not to be in it.
         others = [rule for rule in FAILURES if rule != group.rule]
         scene.must_not_find(*others, device=device, severity="error")
-
-
-def _pid(place: int) -> str:
-    """A PID of its own for each device, with the right check character: the sum of the codes modulo 36."""
-    body = f"{SAMPLE_PID[:4]}F{place:02}"
-    alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    return body + alphabet[sum(body.encode("ascii")) % len(alphabet)]

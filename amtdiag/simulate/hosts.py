@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amtdiag.simulate.roots import MODERN, Root
 
@@ -78,6 +78,21 @@ class Network:
         )
 
 
+def over_ipv6(net: Network) -> Network:
+    """The same site with IPv6 addresses."""
+    return replace(net, router=_ipv6(net.router), server=_ipv6(net.server))
+
+
+def device_over_ipv6(device: Device) -> Device:
+    """The same device with an IPv6 address."""
+    return replace(device, ip=_ipv6(device).ip)
+
+
+def _ipv6(host: Host) -> Host:
+    *_, number, last = host.ip.split(".")
+    return Host(host.name, host.mac, f"fd00:10:20:{number}::{last}")
+
+
 def network(number: int) -> Network:
     """Each scenario has a site of its own, so that all samples can be read as one without a clash."""
     return Network(
@@ -100,3 +115,9 @@ def _uuid(mac: str) -> str:
         f"{rng.getrandbits(32):08x}-{rng.getrandbits(16):04x}-1{rng.getrandbits(12):03x}-"
         f"8{rng.getrandbits(12):03x}-{mac.replace(':', '')}"
     )
+
+
+def checked_pid(body: str) -> str:
+    """A PID: seven characters and the one that checks them, the sum of their codes modulo 36."""
+    alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return body + alphabet[sum(body.encode("ascii")) % len(alphabet)]

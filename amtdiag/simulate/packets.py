@@ -1,14 +1,14 @@
-"""Single packets made with scapy, and the trace that collects them in the order of their times."""
+"""The trace that collects packets in the order of their times, and the bytes of a Hello."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from amtdiag.errors import MissingToolError
-from amtdiag.simulate.hosts import Device, Host, Network
+from amtdiag.simulate.hosts import Device, Host
 from amtdiag.simulate.roots import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 BROADCAST = "ff:ff:ff:ff:ff:ff"
-_DHCP_LENGTH = 300
-"""BOOTP's smallest message; every client pads to it."""
 
 
 def need_scapy() -> None:
@@ -45,6 +43,8 @@ class Frame:
     """How many of them."""
     copy: bool = False
     """It only repeats bytes that another frame carried: a retransmission or a mirror's duplicate."""
+    says: Mapping[str, object] | None = None
+    """What a DHCP, DNS or RMCP message in it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class Trace:
         self.frames: list[Frame] = []
         self.hellos: list[SentHello] = []
 
-    def add(self, ts: int, src: Host, packet: Packet) -> None:
+    def add(self, ts: int, src: Host, packet: Packet, says: Mapping[str, object] | None = None) -> None:
         """Add a packet at a time; the order of calls does not matter."""
-        self.frames.append(Frame(ts // MICROSECOND * MICROSECOND, bytes(packet), src))
+        self.frames.append(Frame(ts // MICROSECOND * MICROSECOND, bytes(packet), src, says=says))
 
     def add_hello(self, hello: int, ts: int, src: Host, packet: Packet, carries: int, *, copy: bool) -> None:
         """Add a packet with `carries` bytes of a Hello."""
@@ -120,94 +120,3 @@ def hello_bytes(device: Device, retry_count: int) -> bytes:
     digests = digests_of(device)
     records = b"".join(bytes([ALGORITHMS[device.digest], len(digest)]) + digest for digest in digests)
     return head + bytes([len(digests)]) + records
-
-
-def udp(src: Host, dst: Host, ports: tuple[int, int], payload: Packet, ip_id: int) -> Packet:
-    """A UDP datagram, from one port to another, in its Ethernet frame."""
-    from scapy.layers.inet import IP, UDP
-    from scapy.layers.l2 import Ether
-
-    return (
-        Ether(src=src.mac, dst=dst.mac)
-        / IP(src=src.ip, dst=dst.ip, id=ip_id)
-        / UDP(sport=ports[0], dport=ports[1])
-        / payload
-    )
-
-
-def arp(trace: Trace, at: int, asker: Host, target: Host, *, answered: bool = True) -> int:
-    """Ask who has an address; return the time after the answer."""
-    from scapy.layers.l2 import ARP, Ether
-
-    ask = ARP(op="who-has", hwsrc=asker.mac, psrc=asker.ip, hwdst="00:00:00:00:00:00", pdst=target.ip)
-    trace.add(at, asker, Ether(src=asker.mac, dst=BROADCAST) / ask)
-    if answered:
-        at += trace.jitter(15, 300) * MICROSECOND
-        say = ARP(op="is-at", hwsrc=target.mac, psrc=target.ip, hwdst=asker.mac, pdst=asker.ip)
-        trace.add(at, target, Ether(src=target.mac, dst=asker.mac) / say)
-    return at + trace.jitter(20, 200) * MICROSECOND
-
-
-def dns(trace: Trace, at: int, net: Network, asker: Host, name: str, *, address: str | None) -> int:
-    """Ask the site's DNS server; no address is answered NXDOMAIN. Return the time after."""
-    from scapy.layers.dns import DNS, DNSQR, DNSRR
-
-    number, port = trace.rng.getrandbits(16), trace.jitter(32768, 60999)
-    kind = "PTR" if name.endswith(".in-addr.arpa") else "A"
-    question = DNSQR(qname=name, qtype=kind)
-    ask = DNS(id=number, rd=1, qd=[question])
-    trace.add(at, asker, udp(asker, net.router, (port, 53), ask, trace.rng.getrandbits(16)))
-    at += trace.jitter(100, 900) * MICROSECOND
-    answers = [DNSRR(rrname=name, type="A", ttl=300, rdata=address)] if address else []
-    say = DNS(id=number, qr=1, rd=1, ra=1, aa=1, rcode=0 if address else 3, qd=[question], an=answers)
-    trace.add(at, net.router, udp(net.router, asker, (53, port), say, trace.rng.getrandbits(16)))
-    return at + trace.jitter(200, 900) * MICROSECOND
-
-
-def lease(trace: Trace, at: int, net: Network, device: Host) -> int:
-    """A whole DHCP exchange, options 6 and 15 in it; return the time after."""
-    from scapy.layers.dhcp import BOOTP, DHCP
-    from scapy.layers.inet import IP, UDP
-    from scapy.layers.l2 import Ether
-    from scapy.packet import Raw
-
-    number = trace.rng.getrandbits(32)
-    hardware = bytes.fromhex(device.mac.replace(":", ""))
-    given = [
-        ("server_id", net.router.ip),
-        ("lease_time", 43200),
-        ("subnet_mask", "255.255.255.0"),
-        ("router", net.router.ip),
-        ("name_server", net.router.ip),
-        ("domain", net.suffix.encode()),
-        "end",
-    ]
-    wanted = ("param_req_list", [1, 3, 6, 12, 15, 28, 81])
-    asked = [("requested_addr", device.ip), ("server_id", net.router.ip)]
-    steps = (
-        ("discover", [wanted, "end"]),
-        ("offer", given),
-        ("request", [*asked, wanted, ("hostname", device.name.encode()), "end"]),
-        ("ack", given),
-    )
-    for kind, options in steps:
-        ours = kind in {"discover", "request"}
-        message = BOOTP(
-            op=1 if ours else 2,
-            xid=number,
-            chaddr=hardware,
-            yiaddr="0.0.0.0" if ours else device.ip,  # noqa: S104 - "no address yet", not a listener
-            siaddr="0.0.0.0" if ours else net.router.ip,  # noqa: S104
-        ) / DHCP(options=[("message-type", kind), *options])
-        message /= Raw(bytes(max(0, _DHCP_LENGTH - len(bytes(message)))))
-        if ours:
-            frame = Ether(src=device.mac, dst=BROADCAST) / IP(src="0.0.0.0", dst="255.255.255.255", id=0)  # noqa: S104
-            ports = UDP(sport=68, dport=67)
-        else:
-            frame = Ether(src=net.router.mac, dst=device.mac) / IP(
-                src=net.router.ip, dst=device.ip, id=trace.rng.getrandbits(16)
-            )
-            ports = UDP(sport=67, dport=68)
-        trace.add(at, device if ours else net.router, frame / ports / message)
-        at += trace.jitter(300, 1200) * MICROSECOND if ours else trace.jitter(4, 25) * MILLISECOND
-    return at

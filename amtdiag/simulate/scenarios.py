@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from amtdiag.simulate import callback, oddities, silence
+from amtdiag.simulate import callback, discovery, oddities, series, silence
 from amtdiag.simulate.fleet import fleet
 from amtdiag.simulate.hosts import network
 from amtdiag.simulate.packets import MINUTE, SECOND, Trace, need_scapy
@@ -16,7 +16,6 @@ Container = Literal["pcap", "pcap-ns", "pcap.gz", "pcapng", "pcapng.gz"]
 
 FIRST_START = 1_772_438_400 * SECOND
 """2026-03-02 08:00:00 UTC. The scenarios follow each other, so that all samples can be read as one day."""
-_APART = 20 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +26,17 @@ class Scenario:
     story: str
     play: Callable[[Scene], None]
     container: Container = "pcapng"
+    minutes: int = 20
+    """How long after its start the next one begins."""
+    messages: bool = False
+    """expected.json says what its DHCP, DNS and RMCP messages hold."""
+
+
+def _early(
+    name: str, story: str, play: Callable[[Scene], None], container: Container = "pcapng", minutes: int = 10
+) -> Scenario:
+    """A scenario in which it is the messages before the Hello, or beside it, that count."""
+    return Scenario(name, story, play, container, minutes, messages=minutes == 10)
 
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -152,6 +162,141 @@ SCENARIOS: tuple[Scenario, ...] = (
         "25 devices in two hours: 11 succeed, 14 fail in eight ways, PKI and PSK.",
         fleet,
         "pcapng.gz",
+        140,
+    ),
+    _early(
+        "dns-nxdomain",
+        "The zone has no record for provisionserver: every lookup is answered NXDOMAIN.",
+        discovery.dns_nxdomain,
+    ),
+    _early(
+        "dns-bare-only",
+        "DHCP gives no domain: only the bare name is asked for, and it does not exist.",
+        discovery.dns_bare_only,
+    ),
+    _early(
+        "dhcp-no-dns",
+        "DHCP gives no DNS server, nothing is asked; an RMCP pong says that it is an AMT device.",
+        discovery.dhcp_no_dns,
+    ),
+    _early(
+        "dns-unanswered",
+        "The device gets its lease, and none of its repeated DNS questions is answered.",
+        discovery.dns_unanswered,
+        "pcap",
+    ),
+    _early(
+        "dns-servfail",
+        "DNS answers the question for the server with SERVFAIL.",
+        discovery.dns_servfail,
+        "pcap",
+    ),
+    _early(
+        "resolved-no-connection",
+        "DNS gives the server's address; three minutes of ARP follow, and no connection.",
+        discovery.resolved_no_connection,
+    ),
+    _early(
+        "resolved-too-soon",
+        "DNS gives the server's address; the capture ends a second later.",
+        discovery.resolved_too_soon,
+        "pcap-ns",
+    ),
+    _early(
+        "option-15-missing-but-works",
+        "No domain in the lease, but one in MEBx; provisioning works.",
+        discovery.option_15_missing_but_works,
+    ),
+    _early(
+        "custom-fqdn",
+        "The device asks for its server by a configured name, not for provisionserver; all is well.",
+        discovery.custom_fqdn,
+    ),
+    _early(
+        "two-answers",
+        "A forged DNS answer arrives before the real one; the device says Hello to the forger.",
+        discovery.two_answers,
+    ),
+    _early(
+        "two-dhcp-servers",
+        "A second DHCP server offers another domain; the device takes the first, all is well.",
+        discovery.two_dhcp_servers,
+    ),
+    _early(
+        "server-side-capture",
+        "Captured at the server, behind a router: no DHCP or DNS of the device; all is well.",
+        discovery.server_side_capture,
+    ),
+    _early(
+        "ipv6",
+        "DHCPv6, AAAA, Hello and connection back over IPv6; all is well.",
+        discovery.ipv6,
+    ),
+    _early(
+        "connect-back-elsewhere",
+        "Reverse DNS names another machine: the server connects to that, and never to the device.",
+        series.connect_back_elsewhere,
+    ),
+    _early(
+        "address-changed",
+        "A new lease moves the device right after its Hello; the server calls the old address.",
+        series.address_changed,
+    ),
+    _early(
+        "cloned-uuid",
+        "Two machines carry one UUID, and their Hellos take turns.",
+        series.cloned_uuid,
+    ),
+    _early(
+        "nat",
+        "Two devices behind one translated address; the server's way back ends at the translator.",
+        series.nat,
+    ),
+    _early(
+        "routed-five",
+        "Five devices behind one router, all with its MAC in the capture; provisioning works.",
+        series.routed_five,
+        "pcapng.gz",
+    ),
+    _early(
+        "gave-up",
+        "Hellos with retry 0 to 14 in 50 minutes, then 30 minutes of silence.",
+        series.gave_up,
+        "pcap.gz",
+        90,
+    ),
+    _early(
+        "gave-up-too-soon",
+        "Hellos with retry 0 to 14; the capture ends half a minute after the last.",
+        series.gave_up_too_soon,
+        "pcap.gz",
+        55,
+    ),
+    _early(
+        "starts-over",
+        "The device boots five times in nine minutes, and each time says its first Hello.",
+        series.starts_over,
+    ),
+    _early(
+        "pid-reused",
+        "Two devices with one and the same PID; both are provisioned.",
+        series.pid_reused,
+    ),
+    _early(
+        "rmcp-modes",
+        "RMCP pings: a device in factory mode, one in setup, one in operation, and a printer.",
+        series.rmcp_modes,
+    ),
+    _early(
+        "rmcp-sweep",
+        "Somebody sends RMCP pings to 20 addresses; one device answers.",
+        series.rmcp_sweep,
+        "pcap",
+    ),
+    _early(
+        "operational-then-hello",
+        "An RMCP pong says operational; five minutes later the device says Hello.",
+        series.operational_then_hello,
     ),
 )
 
@@ -164,7 +309,8 @@ def names() -> tuple[str, ...]:
 def play(scenario: Scenario) -> Scene:
     """Play a scenario: all its packets and the truth about them. Needs scapy."""
     need_scapy()
-    number = SCENARIOS.index(scenario) + 1
-    scene = Scene(Trace(scenario.name), network(number), FIRST_START + (number - 1) * _APART)
+    place = SCENARIOS.index(scenario)
+    before = sum(earlier.minutes for earlier in SCENARIOS[:place])
+    scene = Scene(Trace(scenario.name), network(place + 1), FIRST_START + before * MINUTE)
     scenario.play(scene)
     return scene

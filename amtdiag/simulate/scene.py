@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from amtdiag.simulate import psk, tls
 from amtdiag.simulate.conversation import Conversation
+from amtdiag.simulate.datagrams import NXDOMAIN, Terms, arp, dns, lease
 from amtdiag.simulate.hosts import DEVICE_PORT, HELLO_PORT, SAMPLE_PPS, Device, Host, Network
 from amtdiag.simulate.packets import (
     MICROSECOND,
@@ -14,14 +16,11 @@ from amtdiag.simulate.packets import (
     SECOND,
     SentHello,
     Trace,
-    arp,
     digests_of,
-    dns,
     hello_bytes,
-    lease,
 )
 from amtdiag.simulate.tls import Flight
-from amtdiag.simulate.truth import FAILURES, Claim, Fate
+from amtdiag.simulate.truth import BEFORE_HELLO, FAILURES, TROUBLES, Claim, Fate
 
 BETWEEN_TRIES = 500 * MILLISECOND
 """MeshCentral's pause between two tries to connect back."""
@@ -48,16 +47,28 @@ class Scene:
 
     def boot(self, device: Device, at: int) -> int:
         """The device leases an address, and finds its server by the two names that it asks for."""
-        at = lease(self.trace, at, self.net, device) + 30 * MILLISECOND
-        at = arp(self.trace, at, device, self.net.router)
-        return self.look_up(device, at)
+        return self.look_up(device, self.join(device, at))
+
+    def join(self, device: Device, at: int, given: Terms | None = None, *, rival: Terms | None = None) -> int:
+        """The device leases an address and finds its router."""
+        at = lease(self.trace, at, self.net, device, given, rival=rival) + 30 * MILLISECOND
+        return arp(self.trace, at, device, self.net.router)
 
     def look_up(self, device: Device, at: int) -> int:
         """ProvisionServer alone is not found, ProvisionServer with the leased domain is."""
         at = dns(self.trace, at, self.net, device, "ProvisionServer", address=None)
-        name = f"ProvisionServer.{self.net.suffix}"
+        return self.find(device, at, f"ProvisionServer.{self.net.suffix}")
+
+    def find(self, device: Device, at: int, name: str) -> int:
+        """Some name is that of the server."""
         at = dns(self.trace, at, self.net, device, name, address=self.net.server.ip)
         return arp(self.trace, at, device, self.net.server)
+
+    def look_up_in_vain(self, device: Device, at: int, *names: str, rcode: int = NXDOMAIN) -> int:
+        """None of these names is that of the server."""
+        for name in names:
+            at = dns(self.trace, at, self.net, device, name, address=None, rcode=rcode)
+        return at
 
     def chatter(self, at: int, until: int, hosts: tuple[Host, ...], every: int = 30 * SECOND) -> None:
         """What else a quiet site shows: the server renews its ARP entries and looks up its time server."""
@@ -151,10 +162,10 @@ class Scene:
         """A Hello, and a connection back whose TLS session carries data both ways."""
         at = self.hello(device, at, retry)
         if name_lookup:
-            name = ".".join(reversed(device.ip.split("."))) + ".in-addr.arpa"
+            name = ip_address(device.ip).reverse_pointer
             dns(self.trace, at + 2 * MILLISECOND, self.net, self.net.server, name, address=None)
         if device.pid is None:
-            flights = tls.session(self.net.suffix, device.ip)
+            flights = tls.session(self.net.suffix, f"[{device.ip}]" if ":" in device.ip else device.ip)
         else:
             flights = psk.session(self.trace.rng, device.pid, SAMPLE_PPS, host=device.ip)
         return self.back_tls(device, at, flights)
@@ -168,10 +179,16 @@ class Scene:
     # -------------------------------------------------------------------------------------------- the truth
 
     def ends_at(
-        self, device: Device, stage: str, mode: str | None = "setup", *, by_address: bool = False
+        self,
+        device: Device,
+        stage: str | None,
+        mode: str | None = "setup",
+        *,
+        by_address: bool = False,
+        **facts: object,
     ) -> None:
-        """How far the device came."""
-        self.fates.append(Fate(device, stage, mode, by_address or stage == "connection"))
+        """How far the device came, and what else the capture shows of it: keys of expected.json."""
+        self.fates.append(Fate(device, stage, mode, by_address or stage in BEFORE_HELLO, facts))
 
     def must_find(
         self,
@@ -189,7 +206,10 @@ class Scene:
         """Findings that the analysis may not report."""
         self.absent += [Claim(rule, device, severity) for rule in rules]
 
-    def nothing_else_failed(self) -> None:
-        """No failure may be reported besides those that must be, or of which the scenario spoke already."""
-        spoken = {claim.rule for claim in (*self.found, *self.absent)}
-        self.must_not_find(*(rule for rule in FAILURES if rule not in spoken))
+    def nothing_else_failed(self, *besides: str) -> None:
+        """No failure may be reported besides those that must be, or of which the scenario spoke already.
+
+        Those that are named besides may be: they are true too, though not the point.
+        """
+        spoken = {claim.rule for claim in (*self.found, *self.absent)}.union(besides)
+        self.must_not_find(*(rule for rule in (*FAILURES, *TROUBLES) if rule not in spoken))

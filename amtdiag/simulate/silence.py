@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from amtdiag.simulate.datagrams import arp
 from amtdiag.simulate.hosts import SAMPLE_PID, Device
-from amtdiag.simulate.packets import MILLISECOND, MINUTE, SECOND, arp
+from amtdiag.simulate.packets import MILLISECOND, MINUTE, SECOND
 from amtdiag.simulate.scene import Scene
-from amtdiag.simulate.truth import FAILURES
+from amtdiag.simulate.truth import FAILURES, TROUBLES
 
 _WATCHED = 12 * MINUTE
 """How long the captures of these scenarios go on."""
@@ -79,4 +80,4 @@ def one_way_capture(scene: Scene) -> None:
     scene.look_up(device, at + 6 * MINUTE)
     scene.trace.keep(lambda frame: frame.src is device)
     scene.ends_at(device, "hello")
-    scene.must_not_find(*FAILURES)
+    scene.must_not_find(*FAILURES, *TROUBLES)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from amtdiag.simulate.hosts import Device
 from amtdiag.simulate.packets import Frame, SentHello
@@ -19,22 +19,51 @@ FAILURES = (
 )
 """The rules that say why a device is not provisioned. What did not happen must not be reported."""
 
+TROUBLES = (
+    "no-server-record",
+    "no-suffix",
+    "no-option-15",
+    "no-option-6",
+    "dns-silent",
+    "dns-fails",
+    "resolved-no-connection",
+    "two-answers",
+    "two-dhcp-servers",
+    "connect-back-elsewhere",
+    "address-changed",
+    "cloned-uuid",
+    "shared-address",
+    "device-gave-up",
+    "window-closed",
+    "starts-over",
+    "hello-after-operational",
+    "rmcp-sweep",
+    "pid-reused",
+)
+"""The rules about what precedes a Hello, about series of Hellos, and about several devices."""
+
+BEFORE_HELLO = frozenset({"discovery", "resolution", "connection"})
+"""Stages of a device that has not yet told its UUID."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fate:
     """How far a device came: the furthest stage that was attempted, and the mode that this shows."""
 
     device: Device
-    stage: str
+    stage: str | None
     mode: str | None = "setup"
-    """None: nothing to hold the analysis to."""
+    """None, here and for the stage: nothing to hold the analysis to."""
     by_address: bool = False
     """No Hello told a UUID, or only one that many machines share: the address has to do."""
+    facts: Mapping[str, object] = field(default_factory=dict)
+    """What else is known of it."""
 
     def json(self) -> dict[str, object]:
         """The entry of expected.json."""
         who = {"ip": self.device.ip} if self.by_address else {"uuid": self.device.uuid}
-        return {**who, "stage": self.stage, **({"mode": self.mode} if self.mode else {})}
+        told = {key: value for key, value in (("stage", self.stage), ("mode", self.mode)) if value}
+        return {**who, **told, **self.facts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +128,12 @@ def hello_json(
         entry["digests"] = lists.setdefault(hello.digests, f"list-{len(lists) + 1}")
         entry["payload_sha256"] = hashlib.sha256(hello.payload).hexdigest()
     return entry
+
+
+def messages_json(frames: Iterable[Frame]) -> list[dict[str, object]]:
+    """The entries of expected.json for DHCP, DNS and RMCP messages, each with its frame number."""
+    return [
+        {"frame": number, **frame.says}
+        for number, frame in enumerate(frames, start=1)
+        if frame.says is not None
+    ]

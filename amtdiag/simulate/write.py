@@ -13,7 +13,7 @@ from amtdiag.simulate.containers import render
 from amtdiag.simulate.packets import MICROSECOND, SECOND, Frame, need_scapy
 from amtdiag.simulate.scenarios import SCENARIOS, Scenario, names, play
 from amtdiag.simulate.scene import Scene
-from amtdiag.simulate.truth import hello_json
+from amtdiag.simulate.truth import hello_json, messages_json
 
 ORIGIN = "amtdiag/simulate"
 
@@ -73,4 +73,5 @@ def _expected(scenario: Scenario, scene: Scene, files: list[tuple[str, list[Fram
         "devices": [fate.json() for fate in scene.fates],
         "findings": [claim.json() for claim in scene.found],
         "absent": [claim.json() for claim in scene.absent],
+        **({"messages": messages_json(files[0][1])} if scenario.messages else {}),
     }

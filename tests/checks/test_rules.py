@@ -12,35 +12,46 @@ from helpers import (
     DEVICE,
     FILE,
     JUNK_UUID,
+    MAC,
+    OTHER_MAC,
     OTHER_UUID,
     SERVER,
     START,
+    AnyEvent,
     back,
     capture,
     case_of,
     followed,
+    gather,
     hello,
+    lease,
     link,
+    lookup,
+    ping,
+    pong,
+    sighting,
 )
 
-from amtdiag.checks import connection, message, roots
+from amtdiag.checks import connection, discovery, message, roots, schedule
 from amtdiag.checks.base import Check
 from amtdiag.checks.catalogue import (
     CAPTURE_DROPS,
     CHECKS,
     NOT_A_HELLO,
+    OTHER_TITLES,
     capture_findings,
     examine,
     likeliest_first,
     stray_findings,
 )
+from amtdiag.checks.fleet import ODD_SERVER, PID_REUSED, SWEEP, compare, silence, traffic_findings
 from amtdiag.config import Options
 from amtdiag.model import SEVERITIES, ConnectionEvent, Finding, HelloEvent, Outcome, Severity, Unknown
 from amtdiag.times import SECOND, clock
 from amtdiag.trust.catalogue import Root
 from amtdiag.trust.catalogue import roots as catalogue
 
-Event = HelloEvent | ConnectionEvent
+Event = AnyEvent
 
 TODAY = clock(START)[:10]
 DAY = 86_400 * SECOND
@@ -83,6 +94,23 @@ LOST: dict[str, Any] = {
 }
 
 
+ELSEWHERE = "192.168.2.149"
+HOUR = 3600
+DENIED = lookup(0, rcode="NXDOMAIN")
+BARE = lookup(0, rcode="NXDOMAIN", name="provisionserver")
+FAILED = lookup(0, rcode="SERVFAIL")
+ASKED = lookup(1, SERVER)
+REDIRECTION = back(0, "established", dport=16994, client_bytes=9, server_bytes=9)
+
+
+def series(*hours: float) -> list[HelloEvent]:
+    return [hello(HOUR * number) for number in hours]
+
+
+def counts(*retries: int) -> list[HelloEvent]:
+    return [hello(60 * place, retry_count=number) for place, number in enumerate(retries)]
+
+
 @dataclass(frozen=True)
 class Example:
     """What a device did that is a fault, and what is none though it looks much like it."""
@@ -91,6 +119,7 @@ class Example:
     fault: Sequence[Event]
     near_miss: Sequence[Event]
     options: Options = Options()  # noqa: RUF009
+    until: float = 600
 
 
 EXAMPLES = [
@@ -116,6 +145,46 @@ EXAMPLES = [
     Example(message.PidCheckFailed, [hello(pid="0000037N")], [hello(pid="0000037M")]),
     Example(message.AdminCredentialsUnset, [hello(admin_credentials=0)], [hello(admin_credentials=None)]),
     Example(message.UndocumentedVersion, [hello(version=4)], [hello(version=None)]),
+    Example(discovery.NoServerRecord, [DENIED], [DENIED, lookup(1, SERVER, name="provisionserver.corp")]),
+    Example(discovery.NoSuffix, [BARE], [BARE, lookup(1, name="provisionserver.corp")]),
+    Example(discovery.NoDomainOption, [lease(0, domain=None), ASKED], [lease(0), ASKED]),
+    Example(discovery.NoDnsServer, [lease(0, dns=()), pong(1, "setup")], [lease(0), pong(1, "setup")]),
+    Example(discovery.DnsRefuses, [FAILED], [FAILED, lookup(1, SERVER)]),
+    Example(
+        discovery.DnsSilent,
+        [lookup(0, rcode=None, queries=2)],
+        [lookup(0, rcode=None, queries=3), lookup(1, rcode="NXDOMAIN")],
+    ),
+    Example(discovery.ResolvedButSilent, [lookup(0, SERVER)], [lookup(0, SERVER), link(50, "unanswered")]),
+    Example(
+        discovery.ServerAmbiguous,
+        [lookup(0, SERVER, other_addresses=("10.6.6.6",))],
+        [lookup(0, SERVER, "10.6.6.6")],
+    ),
+    Example(
+        discovery.SecondDhcpServer,
+        [lease(0, "offer", server="10.6.6.6", domain="example.net"), lease(1), lookup(2, SERVER)],
+        [lease(0, "offer", server="10.6.6.6"), lease(1), lookup(2, SERVER)],
+    ),
+    Example(schedule.GaveUp, [hello(retry_count=14)], [hello(retry_count=13)]),
+    Example(schedule.WindowClosed, series(0, 3, 6), series(0, 2, 4), until=13 * HOUR),
+    Example(schedule.StartsOver, counts(0, 1, 0, 1, 0), counts(0, 1, 2, 0, 1)),
+    Example(
+        schedule.ClonedUuid,
+        [hello(mac=MAC), hello(10, src=ELSEWHERE, mac=OTHER_MAC), hello(60, mac=MAC)],
+        [hello(mac=MAC), hello(10, src=ELSEWHERE, mac=MAC)],
+    ),
+    Example(
+        schedule.ConnectsElsewhere,
+        [hello(), back(1, "refused", dst="10.7.7.7")],
+        [hello(), back(1, "refused", dst="10.7.7.7"), back(2, "refused")],
+    ),
+    Example(
+        schedule.LeaseMoved,
+        [hello(mac=MAC), lease(10, address=ELSEWHERE), back(20, "unanswered")],
+        [hello(mac=MAC), back(5, "unanswered"), lease(10, address=ELSEWHERE)],
+    ),
+    Example(schedule.HelloAfterOperational, [REDIRECTION, hello(60)], [hello(-60), REDIRECTION]),
 ]  # fmt: skip
 every_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.rule.id)
 
@@ -145,13 +214,14 @@ def unknown(rule: type[Check], events: Iterable[Event], until: float = 600) -> U
 
 
 def test_every_rule_has_an_example() -> None:
-    assert {example.rule for example in EXAMPLES} == set(CHECKS)
+    # Two devices are needed for that one: see test_two_devices_at_one_address.
+    assert {example.rule for example in EXAMPLES} == set(CHECKS) - {schedule.SharedAddress}
 
 
 @every_example
 def test_the_fault_is_found(example: Example) -> None:
     rule = example.rule
-    finding = found(rule, example.fault)
+    finding = found(rule, example.fault, example.until)
     assert (finding.rule, finding.severity, finding.category) == (rule.id, rule.severity, rule.category)
     assert finding.catalogue == rule.catalogue
     assert finding.device == case_of(example.fault).id
@@ -163,13 +233,13 @@ def test_the_fault_is_found(example: Example) -> None:
     assert finding.last_ts is not None
     assert finding.first_ts <= finding.last_ts
     assert finding.summary.endswith(".")
-    assert DEVICE in finding.display_filter
+    assert any(one in finding.display_filter for one in (DEVICE, ELSEWHERE, SERVER, MAC))
     assert not finding.overcome
 
 
 @every_example
 def test_the_near_miss_is_none(example: Example) -> None:
-    results = looked(example.rule, example.near_miss)
+    results = looked(example.rule, example.near_miss, example.until)
     assert [one for one in results if isinstance(one, Finding)] == []
 
 
@@ -257,10 +327,8 @@ def test_silence_is_no_fault_where_the_server_is_not_seen() -> None:
 
 def test_silence_is_no_fault_where_the_capture_has_a_gap() -> None:
     """Two files a day apart: nobody was looking when the server would have connected back."""
-    from amtdiag.provisioning.devices import follow
-
     captures = [capture(5), capture(90_000, since=86_400)]
-    cases = follow([hello()], [link(0, "established")], captures, frozenset({9971}), 10).cases
+    cases = followed(*ANSWERED, captures=captures).cases
     (result,) = connection.NoConnectBack(OWN).look(cases[0])
     assert isinstance(result, Unknown)
 
@@ -350,6 +418,150 @@ def test_every_hello_of_a_kind_is_counted() -> None:
     assert finding.last_ts == START + 8 * SECOND
 
 
+# ---------------------------------------------------------------------------------------- before the Hello
+
+
+@pytest.mark.parametrize(
+    ("rule", "events"),
+    [
+        (discovery.NoServerRecord, [DENIED, hello(30)]),
+        (discovery.NoDomainOption, [lease(0, domain=None), link(5, "refused", mac=MAC)]),
+        (discovery.DnsRefuses, [FAILED, link(5, "established"), hello(6)]),
+        (discovery.NoDnsServer, [lease(0, dns=()), link(5, "refused", mac=MAC)]),
+    ],
+)
+def test_who_reaches_a_server_has_overcome_it(rule: type[Check], events: Sequence[Event]) -> None:
+    finding = found(rule, events)
+    assert (finding.overcome, finding.severity) == (True, "warning")
+
+
+@pytest.mark.parametrize(
+    ("rule", "events", "until"),
+    [
+        (discovery.NoSuffix, [BARE], 4),
+        (discovery.DnsSilent, [lookup(0, rcode=None), lookup(60, rcode=None)], 600),
+        (discovery.DnsSilent, [lookup(0, rcode=None)], 600),
+        (discovery.ResolvedButSilent, [lookup(0, SERVER)], 59),
+        (schedule.GaveUp, [hello(retry_count=14)], 30),
+    ],
+)
+def test_what_did_not_happen_yet_is_unknown(rule: type[Check], events: Sequence[Event], until: float) -> None:
+    assert "capture" in unknown(rule, events, until).would_decide
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in CHECKS if rule.__module__.endswith("discovery")], ids=lambda rule: rule.id
+)
+def test_a_capture_at_the_server_blames_neither_dhcp_nor_dns(rule: type[Check]) -> None:
+    """Taken where neither goes by: that they are not there says nothing."""
+    assert looked(rule, [link(0, "established"), hello(), back(1, "refused")]) == []
+    assert looked(rule, [link(0, "refused")]) == []
+
+
+@pytest.mark.parametrize("kind", ["discover", "offer", "request", "nak"])
+def test_only_an_acknowledged_lease_can_lack_options(kind: str) -> None:
+    events: list[Event] = [sighting(-1, MAC), lease(0, kind, domain=None, dns=()), lookup(1, SERVER)]
+    assert looked(discovery.NoDomainOption, events) == []
+    assert looked(discovery.NoDnsServer, events) == []
+
+
+def test_who_goes_on_to_a_server_was_answered_elsewhere() -> None:
+    assert looked(discovery.DnsSilent, [lookup(0, rcode=None, queries=5), hello(30)]) == []
+
+
+def test_a_question_asked_anew_was_not_answered() -> None:
+    assert found(discovery.DnsSilent, [lookup(0, rcode=None), lookup(5, rcode=None)]).count == 2
+
+
+def test_one_lease_with_a_domain_is_enough() -> None:
+    assert looked(discovery.NoDomainOption, [lease(0, domain=None), lease(9), lookup(10, SERVER)]) == []
+
+
+def test_what_the_client_asked_for_and_got_instead_is_said() -> None:
+    events = [lease(0, "request", wanted=frozenset({1, 3})), lease(1, domain=None, search=True)]
+    summary = found(discovery.NoDomainOption, [*events, lookup(2, SERVER)]).summary
+    assert "did not ask" in summary
+    assert "119" in summary
+
+
+def test_an_answer_without_addresses_denies_the_name() -> None:
+    assert "does not exist" in found(discovery.NoServerRecord, [lookup(0)]).summary
+
+
+def test_a_device_that_falls_silent_after_a_connection_back_has_not_given_up() -> None:
+    assert looked(schedule.GaveUp, [hello(retry_count=14), back(9, "established")]) == []
+
+
+def test_two_devices_at_one_address() -> None:
+    one, other = followed(hello(), hello(1, uuid=OTHER_UUID)).cases
+    for case in (one, other):
+        (finding,) = schedule.SharedAddress(OWN).look(case)
+        assert isinstance(finding, Finding)
+        assert (finding.severity, finding.catalogue) == ("warning", "F39")
+    apart = followed(hello(), hello(1, uuid=OTHER_UUID, src=ELSEWHERE)).cases
+    assert [list(schedule.SharedAddress(OWN).look(case)) for case in apart] == [[], []]
+
+
+# ----------------------------------------------------------------------------------- devices compared
+
+
+def device(number: int, **changes: Any) -> HelloEvent:
+    return hello(
+        number,
+        **{
+            "uuid": f"0000{number:04x}-13d4-1d18-e487-1c697a6b7a2b",
+            "src": f"10.0.0.{number}",
+            **changes,
+        },
+    )
+
+
+def rules_of(*events: Event) -> list[tuple[str, str | None]]:
+    return [(one.rule, one.device) for one in compare(followed(*events).cases)]
+
+
+def test_a_pid_of_two_devices() -> None:
+    shared = [device(number, pid="0000037M") for number in (1, 2)]
+    assert rules_of(*shared) == [(PID_REUSED, None)]
+    assert rules_of(device(1, pid="0000037M"), device(1, pid="0000037M")) == []
+
+
+def to_server(event: HelloEvent, server: str) -> HelloEvent:
+    return replace(event, ends=replace(event.ends, dst=server))
+
+
+@pytest.mark.parametrize(("others", "odd"), [(3, False), (4, True)])
+def test_one_that_goes_to_another_server(others: int, odd: bool) -> None:
+    hellos = [device(number) for number in range(1, others + 1)]
+    stray = to_server(device(99), "10.6.6.6")
+    expected = [(ODD_SERVER, f"uuid:{stray.hello.uuid}")] if odd else []
+    assert rules_of(*hellos, stray) == expected
+    assert rules_of(*hellos, stray, to_server(device(98), "10.6.6.6")) == [], (
+        "two of them are a second server"
+    )
+
+
+@pytest.mark.parametrize(("targets", "sweeps"), [(15, False), (16, True)])
+def test_pings_to_many_addresses(targets: int, sweeps: bool) -> None:
+    pings = [ping(number, f"10.0.0.{number}") for number in range(targets)]
+    found = traffic_findings(gather([*pings, *(ping(number, asker="10.1.1.1") for number in range(99))]))
+    assert [(one.rule, one.severity, one.count) for one in found] == (
+        [(SWEEP, "info", targets)] if sweeps else []
+    )
+    assert all(len(one.evidence) <= 8 for one in found)
+
+
+def test_silence_is_said_only_where_there_is_silence() -> None:
+    stories: list[tuple[list[Event], bool]] = [
+        ([], True),
+        ([DENIED], False),
+        ([hello()], False),
+        ([link(0, "refused")], False),
+    ]
+    for events, silent in stories:
+        assert bool(silence(gather(events), followed(*events).cases)) is silent
+
+
 # -------------------------------------------------------------------------------------- beyond single devices
 
 
@@ -389,7 +601,7 @@ def test_examine_runs_every_rule_over_every_device() -> None:
 
 
 def test_ids_are_unique_and_stable_words() -> None:
-    ids = [check.id for check in CHECKS] + [NOT_A_HELLO, CAPTURE_DROPS]
+    ids = [check.id for check in CHECKS] + list(OTHER_TITLES)
     assert len(set(ids)) == len(ids)
     assert all(one.replace("-", "").isalnum() and one.islower() for one in ids)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise, permutations
+from typing import get_args
 
 import pytest
 from helpers import (
@@ -16,21 +17,24 @@ from helpers import (
     SERVER,
     START,
     UUID,
+    AnyEvent,
     back,
     capture,
     case_of,
     ends,
     followed,
     hello,
+    lease,
     link,
+    lookup,
+    pong,
+    sighting,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
 from amtdiag.model import ConnectionEvent, Evidence, HelloEvent, Outcome, StageReached
-from amtdiag.protocols.ports import HELLO_PORTS
-from amtdiag.provisioning.devices import follow
-from amtdiag.provisioning.identity import Macs, device_id, is_junk_uuid, scanners
+from amtdiag.provisioning.identity import Macs, is_junk_uuid, scanners
 from amtdiag.provisioning.modes import TRANSITIONS, UNKNOWN, Sign, Trigger, history
 from amtdiag.provisioning.visibility import Coverage
 from amtdiag.times import SECOND
@@ -39,7 +43,7 @@ ELSEWHERE = "192.168.2.149"
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-def ids(*events: HelloEvent | ConnectionEvent) -> list[str]:
+def ids(*events: AnyEvent) -> list[str]:
     return [case.id for case in followed(*events).cases]
 
 
@@ -69,12 +73,7 @@ def test_the_strongest_name_counts(uuid: str, mac: str | None, identity: str) ->
 
 
 def test_a_hello_without_its_header_is_named_by_its_mac() -> None:
-    macs = Macs()
-    event = hello(mac=MAC, uuid=UUID)
-    macs.learn(event.ends)
-    headless = hello(mac=MAC)
-    object.__setattr__(headless.hello, "uuid", None)
-    assert device_id(headless, macs) == f"mac:{MAC}"
+    assert ids(hello(mac=MAC, headless=True)) == [f"mac:{MAC}"]
 
 
 def test_devices_with_one_junk_uuid_are_told_apart_by_mac() -> None:
@@ -97,18 +96,33 @@ def test_a_link_local_address_makes_no_router(local: str) -> None:
     macs = Macs()
     for address in (DEVICE, local):
         macs.learn(ends(src=address, src_mac=MAC))
-    assert macs.identifies(MAC)
+    assert macs.at(DEVICE, START, MAC) == MAC
     macs.learn(ends(src=ELSEWHERE, src_mac=MAC))
-    assert not macs.identifies(MAC)
+    assert macs.at(DEVICE, START, MAC) is None
 
 
 def test_no_mac_identifies_nobody() -> None:
-    assert not Macs().identifies(None)
-    assert not Macs().identifies(MAC)
+    assert Macs().at(DEVICE, START) is None
+    assert Macs().at(DEVICE, START, MAC) is None
 
 
 def test_a_hello_without_a_name_goes_to_who_lived_there() -> None:
-    assert ids(hello(), hello(60, uuid=JUNK_UUID)) == [f"uuid:{UUID}"]
+    whole = hello(30)
+    for events in permutations([hello(headless=True), whole, hello(60, headless=True)]):
+        assert ids(*events) == [f"uuid:{UUID}"]
+        assert [record.event.ts for record in case_of(events).hellos] == sorted(one.ts for one in events)
+
+
+def test_a_uuid_that_many_share_is_not_that_of_who_lived_there() -> None:
+    """Whoever has the placeholder has no other UUID: it is another device."""
+    shared = [hello(second, uuid=JUNK_UUID) for second in (60, 90)]
+    assert ids(hello(), *shared) == [f"uuid:{UUID}", f"ip:{DEVICE}@2026-03-02T09:02:12.000000000Z"]
+
+
+def test_one_address_with_a_shared_uuid_stays_one_device() -> None:
+    case = case_of([hello(second, uuid=JUNK_UUID) for second in (0, 20, 50)])
+    assert (case.id, len(case.hellos)) == (f"ip:{DEVICE}@2026-03-02T09:01:12.000000000Z", 3)
+    assert not case.shared_address
 
 
 def test_every_name_of_a_device_is_an_alias() -> None:
@@ -144,11 +158,14 @@ def test_a_device_is_a_device_even_if_it_scans() -> None:
 # -------------------------------------------------------------------------------------- whose is a connection
 
 
-def test_a_failed_attempt_alone_makes_a_device() -> None:
-    (case,) = followed(link(0, "refused", mac=MAC), link(9, "refused", mac=MAC)).cases
-    assert case.id.startswith(f"ip:{DEVICE}@")
-    assert len(case.attempts) == 2
-    assert (case.device.uuid, case.device.hello_type, case.device.macs) == (None, None, (MAC,))
+@pytest.mark.parametrize(
+    ("mac", "identity"), [(MAC, f"mac:{MAC}"), (None, f"ip:{DEVICE}@2026-03-02T09:01:12.000000000Z")]
+)
+def test_a_failed_attempt_alone_makes_a_device(mac: str | None, identity: str) -> None:
+    (case,) = followed(link(0, "refused", mac=mac), link(9, "refused", mac=mac)).cases
+    assert (case.id, len(case.attempts)) == (identity, 2)
+    assert (case.device.uuid, case.device.hello_type) == (None, None)
+    assert case.device.macs == ((mac,) if mac else ())
 
 
 def test_an_established_connection_without_a_hello_makes_none() -> None:
@@ -224,7 +241,7 @@ def test_the_order_of_events_does_not_matter() -> None:
     hellos = [hello(0), hello(60), hello(5, uuid=OTHER_UUID, src=ELSEWHERE)]
     links = [link(-1, "established"), back(1, "refused"), back(61, "established")]
     results = {
-        tuple(case.device for case in follow(h, c, [capture()], frozenset(HELLO_PORTS), 10).cases).__repr__()
+        tuple(case.device for case in followed(*h, *c).cases).__repr__()
         for h in permutations(hellos)
         for c in permutations(links)
     }
@@ -233,7 +250,7 @@ def test_the_order_of_events_does_not_matter() -> None:
 
 def test_no_more_devices_than_asked_for() -> None:
     hellos = [hello(n, uuid=f"0000{n:04x}-13d4-1d18-e487-1c697a6b7a2b", src=f"10.0.0.{n}") for n in range(20)]
-    found = follow(hellos, [], [capture()], frozenset(HELLO_PORTS), most_devices=5)
+    found = followed(*hellos, most=5)
     assert len(found.cases) == len(found.hellos) == 5
 
 
@@ -253,7 +270,7 @@ def stage(stages: Sequence[StageReached], name: str) -> StageReached:
     return found
 
 
-def reached(*events: HelloEvent | ConnectionEvent) -> list[tuple[str, bool | None]]:
+def reached(*events: AnyEvent) -> list[tuple[str, bool | None]]:
     return [(one.name, one.passed) for one in case_of(events).device.stages]
 
 
@@ -310,9 +327,11 @@ def sign(at: int, trigger: Trigger) -> Sign:
 
 
 def test_every_trigger_has_one_row() -> None:
-    assert sorted(row.trigger for row in TRANSITIONS) == ["cira", "hello", "redirection"]
-    assert all(row.basis == "observed" for row in TRANSITIONS if row.trigger == "hello")
-    assert all(row.basis == "inferred" for row in TRANSITIONS if row.to == "operational")
+    assert sorted(row.trigger for row in TRANSITIONS) == sorted(get_args(Trigger))
+    assert all((row.basis == "observed") is (row.weight == "decisive") for row in TRANSITIONS)
+    assert {row.trigger for row in TRANSITIONS if row.basis == "observed"} == {
+        "hello", "pong-factory", "pong-setup", "pong-operational",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -396,7 +415,12 @@ def test_what_shows_a_mode(event: ConnectionEvent, mode: str) -> None:
 def test_directions_that_a_capture_shows(
     events: list[HelloEvent | ConnectionEvent], to_server: bool, to_device: bool
 ) -> None:
-    assert case_of(events).device.visibility == {"device_to_server": to_server, "server_to_device": to_device}
+    assert case_of(events).device.visibility == {
+        "dhcp": False,
+        "dns": False,
+        "device_to_server": to_server,
+        "server_to_device": to_device,
+    }
 
 
 def test_coverage_goes_on_across_the_seam_of_two_files() -> None:
@@ -418,3 +442,75 @@ def test_outside_of_all_captures_nothing_is_covered() -> None:
     covered = Coverage([capture(100), capture(first_ts=None, last_ts=None)])
     assert covered.until(START + 101 * SECOND) == START + 101 * SECOND
     assert Coverage([]).until(START) == START
+
+
+# --------------------------------------------------------------------------------------------- lanes together
+
+
+def test_the_whole_way() -> None:
+    events: list[AnyEvent] = [
+        lease(0, "discover"),
+        lease(1),
+        lookup(2, SERVER),
+        link(3, "established"),
+        hello(3),
+        back(4, "established", client_bytes=9, server_bytes=9),
+    ]
+    device = case_of(events).device
+    assert [(one.name, one.passed) for one in device.stages] == [
+        ("discovery", True),
+        ("resolution", True),
+        ("connection", True),
+        ("hello", True),
+        ("connect_back", True),
+        ("tls", None),
+    ]
+    assert [one.at for one in device.stages] == sorted(one.at for one in device.stages)
+    assert device.visibility == dict.fromkeys(("dhcp", "dns", "device_to_server", "server_to_device"), True)
+
+
+def test_stages_that_failed() -> None:
+    assert reached(sighting(-1, MAC), lease(0, "discover"), lookup(2, rcode="NXDOMAIN")) == [
+        ("discovery", False),
+        ("resolution", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("events", "lanes"),
+    [
+        ([lease(0, "request"), lease(1)], {"dhcp"}),
+        ([lease(1)], set()),
+        ([lookup(0, SERVER)], {"dns"}),
+        ([lookup(0, rcode="SERVFAIL")], {"dns"}),
+        ([lookup(0, rcode=None)], set()),
+    ],
+)
+def test_dhcp_and_dns_are_seen_where_both_ways_are(events: list[AnyEvent], lanes: set[str]) -> None:
+    visibility = case_of([sighting(-1, MAC), *events, link(9, "refused")]).device.visibility
+    assert {lane for lane in ("dhcp", "dns") if visibility[lane]} == lanes
+
+
+def test_a_decisive_sign_replaces_a_strong_one() -> None:
+    (span,) = history([sign(1, "discovery"), sign(5, "hello"), sign(9, "pong-setup")])
+    assert (span.name, span.basis, span.weight, span.since) == ("setup", "observed", "decisive", 1)
+    assert span.evidence[0].frame == 5
+
+
+def test_a_strong_sign_does_not_replace_a_decisive_one() -> None:
+    (span,) = history([sign(1, "hello"), sign(5, "discovery")])
+    assert (span.basis, span.weight, span.evidence[0].frame) == ("observed", "decisive", 1)
+
+
+def test_signs_that_contradict_each_other_stay() -> None:
+    spans = history([sign(1, "pong-operational"), sign(2, "hello"), sign(3, "pong-factory"), sign(4, "cira")])
+    assert [(one.name, one.weight) for one in spans] == [
+        ("operational", "decisive"),
+        ("setup", "decisive"),
+        ("factory", "decisive"),
+        ("operational", "strong"),
+    ]
+
+
+def test_a_pong_of_unknown_mode_says_nothing() -> None:
+    assert case_of([pong(0, "unknown")]).device.mode == UNKNOWN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,21 @@ from amtdiag.simulate import packets
 from amtdiag.simulate.__main__ import main
 
 pytest.importorskip("scapy")
-from amtdiag.simulate.scenarios import SCENARIOS, names, play
+from amtdiag.simulate.scenarios import FIRST_START, SCENARIOS, names, play
 from amtdiag.simulate.truth import FAILURES
 from amtdiag.simulate.write import write
 
-WITHOUT_TLS = ("no-connect-back", "bad-pid", "server-silent", "psk-hello")
+WITHOUT_TLS = (
+    "no-connect-back",
+    "bad-pid",
+    "server-silent",
+    "psk-hello",
+    "dns-nxdomain",
+    "address-changed",
+    "gave-up",
+    "nat",
+    "rmcp-modes",
+)
 """Here nothing is left to chance: not even a certificate."""
 
 
@@ -44,6 +55,14 @@ def test_without_certificates_even_the_bytes_are_the_same(name: str, written: Pa
     files = [path.name for path in written.iterdir() if path.name.startswith(name + ".pcap")]
     assert len(files) == 1
     assert (written / files[0]).read_bytes() == (FOLDER / files[0]).read_bytes()
+
+
+def test_the_samples_follow_each_other_within_one_day() -> None:
+    spans = [
+        (frames[0].ts, frames[-1].ts) for frames in (play(one).trace.ordered() for one in SCENARIOS) if frames
+    ]
+    assert all(before[1] < after[0] for before, after in pairwise(spans))
+    assert spans[-1][1] - FIRST_START < 16 * 60 * packets.MINUTE
 
 
 def test_no_committed_scenario_is_forgotten() -> None:

@@ -1,0 +1,50 @@
+"""`amtdiag explain`: what a rule means, what it looks for, what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from difflib import get_close_matches
+
+from amtdiag.errors import UsageError
+from amtdiag.safetext import safe
+
+_WIDTH = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    parser.add_argument(
+        "rule", nargs="?", metavar="RULE", help="id of a rule, as reports name it; without: list them all"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one rule, or the list of all."""
+    from amtdiag.checks.explained import explanations
+
+    known = {one.id: one for one in explanations()}
+    if arguments.rule is None:
+        widest = max(map(len, known))
+        for one in known.values():
+            print(f"{one.id:{widest}}  {one.catalogue or '-':4} {one.severity:8}  {one.title}")
+        return 0
+    wanted = arguments.rule.strip().lower()
+    found = known.get(wanted)
+    if found is None:
+        near = get_close_matches(wanted, known, n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else "`amtdiag explain` lists all rules"
+        raise UsageError(f"no rule {safe(arguments.rule, 80)!r}: {hint}")
+    row = (
+        f"row {found.catalogue} of the failure catalogue"
+        if found.catalogue
+        else "not in the failure catalogue"
+    )
+    print(f"{found.title} ({found.id})")
+    print(f"{found.severity} · {found.category} · {found.basis} · {found.confidence} confidence · {row}")
+    for heading, text in found.paragraphs():
+        wrapped = textwrap.wrap(text, _WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4)
+        sys.stdout.write("\n".join(["", heading, *wrapped, ""]))
+    return 0
