@@ -36,6 +36,8 @@ from test_frames import (
 from amtdiag.errors import UsageError
 from amtdiag.model import Diagnosis
 from amtdiag.report import charts
+from amtdiag.report.charts.style import text_of
+from amtdiag.report.charts.timescale import TimeScale, duration
 from amtdiag.times import SECOND
 
 FLEET = (charts.fleet_timeline, charts.fleet_failures, charts.fleet_modes)
@@ -194,7 +196,7 @@ def test_bursts_and_pauses_are_both_readable(gap: int) -> None:
 
 @given(st.lists(st.integers(-(2**66), 2**66), max_size=40))
 def test_the_time_scale_keeps_the_order(times: list[int]) -> None:
-    scale = charts._TimeScale(times)
+    scale = TimeScale(times)
     places = [scale(ts) for ts in sorted(times)]
     assert places == sorted(places)
     assert all(0 <= place <= 1 for place in places)
@@ -210,7 +212,7 @@ def test_durations() -> None:
         90 * SECOND: "1 min 30 s",
     }
     second |= {7500 * SECOND: "2 h 5 min", 86_400 * SECOND * 3: "3 d", 3599 * SECOND: "59 min 59 s"}
-    assert {ns: charts._duration(ns) for ns in second} == second
+    assert {ns: duration(ns) for ns in second} == second
 
 
 def test_many_events_of_one_device() -> None:
@@ -255,6 +257,8 @@ def test_files(tmp_path: Path) -> None:
             pixels = imread(path)
             assert pixels.shape[1] == 1200
             assert pixels.std() > 0.02, f"{path.name} is blank"
+            edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+            assert all((edge == 1).all() for edge in edges), f"{path.name} is cut off"
         elif path.suffix == ".svg":
             assert ElementTree.parse(path).getroot().tag.endswith("svg")
     rows = list(csv.DictReader((tmp_path / "new" / "charts" / "index.csv").read_text("utf-8").splitlines()))
@@ -267,7 +271,19 @@ def test_only_the_most_troubled_devices_are_drawn(tmp_path: Path) -> None:
     found = fleet(6, hellos=2)
     paths = charts.write_charts(found, tmp_path, most=1)
     assert sum(path.name.startswith("device-") for path in paths) == 4
+    rows = list(csv.DictReader((tmp_path / "index.csv").read_text("utf-8").splitlines()))
+    assert {row["device"] for row in rows} == {device.id for device in found.devices}
+    assert [row["timeline"] for row in rows] == ["device-001-timeline.png", *[""] * 5]
+    assert [row["number"] for row in rows] == ["1", *[""] * 5]
     assert charts.write_charts(EMPTY, tmp_path / "empty")
+
+
+@pytest.mark.parametrize("count", [charts.MOST_ROWS, 300])
+def test_nothing_is_cut_off_in_files_of_many_devices(count: int, tmp_path: Path) -> None:
+    for path in charts.write_charts(fleet(count, hellos=2), tmp_path, most=0):
+        if path.suffix == ".png":
+            pixels = imread(path)
+            assert all((edge == 1).all() for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
 
 
 def test_svg_is_the_same_in_every_run_whatever_the_settings(tmp_path: Path) -> None:
@@ -304,7 +320,7 @@ def test_hostile_text_in_charts(said: list[str]) -> None:
 
 @given(texts)
 def test_chart_text_is_short_and_has_glyphs(text: str) -> None:
-    shown = charts._text(text, 50)
+    shown = text_of(text, 50)
     assert harmless(shown)
     assert len(shown) <= 50
     for one in shown:

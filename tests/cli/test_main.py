@@ -234,23 +234,33 @@ def fifo(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     os.close(handle)
 
 
+# Whoever runs the tests in the background has them ignore SIGINT, and children inherit that.
+HEEDS_CTRL_C = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from amtdiag.cli.main import entry; entry()"
+)
+
+
 def interrupted(fifo: tuple[Path, int], data: bytes) -> tuple[int, str, str]:
     """Interrupt a command once it has taken `data` from the pipe and waits for more."""
     path, handle = fifo
     os.write(handle, data)
     with subprocess.Popen(
-        [sys.executable, "-m", "amtdiag", "analyze", str(path)],
+        [sys.executable, "-c", HEEDS_CTRL_C, "analyze", str(path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as child:
-        deadline = time.monotonic() + 30
-        while struct.unpack("i", fcntl.ioctl(handle, termios.FIONREAD, b"\0" * 4))[0]:
-            assert time.monotonic() < deadline, "the pipe was not read"
-            time.sleep(0.02)
-        time.sleep(0.3)  # what was read last is dealt with, the next read blocks
-        child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=30)
+        try:
+            deadline = time.monotonic() + 30
+            while struct.unpack("i", fcntl.ioctl(handle, termios.FIONREAD, b"\0" * 4))[0]:
+                assert time.monotonic() < deadline, "the pipe was not read"
+                time.sleep(0.02)
+            time.sleep(0.3)  # what was read last is dealt with, the next read blocks
+            child.send_signal(signal.SIGINT)
+            out, err = child.communicate(timeout=30)
+        finally:
+            child.kill()
     return child.returncode, out, err
 
 

@@ -1,0 +1,281 @@
+"""Charts of all devices."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from math import isnan, nan
+from typing import TYPE_CHECKING
+
+from amtdiag.frames import MODES
+from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, Mode, Severity
+from amtdiag.report.charts.parts import (
+    FAILED,
+    MOST_RULES,
+    bands_of,
+    count_axis,
+    draw_markers,
+    legend,
+    rule_labels,
+    severity_legend,
+)
+from amtdiag.report.charts.style import (
+    BLUE,
+    GREY,
+    INK,
+    LOOKS,
+    MODE_COLOURS,
+    PALE,
+    SEVERITY_COLOURS,
+    VERBATIM,
+    Look,
+    axes_at,
+    bare,
+    headings,
+    says,
+    text_of,
+    wrapped,
+)
+from amtdiag.report.charts.timescale import TimeScale
+from amtdiag.report.charts.view import View, labelled, titled
+from amtdiag.report.verdict import verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from amtdiag.report.charts.style import Place
+
+MOST_ROWS = 40
+"""Devices that get a row of their own in the timeline; more are grouped by what stops them."""
+_MOST_GROUPS = 12
+
+
+def fleet_timeline(diagnosis: Diagnosis, ax: Place = None) -> Axes:
+    """Draw all devices over time: a row each or, beyond `MOST_ROWS`, a row for each thing that stops them."""
+    return draw_timeline(View(diagnosis), ax)
+
+
+def draw_timeline(view: View, place: Place) -> Axes:
+    """As `fleet_timeline`."""
+    count = len(view.devices)
+    if not count:
+        return says(axes_at(place, 3), "No devices")
+    return _rows(view, place) if count <= MOST_ROWS else _heat(view, place)
+
+
+_FLEET_LOOKS = {**LOOKS, "whole": Look("Hello", "|", BLUE, filled=False)}
+
+
+def _rows(view: View, place: Place) -> Axes:
+    listed = view.troubled_first()
+    ax = axes_at(place, 1.9 + 0.34 * max(len(listed), 3))
+    own = {one.id: view.events.get(one.id, []) for one in listed}
+    scale = TimeScale(
+        [ts for one in listed for ts in (one.first_seen, one.last_seen)]
+        + [ts for events in own.values() for event in events for ts in (event.ts, event.last_ts)]
+    )
+    for row, device in enumerate(listed):
+        bands = bands_of(device, device.first_seen)
+        stops = [*(start for start, *_ in bands[1:]), device.last_seen]
+        for (start, mode, _), stop in zip(bands, stops, strict=True):
+            ax.hlines(row, scale(start), scale(stop), color=MODE_COLOURS[mode], linewidth=7, alpha=0.45)
+        stopped, doubt = view.cause(device.id), view.doubt(device.id)
+        ax.annotate(
+            text_of(labelled(device, stopped or doubt), 40), (1.04, row), va="center", fontsize=9,
+            color=INK if stopped else GREY, annotation_clip=False, **VERBATIM,
+        )  # fmt: skip
+    points = (
+        (event, row)
+        for row, device in enumerate(listed)
+        for event in own[device.id]
+        if event.kind != "connection" or event.outcome in FAILED
+    )
+    # The mark of a Hello is a tall line: what follows within milliseconds covers only its middle.
+    draw_markers(ax, points, scale, 8, _FLEET_LOOKS)
+    labels = [_row_label(view, one) for one in listed]
+    ax.set_yticks(range(len(listed)), labels=labels, fontsize=9)
+    for label in ax.get_yticklabels():
+        label.set(**VERBATIM)
+    ax.set_ylim(len(listed) - 0.4, -0.6)
+    scale.dress(ax, closest=0.1 if max(map(len, labels)) < 34 else 0.18)
+    bare(ax)
+    ax.grid(axis="x", color=PALE, linewidth=0.6)
+    _mode_handles(ax, {span.name for one in listed for span in one.modes})
+    legend(ax)
+    headings(ax, verdict(view.diagnosis))
+    return ax
+
+
+def _row_label(view: View, device: DeviceRecord) -> str:
+    name, address = view.names[device.id], device.ips[-1] if device.ips else ""
+    return text_of(name, 36) if address in ("", name) else f"{text_of(name, 36)}  {text_of(address, 26)}"
+
+
+def _mode_handles(ax: Axes, used: Iterable[Mode]) -> None:
+    """Put the modes into the legend, as empty lines of their colour."""
+    for mode in MODES:
+        if mode in set(used):
+            word = "mode not known" if mode == "unknown" else f"{mode.capitalize()} Mode"
+            ax.plot([], [], color=MODE_COLOURS[mode], linewidth=7, alpha=0.45, label=word)
+
+
+_UNSTOPPED = ("Trouble that is not proven to stop them", "Nothing in this capture stops them")
+
+
+def _groups(view: View) -> dict[str, str]:
+    """Return the name of the group of each device."""
+    stopping = {one: cause for one in view.devices if (cause := view.cause(one))}
+    rules: defaultdict[str, list[Finding]] = defaultdict(list)
+    for cause in stopping.values():
+        rules[cause.rule].append(cause)
+    names = {rule: titled(*causes) for rule, causes in rules.items()}
+    most = [rule for rule, _ in Counter(cause.rule for cause in stopping.values()).most_common()]
+    if len(most) > _MOST_GROUPS:
+        names.update(dict.fromkeys(most[_MOST_GROUPS - 1 :], "Other causes"))
+    return {
+        one: names[stopping[one].rule] if one in stopping else _UNSTOPPED[view.doubt(one) is None]
+        for one in view.devices
+    }
+
+
+def _heat(view: View, place: Place) -> Axes:
+    """Count the devices that were active in each stretch of time, for each thing that stops devices."""
+    from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
+
+    causes = _groups(view)
+    sizes = Counter(causes.values())
+    groups = sorted(sizes, key=lambda name: (*(name == one for one in reversed(_UNSTOPPED)), -sizes[name]))
+    ax = axes_at(place, 2.2 + 0.62 * max(len(groups), 2))
+    row = {name: number for number, name in enumerate(groups)}
+    scale = TimeScale(
+        ts for one in view.devices.values() for ts in (one.first_seen, one.last_seen, *_times(view, one.id))
+    )
+    bins = 120 if len(view.devices) > 1000 else 60
+    active = {
+        (row[causes[device]], min(int(scale(event.ts) * bins), bins - 1), device)
+        for device, events in view.events.items()
+        if device in causes
+        for event in events
+    }
+    cells: list[list[float]] = [[nan] * bins for _ in groups]
+    for (group, column), count in Counter((group, column) for group, column, _ in active).items():
+        cells[group][column] = count
+    most = max((value for line in cells for value in line if not isnan(value)), default=1)
+    norm = LogNorm(1, most) if most > 20 else Normalize(0, max(most, 1))
+    edges = [column / bins for column in range(bins + 1)]
+    mesh = ax.pcolormesh(
+        edges, [y - 0.4 for y in range(len(groups) + 1)], cells, cmap="YlGnBu", norm=norm, rasterized=True
+    )
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    bar = figure.colorbar(mesh, ax=ax, pad=0.01, fraction=0.03)
+    bar.set_label("devices active", fontsize=9)
+    if most > 20:
+        ticks = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
+        bar.set_ticks([one for one in ticks if one <= most])
+        bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        bar.ax.yaxis.set_minor_locator(NullLocator())
+    else:
+        bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    for line in range(1, len(groups)):
+        ax.axhline(line - 0.4, color="white", linewidth=4)
+    labels = [f"{wrapped(name, 36)}\n{sizes[name]:,} device{'s' * (sizes[name] > 1)}" for name in groups]
+    ax.set_yticks([number + 0.1 for number in range(len(groups))], labels=labels, fontsize=9)
+    for label in ax.get_yticklabels():
+        label.set(**VERBATIM)
+    ax.set_ylim(len(groups) - 0.4, -0.4)
+    scale.dress(ax)
+    ax.set_xlim(0, 1)
+    bare(ax)
+    headings(ax, verdict(view.diagnosis), f"{len(view.devices):,} devices, grouped by what stops them")
+    return ax
+
+
+def _times(view: View, device: str) -> Iterator[int]:
+    return (event.ts for event in view.events.get(device, ()))
+
+
+def fleet_failures(diagnosis: Diagnosis, ax: Place = None) -> Axes:
+    """Draw how many devices each rule speaks about, gravest first, coloured by severity."""
+    return draw_failures(View(diagnosis), ax)
+
+
+def draw_failures(view: View, place: Place) -> Axes:
+    """As `fleet_failures`."""
+    findings = view.diagnosis.findings
+    if not view.devices and not findings:
+        return says(axes_at(place, 3), "No devices")
+    if not findings:
+        return says(axes_at(place, 3), "No findings")
+    rules: defaultdict[str, list[Finding]] = defaultdict(list)
+    for one in findings:
+        rules[one.rule].append(one)
+    # Who has it, by severity; a finding without a device counts for itself.
+    having: defaultdict[str, dict[str, Severity]] = defaultdict(dict)
+    for one in reversed(findings):  # the likeliest comes last and stays
+        having[one.rule][one.device or f"finding {one.id}"] = one.severity
+
+    def rank(rule: str) -> tuple[int, int]:
+        return -max(map(SEVERITIES.index, having[rule].values())), -len(having[rule])
+
+    order = sorted(rules, key=rank)
+    shown = order[:MOST_RULES]
+    ax = axes_at(place, 1.7 + 0.46 * max(len(shown), 2))
+    for row, rule in enumerate(shown):
+        counts = Counter(having[rule].values())
+        left = 0
+        for severity in reversed(SEVERITIES):
+            if counts[severity]:
+                ax.barh(row, counts[severity], 0.6, left, color=SEVERITY_COLOURS[severity])
+                left += counts[severity]
+        ax.annotate(
+            _how_many(having[rule], len(view.devices)), (left, row), (5, 0), textcoords="offset points",
+            va="center", fontsize=9.5,
+        )  # fmt: skip
+    rule_labels(ax, [titled(*rules[rule]) for rule in shown])
+    ax.set_ylim(len(shown) - 0.4, -0.6)
+    rest = len(order) - len(shown)
+    unit = "devices" + (f" ({rest} more rules are not shown)" if rest else "")
+    count_axis(ax, unit, max(len(having[rule]) for rule in shown))
+    severity_legend(ax, {one.severity for one in findings if one.rule in shown})
+    headings(ax, verdict(view.diagnosis))
+    return ax
+
+
+def _how_many(having: Mapping[str, Severity], devices: int) -> str:
+    aside = sum(one.startswith("finding ") for one in having)
+    if aside == len(having):
+        return f"{aside:,}, about no device"
+    return f"{len(having) - aside:,} of {devices:,}"
+
+
+def fleet_modes(diagnosis: Diagnosis, ax: Place = None) -> Axes:
+    """Draw how many devices ended in each mode; hatched where the mode is inferred."""
+    return draw_modes(View(diagnosis), ax)
+
+
+def draw_modes(view: View, place: Place) -> Axes:
+    """As `fleet_modes`."""
+    listed = view.diagnosis.devices
+    ax = axes_at(place, 3.4 if listed else 3)
+    if not listed:
+        return says(ax, "No devices")
+    counts = Counter((one.mode.name, one.mode.basis == "inferred") for one in listed)
+    for row, mode in enumerate(MODES):
+        observed, inferred = counts[mode, False], counts[mode, True]
+        colour = MODE_COLOURS[mode]
+        ax.barh(row, observed, 0.6, color=colour)
+        ax.barh(row, inferred, 0.6, observed, color=colour, hatch="//", edgecolor="white", linewidth=0)
+        words = f"{observed + inferred:,}" + (f" ({inferred:,} inferred)" if inferred else "")
+        ax.annotate(
+            words, (observed + inferred, row), (5, 0), textcoords="offset points", va="center", fontsize=10
+        )
+    names = ["not known" if mode == "unknown" else f"{mode.capitalize()} Mode" for mode in MODES]
+    ax.set_yticks(range(len(MODES)), labels=names, fontsize=10)
+    totals = Counter(one.mode.name for one in listed)
+    count_axis(ax, "devices, by the last mode that the capture shows", max(totals.values()))
+    done = totals["operational"]
+    are = "is" if done == 1 else "are"
+    headings(ax, f"{done:,} of {len(listed):,} device{'s' * (len(listed) > 1)} {are} Operational")
+    return ax

@@ -1,0 +1,111 @@
+"""What the charts of one device and of all have in common."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from amtdiag.frames import Event, EventOutcome
+from amtdiag.model import SEVERITIES, Basis, DeviceRecord, Mode, Severity
+from amtdiag.report.charts.style import (
+    LOOKS,
+    PALE,
+    SEVERITY_COLOURS,
+    VERBATIM,
+    Look,
+    axis_label,
+    bare,
+    below,
+    wrapped,
+)
+from amtdiag.report.charts.timescale import TimeScale
+from amtdiag.times import SECOND
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FAILED: tuple[EventOutcome, ...] = ("refused", "unanswered", "reset", "cut")
+MOST_RULES = 15
+"""Bars of a chart."""
+
+
+def bands_of(device: DeviceRecord, start: int) -> list[tuple[int, Mode, Basis]]:
+    """Return from when on a device was in which mode, from `start` on."""
+    bands = [(start if span.since is None else span.since, span.name, span.basis) for span in device.modes]
+    if bands and bands[0][0] - start < SECOND:
+        # The Hello proves the mode; the connection that brings it begins milliseconds before.
+        return [(start, *bands[0][1:]), *bands[1:]]
+    return [(start, "unknown", "none"), *bands]
+
+
+def draw_markers(
+    ax: Axes,
+    events: Iterable[tuple[Event, float]],
+    scale: TimeScale,
+    size: float,
+    looks: Mapping[EventOutcome, Look] = LOOKS,
+) -> None:
+    """One artist for each outcome, however many events there are."""
+    groups: defaultdict[EventOutcome, list[tuple[float, float]]] = defaultdict(list)
+    for event, row in events:
+        groups[event.outcome].append((scale(event.ts), row))
+    for outcome, look in looks.items():
+        points = groups.get(outcome)
+        if points:
+            ax.plot(
+                [x for x, _ in points],
+                [y for _, y in points],
+                linestyle="none",
+                marker=look.marker,
+                markersize=size * (1.8 if look.marker == "|" else 1),
+                markerfacecolor=look.colour if look.filled else "white",
+                markeredgecolor="white" if look.filled else look.colour,
+                markeredgewidth=0.6 if look.filled else 1.8,
+                label=look.label,
+                rasterized=len(points) > 2000,
+                zorder=3,
+            )
+
+
+def legend(ax: Axes) -> None:
+    """Name the shapes and colours in use."""
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(
+            loc="upper center", bbox_to_anchor=(0.45, 0), bbox_transform=below(ax, 43), ncols=5,
+            frameon=False, fontsize=9, handlelength=1.5, handletextpad=0.6,
+        )  # fmt: skip
+
+
+def rule_labels(ax: Axes, titles: Sequence[str]) -> None:
+    """Name the bars."""
+    ax.set_yticks(range(len(titles)), labels=[wrapped(one, 34) for one in titles], fontsize=10)
+    for label in ax.get_yticklabels():
+        label.set(**VERBATIM)
+
+
+def count_axis(ax: Axes, unit: str, most: int) -> None:
+    """Whole numbers only, with room for the number behind the longest bar."""
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    ax.set_xlim(0, max(most, 1) * 1.12)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.grid(axis="x", color=PALE, linewidth=0.6)
+    bare(ax, keep="left")
+    ax.tick_params(axis="x", labelsize=10)
+    axis_label(ax, unit, lines=1)
+
+
+def severity_legend(ax: Axes, used: Iterable[Severity]) -> None:
+    """Name the colours of the severities in use."""
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=SEVERITY_COLOURS[one], label=one) for one in reversed(SEVERITIES) if one in set(used)
+    ]
+    if handles:
+        ax.legend(
+            handles=handles, loc="upper center", bbox_to_anchor=(0.45, 0), bbox_transform=below(ax, 43),
+            ncols=4, frameon=False, fontsize=9,
+        )  # fmt: skip
