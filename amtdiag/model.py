@@ -1,7 +1,9 @@
 """The records that travel through amtdiag: facts first, then what is concluded from them.
 
 Events are facts that frames prove. Devices, findings and unknowns are conclusions; each says whether it was
-observed or inferred. All are frozen; times are nanoseconds since 1970 UTC, None where unknown.
+observed or inferred. All are frozen; times are nanoseconds since 1970 UTC, None where unknown. Most are named
+tuples, which Python makes in a seventh of the time that a frozen, slotted dataclass takes, at import and for
+each record; those with a field that a tuple has as a method (count, index) are dataclasses.
 """
 
 from __future__ import annotations
@@ -41,8 +43,7 @@ class Evidence(NamedTuple):
     frame: int
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureInfo:
+class CaptureInfo(NamedTuple):
     """One capture file and how far it could be read."""
 
     file: str
@@ -58,8 +59,7 @@ class CaptureInfo:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
+class Endpoints(NamedTuple):
     """Who opened a TCP connection, and to whom. Addresses are text, MACs ``aa:bb:...`` or None."""
 
     src: str
@@ -72,8 +72,7 @@ class Endpoints:
     community_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionEvent:
+class ConnectionEvent(NamedTuple):
     """One TCP connection, from its first packet to its last."""
 
     ts: int
@@ -108,8 +107,7 @@ class Digest:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(NamedTuple):
     """A Hello message as far as its bytes could be read; a field that could not be read is None."""
 
     version: int | None
@@ -136,8 +134,7 @@ class Hello:
         return types.get(self.version, "unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class HelloEvent:
+class HelloEvent(NamedTuple):
     """A Hello on the wire."""
 
     ts: int
@@ -151,8 +148,7 @@ class HelloEvent:
     hello: Hello
 
 
-@dataclass(frozen=True, slots=True)
-class DhcpEvent:
+class DhcpEvent(NamedTuple):
     """One DHCP message, of either version. What it does not carry is None or empty."""
 
     ts: int
@@ -174,8 +170,7 @@ class DhcpEvent:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LookupEvent:
+class LookupEvent(NamedTuple):
     """One DNS question, with the answer if it came."""
 
     ts: int
@@ -194,8 +189,7 @@ class LookupEvent:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PongEvent:
+class PongEvent(NamedTuple):
     """A device's answer to an RMCP presence ping: the plain statement of its mode."""
 
     ts: int
@@ -207,8 +201,7 @@ class PongEvent:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PingEvent:
+class PingEvent(NamedTuple):
     """An RMCP presence ping."""
 
     ts: int
@@ -217,8 +210,7 @@ class PingEvent:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """ARP: a MAC says that it has an address."""
 
     ts: int
@@ -227,8 +219,7 @@ class Sighting:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedDigest:
+class JudgedDigest(NamedTuple):
     """A digest and what the catalogue of built-in roots says of it."""
 
     digest: Digest
@@ -239,8 +230,7 @@ class JudgedDigest:
     """All that hold, gravest first; see `amtdiag.trust.verdicts`."""
 
 
-@dataclass(frozen=True, slots=True)
-class HelloRecord:
+class HelloRecord(NamedTuple):
     """A Hello, whose it is, and what its digests are worth."""
 
     event: HelloEvent
@@ -248,8 +238,7 @@ class HelloRecord:
     digests: tuple[JudgedDigest, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ModeSpan:
+class ModeSpan(NamedTuple):
     """A mode that a device was in from `since` on."""
 
     name: Mode
@@ -260,8 +249,7 @@ class ModeSpan:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StageReached:
+class StageReached(NamedTuple):
     """A stage of provisioning that was attempted."""
 
     name: Stage
@@ -272,8 +260,7 @@ class StageReached:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceRecord:
+class DeviceRecord(NamedTuple):
     """One device over the whole capture."""
 
     id: str
@@ -302,8 +289,7 @@ class DeviceRecord:
     """What the UUID seems to say of the board; never a fact."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One possible cause, and what would decide for or against it."""
 
     cause: str
@@ -334,8 +320,7 @@ class Finding:
     """A later attempt got through: history, not a verdict."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """What this capture cannot tell, and what would."""
 
     what: str
@@ -344,8 +329,7 @@ class Unknown:
     would_decide: str
 
 
-@dataclass(frozen=True, slots=True)
-class OwnRoot:
+class OwnRoot(NamedTuple):
     """Which devices carry the digest of the caller's root certificate (ids)."""
 
     name: str
@@ -355,8 +339,7 @@ class OwnRoot:
     """No whole digest list of theirs is in the capture."""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """All that one run found out. `amtdiag.Analysis` shows it."""
 
     captures: tuple[CaptureInfo, ...]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
 from amtdiag.cli.main import main
@@ -43,6 +43,15 @@ SAMPLES = ROOT / "sample_pcaps"
 HELLO_ONLY = SAMPLES / "recorded" / "h1_single.pcap"
 
 # --------------------------------------------------------------------------------------------------- commands
+
+_Record = TypeVar("_Record")
+
+
+def replace(record: _Record, /, **changes: Any) -> _Record:
+    """A copy of a record with other fields: a named tuple or a dataclass, as the model has both."""
+    if isinstance(record, tuple):
+        return record._replace(**changes)  # type: ignore[attr-defined, no-any-return]
+    return dataclasses.replace(record, **changes)  # type: ignore[type-var]
 
 
 class Ran(NamedTuple):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import get_args
 
 import pandas as pd
 import pytest
-from helpers import MAC, AnyEvent, capture, gather, lease, lookup, pong
+from helpers import MAC, AnyEvent, capture, gather, lease, lookup, pong, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

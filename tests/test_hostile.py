@@ -15,7 +15,6 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
-from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from helpers import HELLO_ONLY, SAMPLES, Ran, run, unsafe_characters
+from helpers import HELLO_ONLY, SAMPLES, Ran, replace, run, unsafe_characters
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console

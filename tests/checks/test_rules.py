@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
@@ -29,6 +29,7 @@ from helpers import (
     lookup,
     ping,
     pong,
+    replace,
     sighting,
 )
 
