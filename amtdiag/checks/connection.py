@@ -11,7 +11,7 @@ from amtdiag.times import SECOND, span
 
 PATIENCE = 60 * SECOND
 """A server that would come back has done so by then: MeshCentral takes 15 to 30 ms."""
-_REACHED = frozenset({"established", "reset", "partial"})
+REACHED = frozenset({"established", "reset", "partial"})
 
 
 def _proof(links: list[ConnectionEvent]) -> list[Evidence]:
@@ -29,7 +29,7 @@ def _times_tried(count: int) -> str:
 def _overcome(case: Case, failed: list[ConnectionEvent]) -> bool:
     """True where a later attempt got through: the trouble is history."""
     last = failed[-1].ts
-    return any(link.outcome in _REACHED and link.ts > last for link in case.attempts) or any(
+    return any(link.outcome in REACHED and link.ts > last for link in case.attempts) or any(
         record.event.ts > last for record in case.hellos
     )
 
@@ -227,8 +227,8 @@ def _split(case: Case) -> tuple[list[ConnectionEvent], list[ConnectionEvent]]:
     """Connections back after the first Hello: those that got through, those that did not."""
     start = case.hellos[0].event.ts if case.hellos else 0
     back = [link for link in case.returns if link.ts >= start and not case.had_left(link.ends.dst, link.ts)]
-    return [link for link in back if link.outcome in _REACHED], [
-        link for link in back if link.outcome not in _REACHED
+    return [link for link in back if link.outcome in REACHED], [
+        link for link in back if link.outcome not in REACHED
     ]
 
 
@@ -277,6 +277,7 @@ class ConnectBackRefused(Check):
             count=len(refused),
             severity="warning" if reached else None,
             overcome=_came_later(reached, refused),
+            catalogue="F49" if plain and any(link.ends.dport in _TLS for link in reached) else None,
             basis="inferred" if case.shared_address else None,
             confidence="medium" if case.shared_address else None,
             remedy="From AMT 16.1 on the plain ports 16992 and 16994 are closed: use TLS on 16993. "

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from amtdiag.checks.base import Check, address_filter, frames
-from amtdiag.checks.connection import PATIENCE
+from amtdiag.checks.connection import PATIENCE, REACHED
 from amtdiag.model import Candidate, Evidence, Finding, Unknown
 from amtdiag.protocols.hello import MAX_DOCUMENTED_RETRY
 from amtdiag.provisioning.case import Case
@@ -45,7 +45,7 @@ class GaveUp(Check):
         if last is None or last.hello.retry_count is None or last.hello.retry_count < MAX_DOCUMENTED_RETRY:
             return
         quiet = case.covered_until - last.ts
-        if any(link.outcome == "established" and link.ts > last.ts for link in case.returns):
+        if any(link.outcome in REACHED and link.ts > last.ts for link in case.returns):
             return
         usual = max((gap for gap in case.device.gaps), default=PATIENCE)
         if quiet < max(usual * 2, PATIENCE):
