@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import textwrap
 from difflib import get_close_matches
@@ -10,7 +11,7 @@ from difflib import get_close_matches
 from amtdiag.errors import UsageError
 from amtdiag.safetext import safe
 
-_WIDTH = 100
+_WIDEST = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
         near = get_close_matches(wanted, known, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "`amtdiag explain` lists all rules"
         raise UsageError(f"no rule {safe(arguments.rule, 80)!r}: {hint}")
-    row = (
-        f"row {found.catalogue} of the failure catalogue"
-        if found.catalogue
-        else "not in the failure catalogue"
-    )
+    facts = [found.severity, found.category, found.basis, f"{found.confidence} confidence"]
+    if found.catalogue:
+        facts.insert(0, found.catalogue)
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
     print(f"{found.title} ({found.id})")
-    print(f"{found.severity} · {found.category} · {found.basis} · {found.confidence} confidence · {row}")
+    print(" · ".join(facts))
     for heading, text in found.paragraphs():
-        wrapped = textwrap.wrap(text, _WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4)
+        wrapped = textwrap.wrap(text, width, initial_indent=" " * 4, subsequent_indent=" " * 4)
         sys.stdout.write("\n".join(["", heading, *wrapped, ""]))
     return 0
