@@ -184,7 +184,7 @@ def _message(shown: Mapping[str, str]) -> dict[str, Any]:
         }
     if shown["dns.qry.name"]:
         asked = frame | {"protocol": "dns", "name": shown["dns.qry.name"]}
-        if shown["dns.flags.response"] == "0":
+        if shown["dns.flags.response"] in ("0", "False"):  # before and since tshark 4.2
             return asked
         addresses = _list(shown["dns.a"]) + _list(shown["dns.aaaa"])
         return asked | {"rcode": int(shown["dns.flags.rcode"]), "addresses": addresses}

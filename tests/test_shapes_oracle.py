@@ -77,6 +77,10 @@ class Reading:
     streams: list[bytes]
 
 
+_TRUE = ("1", "True")
+"""How tshark shows a flag that is set: before and since version 4.2."""
+
+
 def readable(path: Path) -> Path:
     """The file in a form that Wireshark's tools open."""
     if path.suffix not in UNPACK:
@@ -104,7 +108,7 @@ def parse_frames(lines: Iterator[str]) -> Iterator[Frame]:
             ip6_dst or ip_dst.split(",")[-1],
             int(sport),
             int(dport),
-            int(seq) + int(syn),
+            int(seq) + (syn in _TRUE),
             bytes.fromhex(payload),
         )
 

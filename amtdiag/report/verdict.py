@@ -93,7 +93,9 @@ def _first_cause(diagnosis: Diagnosis, severities: tuple[Severity, ...]) -> str 
         return None
     rule, count = causes.most_common(1)[0]
     title = title_of(rule)
-    return f"{title[0].lower()}{title[1:]} ({_devices(count)})"
+    if title[1:2].islower() or title[1:2] == " ":  # not DHCP, DNS, TLS
+        title = f"{title[0].lower()}{title[1:]}"
+    return f"{title} ({_devices(count)})"
 
 
 def _devices(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -54,7 +55,10 @@ def test_what_is_written_is_what_is_committed(name: str, written: Path) -> None:
 def test_without_certificates_even_the_bytes_are_the_same(name: str, written: Path) -> None:
     files = [path.name for path in written.iterdir() if path.name.startswith(name + ".pcap")]
     assert len(files) == 1
-    assert (written / files[0]).read_bytes() == (FOLDER / files[0]).read_bytes()
+    made, kept = ((folder / files[0]).read_bytes() for folder in (written, FOLDER))
+    if files[0].endswith(".gz"):  # its header names the system it was made on
+        made, kept = gzip.decompress(made), gzip.decompress(kept)
+    assert made == kept
 
 
 def test_the_samples_follow_each_other_within_one_day() -> None:

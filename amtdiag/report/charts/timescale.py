@@ -55,7 +55,7 @@ class TimeScale:
         left = max(min(bisect_right(self._points, ts), len(self._points) - 1) - 1, 0)
         earlier, later = self._points[left], self._points[left + 1]
         share = min(max((ts - earlier) / (later - earlier), 0.0), 1.0)
-        return self._places[left] + share * (self._places[left + 1] - self._places[left])
+        return min(self._places[left] + share * (self._places[left + 1] - self._places[left]), 1.0)
 
     def dress(self, ax: Axes, prefer: Iterable[int] = (), closest: float = 0.1) -> None:
         """Draw the axis: each tick says how long after the start, and below it the time of day.
