@@ -13,6 +13,7 @@ from amtdiag.errors import InputError, UsageError
 from amtdiag.model import Hello
 from amtdiag.protocols import hello as protocol
 
+_FLAGS: dict[int | None, str] = {0: "not set", 1: "set"}
 _HEX = re.compile(rb"(?:0x|[0-9a-fA-F\s:,-])+")
 _CATALOGUE_PREFIX = 3
 
@@ -71,7 +72,7 @@ def run_decode(arguments: argparse.Namespace) -> int:
         ("type", f"{found.type} (version {found.version})"),
         ("UUID", found.uuid),
         ("retry count", found.retry_count),
-        ("admin credentials", {0: "not set", 1: "set"}.get(found.admin_credentials or 0, "?")),
+        ("admin credentials", _FLAGS.get(found.admin_credentials, found.admin_credentials)),
         ("PID", found.pid and f"{found.pid[:4]}-{found.pid[4:]}"),
         ("digests", found.declared_digests),
     ]
