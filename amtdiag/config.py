@@ -41,6 +41,8 @@ class Limits:
     held_packets_in_all: int = 65_536
     connections: int = 65_536
     """TCP connections followed at one time."""
+    streams_bytes: int = 512 * MIB
+    """Memory for the bytes of all connections together; the oldest connection is read early."""
     stream_bytes: int = 72 * 1024
     """Bytes kept of one direction of a connection: the longest possible Hello has 65,560."""
     stream_chunks: int = 70_000
@@ -48,7 +50,9 @@ class Limits:
     evidence: int = 8
     """Frames named per finding; all are counted."""
     events: int = 2_000_000
-    """Events kept for one analysis."""
+    """Hellos, and connections, kept for one analysis; so many of each."""
+    lane_events: int = 500_000
+    """DHCP messages, DNS questions, RMCP messages and changes of address kept; so many of each."""
     devices: int = 200_000
     """Devices kept for one analysis."""
     folder_files: int = 100_000

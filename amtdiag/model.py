@@ -167,6 +167,8 @@ class DhcpEvent(NamedTuple):
     search: bool
     """A search list is there (option 119), which AMT is not known to use."""
     wanted: frozenset[int]
+    whole: bool
+    """All of it is in the capture: an option that is not here was not sent."""
     evidence: tuple[Evidence, ...]
 
 
@@ -181,7 +183,7 @@ class LookupEvent(NamedTuple):
     queries: int
     """How often it was asked."""
     rcode: str | None
-    """None where no answer was seen."""
+    """None where no answer was seen, or not enough of it to tell."""
     addresses: tuple[str, ...]
     names: tuple[str, ...]
     other_addresses: tuple[str, ...]

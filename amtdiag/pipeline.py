@@ -5,9 +5,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from amtdiag._version import __version__
 from amtdiag.capture.columns import Segment
@@ -22,9 +21,9 @@ from amtdiag.checks.catalogue import (
 )
 from amtdiag.checks.fleet import silence, traffic_findings
 from amtdiag.checks.roots import own_root
-from amtdiag.config import Options
+from amtdiag.config import Limits, Options
 from amtdiag.errors import InputError
-from amtdiag.model import DhcpEvent, Diagnosis, LookupEvent, PingEvent, PongEvent
+from amtdiag.model import DhcpEvent, Diagnosis, LookupEvent, PingEvent, PongEvent, Sighting
 from amtdiag.net.connections import Connection, Connections
 from amtdiag.net.datagrams import Datagrams
 from amtdiag.protocols.events import EventReader
@@ -36,6 +35,7 @@ from amtdiag.provisioning.devices import follow
 if TYPE_CHECKING:
     from amtdiag.protocols.datagrams import DatagramEvent, DatagramReader
 
+_Event = TypeVar("_Event")
 Progress = Callable[[int, int], None]
 """Called with bytes read and bytes in all, after each batch."""
 
@@ -79,7 +79,7 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
     )
     datagrams = Datagrams()
     labels = [one.label for one in opened.inputs]
-    journal = _Journal(EventReader(labels, hello_ports), labels, limits.events)
+    journal = _Journal(EventReader(labels, hello_ports), labels, limits)
     total = sum(one.size() for one in opened.inputs)
     for packets in scan:
         for connection in connections.feed(packets):
@@ -121,66 +121,64 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
 
 
 class _Journal:
-    """The events of a run, bounded in number."""
+    """The events of a run, each kind bounded in number, so that no flood of one costs another its place."""
 
-    def __init__(self, streams: EventReader, files: Sequence[str], most: int) -> None:
+    def __init__(self, streams: EventReader, files: Sequence[str], limits: Limits) -> None:
         self._streams = streams
         self._files = files
-        self._most = most
-        self._count = 0
+        self._limits = limits
+        self._datagrams: DatagramReader | None = None
         self.events = Events()
         self.left_out = 0
 
     def enter(self, connection: Connection) -> None:
         """Read a finished connection and keep what it was."""
         if connection.server[1] == DNS_PORT:
-            for event in self._reader.read_connection(connection):
-                self._keep(event)
+            self._keep(self._reader().read_connection(connection))
         link, hello = self._streams.read(connection)
-        if hello is not None and self._has_room():
-            self.events.hellos.append(hello)
-        if link is not None and self._has_room():
-            self.events.connections.append(link)
+        if hello is not None:
+            self._add(self.events.hellos, hello, self._limits.events)
+        if link is not None:
+            self._add(self.events.connections, link, self._limits.events)
 
     def enter_datagram(self, one: Segment) -> None:
         """Read a datagram and keep what it says."""
-        for event in self._reader.read(one):
-            self._keep(event)
+        self._keep(self._reader().read(one))
 
     def finish(self) -> None:
         """Take what was still waiting for an answer."""
-        if "_reader" in self.__dict__:
-            for event in self._reader.finish():
-                self._keep(event)
-            self.events.other_lookups += self._reader.other_lookups()
+        if self._datagrams is not None:
+            self._keep(self._datagrams.finish())
+            self.events.other_lookups += self._datagrams.other_lookups()
 
-    @cached_property
     def _reader(self) -> DatagramReader:
         """Made, and its protocols imported, when the first datagram comes."""
-        from amtdiag.protocols.datagrams import DatagramReader
+        if self._datagrams is None:
+            from amtdiag.protocols.datagrams import DatagramReader
 
-        return DatagramReader(self._files)
+            self._datagrams = DatagramReader(self._files)
+        return self._datagrams
 
-    def _keep(self, event: DatagramEvent) -> None:
-        if self._has_room():
-            events = self.events
-            if isinstance(event, DhcpEvent):
-                events.dhcp.append(event)
-            elif isinstance(event, LookupEvent):
-                events.lookups.append(event)
-            elif isinstance(event, PongEvent):
-                events.pongs.append(event)
-            elif isinstance(event, PingEvent):
-                events.pings.append(event)
-            else:
-                events.sightings.append(event)
+    def _keep(self, found: Iterator[DatagramEvent]) -> None:
+        events, most = self.events, self._limits.lane_events
+        for event in found:
+            match event:
+                case DhcpEvent():
+                    self._add(events.dhcp, event, most)
+                case LookupEvent():
+                    self._add(events.lookups, event, most)
+                case PongEvent():
+                    self._add(events.pongs, event, most)
+                case PingEvent():
+                    self._add(events.pings, event, most)
+                case Sighting():
+                    self._add(events.sightings, event, most)
 
-    def _has_room(self) -> bool:
-        self._count += 1
-        if self._count > self._most:
+    def _add(self, events: list[_Event], event: _Event, most: int) -> None:
+        if len(events) < most:
+            events.append(event)
+        else:
             self.left_out += 1
-            return False
-        return True
 
 
 def _limit_notes(connections: Connections, datagrams: Datagrams, journal: _Journal, scan: Scan) -> list[str]:
@@ -196,7 +194,7 @@ def _limit_notes(connections: Connections, datagrams: Datagrams, journal: _Journ
             f"{connections.evicted:,} connections were given up early: too many were open at one time"
         )
     if journal.left_out:
-        notes.append(f"{journal.left_out:,} connections were left out: more events than are kept")
+        notes.append(f"{journal.left_out:,} events were left out: more of their kind than are kept")
     if scan.incomplete_datagrams:
         notes.append(f"{scan.incomplete_datagrams:,} IP datagrams lack fragments: read as far as they go")
     if scan.interrupted:

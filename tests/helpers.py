@@ -228,6 +228,7 @@ def lease(after: float, kind: str = "ack", *, mac: str = MAC, **fields: Any) -> 
         fqdn=None,
         search=False,
         wanted=frozenset() if told else frozenset({1, 3, 6, 15}),
+        whole=True,
         evidence=(Evidence(FILE, 200 + round(after)),),
     )
     return replace(event, **fields)

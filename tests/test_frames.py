@@ -11,7 +11,7 @@ from typing import get_args
 
 import pandas as pd
 import pytest
-from helpers import MAC, AnyEvent, capture, gather, lease, lookup, pong, replace
+from helpers import MAC, AnyEvent, back, capture, gather, lease, lookup, pong, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -365,6 +365,13 @@ def test_events_belong_to_the_devices_that_the_diagnosis_gave_them_to() -> None:
     events = [one for one in frames.all_events(story.diagnosis()) if one.kind != "hello"]
     assert {(one.ends, one.device): one.kind for one in events if one.device} == expected
     assert [one.ends.src for one in events if one.device is None] == [address(90)]
+
+
+def test_who_ended_a_connection_is_said_by_address() -> None:
+    """The TCP server of a connection back is the device: "the server" would be misread."""
+    ended = replace(back(1, "established"), closed_by="server")
+    table = frames.events(replace(EMPTY, connections=(ended,)))
+    assert f"ended by {ended.ends.dst}" in table["detail"][0]
 
 
 def test_what_comes_before_the_hello() -> None:

@@ -82,7 +82,7 @@ def identify(head: bytes, name: str) -> tuple[str, str]:
             return known.name, known.remedy.format(file=name)
     if _is_text(head):
         return "a text file", "save the packets as pcapng, not as text"
-    return "not a capture that is known here", f"if Wireshark opens it: {_EDITCAP.format(file=name)}"
+    return "of no known kind", f"if Wireshark opens it: {_EDITCAP.format(file=name)}"
 
 
 def _is_event_trace(head: bytes, name: str) -> bool:

@@ -68,6 +68,7 @@ class Selection:
         """Conversations that began otherwise: what looks like a Hello later in them is none."""
         self._held = 0
         self.evicted = 0
+        """Conversations that were given up for want of room although they began like a wanted one."""
 
     def offer(self, key: bytes, reverse: bytes, segment: Segment, out: list[Segment]) -> None:
         """Decide about a segment on an unexpected port; append to `out` what is to be kept.
@@ -94,7 +95,6 @@ class Selection:
             out.append(segment)
             return
         if not self._hold(state, segment):
-            self._reject(state)
             return
         if state.client != key or not segment.payload:
             return
@@ -118,17 +118,25 @@ class Selection:
         self.watched[key] = self.watched[reverse] = state
         self._undecided[key] = reverse
         if len(self._undecided) > self._limits.undecided_conversations:
-            self._forget(next(iter(self._undecided)))
+            self._give_up_oldest()
         return state
 
     def _hold(self, state: _Undecided, segment: Segment) -> bool:
+        """Keep a packet of an undecided conversation; False where the conversation had to go instead."""
         if len(state.held) >= self._limits.held_packets:
+            self._reject(state)
             return False
         state.held.append(segment)
         self._held += 1
         while self._held > self._limits.held_packets_in_all:
-            self._forget(next(iter(self._undecided)))
-        return True
+            self._give_up_oldest()
+        return self.watched.get(state.client) is state
+
+    def _give_up_oldest(self) -> None:
+        oldest = next(iter(self._undecided))
+        state = self.watched[oldest]
+        self.evicted += state is not None and bool(state.seen)
+        self._forget(oldest)
 
     def _reject(self, state: _Undecided) -> None:
         """Let go of a conversation that is none; remember it where its beginning is certain."""

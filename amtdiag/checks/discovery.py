@@ -55,12 +55,12 @@ class NoServerRecord(Check):
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """Suffixed names that DNS denies, and none that it knows."""
         denied = [one for one in case.lookups if one.name != HOST and _is_denied(one)]
-        if not denied or any(one.name != HOST for one in case.resolved):
+        if not denied or case.resolved:
             return
         reached = _arrived(case, denied[-1].ts)
         yield self.finding(
             case,
-            f"{denied[0].server} says that {_names(denied)} does not exist ({frames(_proof(denied))})"
+            f"{denied[0].server} knows no address for {_names(denied)} ({frames(_proof(denied))})"
             + (", and the device found a server all the same." if reached else "."),
             _proof(denied),
             _filter(case),
@@ -71,8 +71,12 @@ class NoServerRecord(Check):
 
 
 def _is_denied(lookup: LookupEvent) -> bool:
-    """True for NXDOMAIN, and for an answer without any address."""
-    return lookup.rcode == "NXDOMAIN" or (lookup.rcode == "NOERROR" and not lookup.addresses)
+    """True for NXDOMAIN, and for an answer to the IPv4 question that has no address.
+
+    Most names have no IPv6 address, so that an empty answer to that question says nothing.
+    """
+    empty = lookup.rcode == "NOERROR" and not lookup.addresses and lookup.type == "A"
+    return lookup.rcode == "NXDOMAIN" or empty
 
 
 class NoSuffix(Check):
@@ -124,9 +128,9 @@ class NoDomainOption(Check):
     source = "Intel's AMT guide, overview of automatic configuration; prerequisites of remote configuration"
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """Acknowledged leases, none with a domain."""
-        acks = case.acks
-        if not acks or any(ack.domain for ack in acks):
+        """Acknowledged leases, whole in the capture, none with a domain."""
+        acks = [ack for ack in case.acks if ack.address is not None and ack.whole]
+        if not acks or any(ack.domain for ack in case.acks):
             return
         evidence = [frame for ack in acks for frame in ack.evidence]
         unasked = acks[-1].mac in case.macs and _never_asks(case, 15)
@@ -161,9 +165,9 @@ class NoDnsServer(Check):
     source = "Intel's AMT guide, overview of automatic configuration"
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """Acknowledged leases without a DNS server, and no question asked."""
-        acks = [ack for ack in case.acks if ack.address is not None]
-        if not acks or any(ack.dns for ack in acks) or case.lookups:
+        """Acknowledged leases, whole in the capture, without a DNS server, and no question asked."""
+        acks = [ack for ack in case.acks if ack.address is not None and ack.whole]
+        if not acks or any(ack.dns for ack in case.acks) or case.lookups:
             return
         evidence = [frame for ack in acks for frame in ack.evidence]
         yield self.finding(
@@ -344,17 +348,17 @@ class ServerAmbiguous(Check):
 
 
 class SecondDhcpServer(Check):
-    """Two DHCP servers give the device different domains."""
+    """A second DHCP server, or a changed scope: the device was given more than one domain."""
 
     id = "two-dhcp-servers"
-    title = "DHCP servers disagree about the device's domain"
+    title = "DHCP gives the device different domains"
     label = "two domains"
     category = "security"
     severity = "warning"
     confidence = "medium"
     remedy = (
-        "Option 15 decides where the device looks for its server and which certificate it accepts. Find the "
-        "second server by its address and MAC; if it is yours, give both the same option 15."
+        "Option 15 decides where the device looks for its server and which certificate it accepts. Find out "
+        "which DHCP server gives which domain; one that is not yours can send the device elsewhere."
     )
     source = "Intel's AMT guide on remote configuration; US patent 8438618 on the unsecured DNS suffix"
 

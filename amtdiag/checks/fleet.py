@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from amtdiag.checks.base import MOST_EVIDENCE, address_filter, frames
-from amtdiag.model import Finding, Unknown
+from amtdiag.model import Finding, PingEvent, Unknown
 from amtdiag.provisioning.book import Events
 from amtdiag.provisioning.case import Case
 
@@ -132,13 +132,13 @@ def silence(events: Events, cases: Sequence[Case]) -> list[Unknown]:
 
 def traffic_findings(events: Events) -> list[Finding]:
     """Say what the traffic shows that belongs to no device: sweeps."""
-    targets: defaultdict[str, set[str]] = defaultdict(set)
+    sent: defaultdict[str, list[PingEvent]] = defaultdict(list)
     for ping in events.pings:
-        targets[ping.asker].add(ping.target)
+        sent[ping.asker].append(ping)
     found = []
-    for asker, asked in targets.items():
+    for asker, pings in sent.items():
+        asked = {ping.target for ping in pings}
         if len(asked) >= _SWEEP:
-            pings = [ping for ping in events.pings if ping.asker == asker]
             found.append(
                 _finding(
                     SWEEP,

@@ -213,9 +213,7 @@ class LeaseMoved(Check):
         failed = [
             link
             for link in (*case.returns, *case.elsewhere)
-            if link.ends.dst == hello.ends.src
-            and link.outcome in ("refused", "unanswered")
-            and any(ack.ts <= link.ts for ack in moved)
+            if link.outcome in ("refused", "unanswered") and case.had_left(link.ends.dst, link.ts)
         ]
         if moved and failed:
             evidence = [*moved[0].evidence, *failed[0].evidence]
@@ -247,7 +245,8 @@ class HelloAfterOperational(Check):
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """Setup after Operational in the history of modes."""
         for before, after in pairwise(case.device.modes):
-            if before.name == "operational" and after.name == "setup" and case.hellos:
+            again = any(record.event.ts >= (before.since or 0) for record in case.hellos)
+            if before.name == "operational" and after.name == "setup" and again:
                 yield self.finding(
                     case,
                     f"It was operational ({before.reason}, {frames(before.evidence)}) and then "

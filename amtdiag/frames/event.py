@@ -85,7 +85,8 @@ def _connection_event(link: ConnectionEvent, owners: _Owners) -> Event:
     if link.client_bytes or link.server_bytes:
         parts.append(f"{link.client_bytes} bytes sent, {link.server_bytes} received")
     if link.closed_by != "nobody":
-        parts.append(f"ended by the {link.closed_by}")
+        # By address: of a connection back, the TCP server is the device.
+        parts.append(f"ended by {link.ends.src if link.closed_by == 'client' else link.ends.dst}")
     if link.foreign:
         parts.append(f"no Hello but {link.foreign}")
     return Event(

@@ -9,15 +9,15 @@ from typing import Literal, TypeVar
 from amtdiag.capture.columns import TCP, Packets, Segment
 from amtdiag.config import Limits
 from amtdiag.net.stream import WRAP, Frames, Stream, distance
+from amtdiag.times import SECOND
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 
-_SECOND = 1_000_000_000
-IDLE_CLOSED = 60 * _SECOND
+IDLE_CLOSED = 60 * SECOND
 """A closed connection is kept this long for late segments."""
-IDLE_OPEN = 3600 * _SECOND
-_DUPLICATE_WITH_IDENT = _SECOND // 20
-_DUPLICATE = _SECOND // 200
+IDLE_OPEN = 3600 * SECOND
+_DUPLICATE_WITH_IDENT = SECOND // 20
+_DUPLICATE = SECOND // 200
 """How far apart two copies of one frame may be: longer where the IPv4 identification proves them one."""
 _REMEMBERED = 6
 """Segments of each direction that a new one is compared with."""
@@ -25,6 +25,7 @@ _FEW = 8
 """Frames remembered of each kind."""
 
 Side = Literal["client", "server"]
+_Key = tuple[bytes, int, bytes, int]
 
 
 class Connection:
@@ -81,7 +82,8 @@ class Connections:
         self._is_server_port = server_ports
         self._keep = keep
         self._limits = limits
-        self._table: OrderedDict[tuple[bytes, int, bytes, int], Connection] = OrderedDict()
+        self._table: OrderedDict[_Key, Connection] = OrderedDict()
+        self._memory = 0
         self._clock = 0
         self._swept = 0
         self.duplicates = 0
@@ -107,7 +109,13 @@ class Connections:
             if self._clock - one.last_ts > (IDLE_CLOSED if one.is_closed else IDLE_OPEN)
         ]
         for key in over:
-            yield self._table.pop(key)
+            yield self._drop(key)
+
+    def _drop(self, key: _Key) -> Connection:
+        """Take a connection out of the table."""
+        connection = self._table.pop(key)
+        self._memory -= sum(stream.memory for stream in connection.streams.values())
+        return connection
 
     def _take(self, segment: Segment) -> Iterator[Connection]:
         self._clock = max(self._clock, segment.ts)
@@ -115,15 +123,16 @@ class Connections:
         key = (*one, *two) if one <= two else (*two, *one)
         connection = self._table.get(key)
         if connection is not None and self._is_new(connection, segment):
-            yield self._table.pop(key)
+            yield self._drop(key)
             connection = None
         if connection is None:
             connection = self._open(segment)
             self._table[key] = connection
-            if len(self._table) > self._limits.connections:
-                self.evicted += 1
-                yield self._table.popitem(last=False)[1]
         self._record(connection, segment)
+        full = len(self._table) > self._limits.connections or self._memory > self._limits.streams_bytes
+        if full:
+            self.evicted += 1
+            yield self._drop(next(iter(self._table)))
 
     def _is_new(self, connection: Connection, segment: Segment) -> bool:
         """True where a segment on the same addresses and ports begins another connection."""
@@ -179,7 +188,9 @@ class Connections:
             seq = (seq + 1) % WRAP
             stream.anchor(seq)
         if segment.payload or segment.missing:
+            before = stream.memory
             stream.add(seq, segment.payload, segment.missing, segment.ts, frames)
+            self._memory += stream.memory - before
         if flags & ACK and not flags & RST:
             answering.acknowledge(segment.ack)
         if flags & FIN:

@@ -9,6 +9,8 @@ from amtdiag.config import Limits
 
 WRAP = 1 << 32
 _HALF = 1 << 31
+_CHUNK_COSTS = 256
+"""Bytes that Python takes for a chunk besides its payload."""
 
 Frames = tuple[int, tuple[int, ...]]
 """File index and frame numbers that a piece came in."""
@@ -62,7 +64,7 @@ class Stream:
 
     __slots__ = (
         "_chunks", "_limits", "_starts", "acked", "anchored", "base", "bytes", "conflicts", "end",
-        "keep", "lost_tail", "retransmitted",
+        "keep", "lost_tail", "memory", "retransmitted",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, keep: bool) -> None:
@@ -76,6 +78,8 @@ class Stream:
         self.anchored = False
         self.bytes = 0
         """Payload bytes seen, those sent again not counted where the bytes are kept."""
+        self.memory = 0
+        """What the kept bytes take, roughly: a chunk costs more than its bytes."""
         self.retransmitted = 0
         self.conflicts = 0
         self.end: int | None = None
@@ -150,7 +154,7 @@ class Stream:
             if len(starts) < self._limits.stream_chunks:
                 starts.append(start)
                 chunks.append((payload, ts, frames))
-                self.bytes += len(payload)
+                self._count(len(payload))
             return
         self._insert(start, payload, ts, frames)
 
@@ -172,7 +176,7 @@ class Stream:
                 stop = min(there, end)
                 starts.insert(at, position)
                 chunks.insert(at, (payload[position - start : stop - start], ts, frames))
-                self.bytes += stop - position
+                self._count(stop - position)
                 position = stop
                 at += 1
                 continue
@@ -180,6 +184,10 @@ class Stream:
             self._compare(payload[position - start : stop - start], chunks[at][0], position - there)
             position = stop
             at += 1
+
+    def _count(self, new: int) -> None:
+        self.bytes += new
+        self.memory += new + _CHUNK_COSTS
 
     def _compare(self, again: bytes, kept: bytes, at: int) -> None:
         """Count what was sent twice; a keep-alive repeats one byte, often with another value."""

@@ -16,6 +16,8 @@ from amtdiag.protocols.ports import DHCP_PORTS, DHCPV6_PORTS, DNS_PORT
 _OTHER_LOOKUPS = 20_000
 """Lookups of other names that are remembered: one may turn out to be a device's custom server name."""
 _MOST_TCP_MESSAGES = 16
+_REMEMBERED = 65_536
+"""Addresses, and pairs of addresses, that are remembered so that nothing is said twice."""
 
 DatagramEvent = DhcpEvent | LookupEvent | PongEvent | PingEvent | Sighting
 
@@ -27,14 +29,14 @@ class DatagramReader:
         self._files = files
         self._lookups = Lookups()
         self._others: deque[LookupEvent] = deque(maxlen=_OTHER_LOOKUPS)
+        self._sighted: dict[str, str] = {}
+        self._pinged: set[tuple[str, str]] = set()
 
     def read(self, one: Segment) -> Iterator[DatagramEvent]:
         """Yield what a datagram says."""
         evidence = tuple(Evidence(self._files[one.file], frame) for frame in one.frames)
         if one.protocol == ARP:
-            # A probe has no sender address, and says nothing of who has one.
-            if any(one.src) and any(one.mac):
-                yield Sighting(one.ts, one.mac.hex(":"), address_text(one.src), evidence)
+            yield from self._sighting(one, evidence)
         elif DNS_PORT in (one.sport, one.dport):
             ends = (address_text(one.src), address_text(one.dst))
             yield from self._wanted(self._lookups.take(one.payload, one.ts, ends, evidence))
@@ -43,13 +45,38 @@ class DatagramReader:
         elif one.dport in DHCPV6_PORTS:
             yield from _dhcpv6(one, evidence)
         else:
-            yield from _rmcp(one, evidence)
+            yield from self._rmcp(one, evidence)
+
+    def _sighting(self, one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[Sighting]:
+        """Say who has an address when that changes: networks are full of ARP that repeats itself."""
+        if not any(one.src) or not any(one.mac):
+            return  # a probe has no sender address, and says nothing of who has one
+        address, mac = address_text(one.src), one.mac.hex(":")
+        if self._sighted.get(address) != mac:
+            if len(self._sighted) >= _REMEMBERED:
+                self._sighted.clear()
+            self._sighted[address] = mac
+            yield Sighting(one.ts, mac, address, evidence)
+
+    def _rmcp(self, one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[PingEvent | PongEvent]:
+        """Yield every pong, and of pings the first to each address: who is asked is what matters."""
+        found = rmcp.parse(one.payload)
+        source, target = address_text(one.src), address_text(one.dst)
+        if isinstance(found, rmcp.Ping) and (source, target) not in self._pinged:
+            if len(self._pinged) >= _REMEMBERED:
+                self._pinged.clear()
+            self._pinged.add((source, target))
+            yield PingEvent(one.ts, source, target, evidence)
+        elif isinstance(found, rmcp.Pong):
+            yield PongEvent(one.ts, source, target, found.mode, found.version, found.port, evidence)
 
     def read_connection(self, connection: Connection) -> Iterator[DatagramEvent]:
         """Yield the lookups of a DNS connection over TCP."""
-        ends = (address_text(connection.client[0]), address_text(connection.server[0]))
-        for side, way in (("client", ends), ("server", ends[::-1])):
-            stream = connection.streams["client" if side == "client" else "server"].assemble()
+        client, server = address_text(connection.client[0]), address_text(connection.server[0])
+        for stream, way in (
+            (connection.streams["client"].assemble(), (client, server)),
+            (connection.streams["server"].assemble(), (server, client)),
+        ):
             at = 0
             for _ in range(_MOST_TCP_MESSAGES):
                 length = int.from_bytes(stream.data[at : at + 2])
@@ -59,7 +86,7 @@ class DatagramReader:
                 file, frames = piece.frames
                 evidence = tuple(Evidence(self._files[file], frame) for frame in frames)
                 message = stream.data[at + 2 : at + 2 + length]
-                yield from self._wanted(self._lookups.take(message, piece.ts, (way[0], way[1]), evidence))
+                yield from self._wanted(self._lookups.take(message, piece.ts, way, evidence))
                 at += 2 + length
 
     def finish(self) -> Iterator[DatagramEvent]:
@@ -95,6 +122,7 @@ def _dhcp(one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[DhcpEvent]:
         fqdn=lease.fqdn,
         search=lease.search,
         wanted=lease.wanted,
+        whole=lease.ended or not one.missing,
         evidence=evidence,
     )
 
@@ -109,20 +137,12 @@ def _dhcpv6(one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[DhcpEvent]
         kind=message.kind,
         address=None,
         server=address_text(one.src) if message.kind in ("offer", "ack") else None,
-        dns=("IPv6",) if message.has_dns else (),
+        dns=message.dns,
         domain=message.suffixes[0] if message.suffixes else None,
         host=None,
         fqdn=None,
         search=False,
         wanted=frozenset(),
+        whole=not one.missing,
         evidence=evidence,
     )
-
-
-def _rmcp(one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[PingEvent | PongEvent]:
-    found = rmcp.parse(one.payload)
-    source, target = address_text(one.src), address_text(one.dst)
-    if isinstance(found, rmcp.Ping):
-        yield PingEvent(one.ts, source, target, evidence)
-    elif isinstance(found, rmcp.Pong):
-        yield PongEvent(one.ts, source, target, found.mode, found.version, found.port, evidence)

@@ -48,14 +48,16 @@ class Lease:
     """Option 119 is there, which AMT is not known to use."""
     wanted: frozenset[int]
     """Option 55: what the client asks for."""
+    ended: bool
+    """The options were read to their end mark: what is not here was not sent."""
 
 
 def parse(data: bytes) -> Lease | None:
     """Read a BOOTP/DHCP message of Ethernet; None for anything else. Never raises."""
     if len(data) < _FIXED + len(MAGIC) or data[_FIXED : _FIXED + 4] != MAGIC or data[1] != _ETHERNET:
         return None
-    options = _options(data)
-    kind = KINDS.get(options.get(_KIND, b"\0")[0] if options.get(_KIND) else 0)
+    options, ended = _options(data)
+    kind = KINDS.get(int.from_bytes(options.get(_KIND, b"")[:1]))
     if kind is None or data[2] != 6:
         return None
     fqdn = options.get(_FQDN, b"")
@@ -73,34 +75,39 @@ def parse(data: bytes) -> Lease | None:
         fqdn=_text(fqdn[3:] if len(fqdn) > 3 else None),
         search=_SEARCH in options,
         wanted=frozenset(options.get(_WANTED, b"")),
+        ended=ended,
     )
 
 
-def _options(data: bytes) -> dict[int, bytes]:
-    """Collect the options; one that comes in parts is joined (RFC 3396), overloaded fields are read."""
+def _options(data: bytes) -> tuple[dict[int, bytes], bool]:
+    """Collect the options, and say whether their end mark was reached.
+
+    An option that comes in parts is joined (RFC 3396), overloaded fields are read.
+    """
     found: dict[int, bytes] = {}
-    _collect(data, _FIXED + 4, len(data), found)
-    overload = found.get(_OVERLOAD, b"\0")[:1] or b"\0"
+    ended = _collect(data, _FIXED + 4, len(data), found)
+    overload = int.from_bytes(found.get(_OVERLOAD, b"")[:1])
     for bit, (start, end) in ((1, _FILE), (2, _SNAME)):
-        if overload[0] & bit:
+        if overload & bit:
             _collect(data, start, end, found)
-    return found
+    return found, ended
 
 
-def _collect(data: bytes, at: int, end: int, found: dict[int, bytes]) -> None:
+def _collect(data: bytes, at: int, end: int, found: dict[int, bytes]) -> bool:
     while at < end and data[at] != _END:
         code = data[at]
         if code == _PAD:
             at += 1
             continue
         if at + 2 > end:
-            return
+            return False
         length = data[at + 1]
         value = data[at + 2 : at + 2 + length]
         if at + 2 + length > end:
-            return  # cut: half an option says nothing
+            return False  # cut: half an option says nothing
         found[code] = found.get(code, b"") + value
         at += 2 + length
+    return at < end
 
 
 def _address(raw: bytes) -> str | None:

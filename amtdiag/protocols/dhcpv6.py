@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from amtdiag.protocols.addresses import address_text
 from amtdiag.protocols.dns import name_at
 
 _KINDS = {1: "discover", 2: "offer", 3: "request", 5: "request", 6: "request", 7: "ack", 11: "inform"}
 """Message types by the nearest DHCPv4 word: solicit, advertise, request, renew, rebind, reply, ..."""
 _RELAY_FORWARD, _RELAY_REPLY, _RELAYED = 12, 13, 9
 _CLIENT, _SERVER, _DNS, _SEARCH = 1, 2, 23, 24
+_MOST_SERVERS = 8
 _MOST_SUFFIXES = 5
 """AMT uses up to five (Intel's AMT guide)."""
 
@@ -22,7 +24,7 @@ class Message:
     mac: str
     """Of the client, from its DUID."""
     suffixes: tuple[str, ...]
-    has_dns: bool
+    dns: tuple[str, ...]
 
 
 def parse(data: bytes, depth: int = 0) -> Message | None:
@@ -37,7 +39,7 @@ def parse(data: bytes, depth: int = 0) -> Message | None:
     mac = _mac(options.get(_CLIENT, b""))
     if kind is None or mac is None:
         return None
-    return Message(kind, mac, _suffixes(options.get(_SEARCH, b"")), _DNS in options)
+    return Message(kind, mac, _suffixes(options.get(_SEARCH, b"")), _addresses(options.get(_DNS, b"")))
 
 
 def _options(data: bytes, at: int) -> dict[int, bytes]:
@@ -57,6 +59,10 @@ def _mac(duid: bytes) -> str | None:
         if duid[:4] == kind and len(duid) == start + 6:
             return duid[start:].hex(":")
     return None
+
+
+def _addresses(raw: bytes) -> tuple[str, ...]:
+    return tuple(address_text(raw[at : at + 16]) for at in range(0, len(raw) - 15, 16))[:_MOST_SERVERS]
 
 
 def _suffixes(raw: bytes) -> tuple[str, ...]:

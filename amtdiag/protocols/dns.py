@@ -7,8 +7,8 @@ the device asks for ProvisionServer, bare or with the suffix of DHCP option 15.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 
+from amtdiag.protocols.addresses import address_text
 from amtdiag.safetext import safe
 
 HEADER = 12
@@ -31,7 +31,8 @@ class Message:
     id: int
     is_response: bool
     rcode: int
-    truncated: bool
+    cut: bool
+    """Not all of the answer is here: truncated by the server, or cut by the capture."""
     name: str
     """Of the first question."""
     type: int
@@ -54,12 +55,12 @@ def parse(data: bytes) -> Message | None:
         return None
     name, at = named
     kind = int.from_bytes(data[at : at + 2])
-    addresses, names = _answers(data, at + 4, answers)
+    addresses, names, read = _answers(data, at + 4, answers)
     return Message(
         id=int.from_bytes(data[:2]),
         is_response=bool(flags & 0x8000),
         rcode=flags & 15,
-        truncated=bool(flags & 0x0200),
+        cut=bool(flags & 0x0200) or read < min(answers, _MAX_RECORDS),
         name=name,
         type=kind,
         addresses=addresses,
@@ -67,10 +68,11 @@ def parse(data: bytes) -> Message | None:
     )
 
 
-def _answers(data: bytes, at: int, count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Read the answer section as far as it goes."""
+def _answers(data: bytes, at: int, count: int) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    """Read the answer section as far as it goes: addresses, names, and how many records that were."""
     addresses: list[str] = []
     names: list[str] = []
+    read = 0
     for _ in range(min(count, _MAX_RECORDS)):
         owner = name_at(data, at)
         if owner is None or owner[1] + 10 > len(data):
@@ -81,13 +83,14 @@ def _answers(data: bytes, at: int, count: int) -> tuple[tuple[str, ...], tuple[s
         if at + length > len(data):
             break
         if (kind == A and length == 4) or (kind == AAAA and length == 16):
-            addresses.append(str(ip_address(data[at : at + length])))
+            addresses.append(address_text(data[at : at + length]))
         elif kind in (CNAME, PTR):
             target = name_at(data, at)
             if target is not None:
                 names.append(target[0])
         at += length
-    return tuple(addresses), tuple(names)
+        read += 1
+    return tuple(addresses), tuple(names), read
 
 
 def name_at(data: bytes, at: int) -> tuple[str, int] | None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from amtdiag.model import Evidence, LookupEvent
 from amtdiag.protocols import dns
+from amtdiag.times import SECOND
 
-_SECOND = 1_000_000_000
-_EXPIRES = 60 * _SECOND
+_EXPIRES = 60 * SECOND
 _MOST_OPEN = 20_000
 _MOST_EVIDENCE = 8
 
@@ -22,12 +22,17 @@ class _Open:
     server: str
     message: dns.Message
     queries: int = 0
+    answers: int = 0
     answer: dns.Message | None = None
     other: tuple[str, ...] = ()
     evidence: list[Evidence] = field(default_factory=list)
 
     def event(self) -> LookupEvent:
         answer = self.answer
+        # An answer that is cut before its first address neither names the server nor denies it.
+        told = answer is not None and not (answer.cut and not answer.addresses and not answer.rcode)
+        # A question that was repeated may rightly be answered twice, by a server that takes turns.
+        forged = self.answers > self.queries > 0
         return LookupEvent(
             ts=self.ts,
             client=self.client,
@@ -35,10 +40,10 @@ class _Open:
             name=self.message.name,
             type=dns.TYPES.get(self.message.type, str(self.message.type)),
             queries=self.queries,
-            rcode=None if answer is None else dns.RCODES.get(answer.rcode, str(answer.rcode)),
+            rcode=dns.RCODES.get(answer.rcode, str(answer.rcode)) if answer is not None and told else None,
             addresses=answer.addresses if answer else (),
             names=answer.names if answer else (),
-            other_addresses=self.other,
+            other_addresses=self.other if forged else (),
             evidence=tuple(self.evidence),
         )
 
@@ -67,12 +72,12 @@ class Lookups:
             one = self._open[key] = _Open(ts, client, server, message)
         if len(one.evidence) < _MOST_EVIDENCE:
             one.evidence += evidence
-        if not message.is_response:
-            one.queries += 1
-        elif one.answer is None or (one.answer.truncated and not message.truncated):
+        one.queries += not message.is_response
+        one.answers += message.is_response
+        if message.is_response and (one.answer is None or (one.answer.cut and not message.cut)):
             one.answer = message
-        elif message.addresses and set(message.addresses) != set(one.answer.addresses):
-            one.other = tuple(a for a in message.addresses if a not in one.answer.addresses)
+        elif message.is_response and one.answer is not None and message.addresses:
+            one.other = one.other or tuple(a for a in message.addresses if a not in one.answer.addresses)
         while self._open:
             first = next(iter(self._open))
             if len(self._open) <= _MOST_OPEN and ts - self._open[first].ts <= _EXPIRES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,6 +27,8 @@ _NAT_PATIENCE = 600 * SECOND
 """What comes back to a shared address may be for whoever said Hello from it within this time."""
 _SOON = 60 * SECOND
 """A connection to a stranger counts as meant for a device this long after its Hello."""
+_FEW_STRANGERS = 2
+"""Addresses that a server may mistake for a device's; of more, they are machines of their own."""
 
 
 @dataclass(slots=True)
@@ -145,6 +147,7 @@ class Book:
     def _take_connections(self, links: Sequence[ConnectionEvent]) -> None:
         attempts = [link for link in links if self._is_hello_port(link)]
         scanning = scanners(attempts)
+        strangers: list[ConnectionEvent] = []
         for link in links:
             if self._is_hello_port(link):
                 case = self._resident(link.ends.src, link.ts)
@@ -158,7 +161,7 @@ class Book:
             elif link.ends.dport in DEVICE_PORTS:
                 case = self._resident(link.ends.dst, link.ts)
                 if case is None:
-                    self._meant_for(link)
+                    strangers.append(link)
                     continue
                 case.returns.append(link)
                 if case.shared_address:
@@ -167,20 +170,38 @@ class Book:
                 case = self._resident(link.ends.src, link.ts)
                 if case is not None:
                     case.outgoing.append(link)
+        self._give_strangers(strangers)
 
     def _is_hello_port(self, link: ConnectionEvent) -> bool:
         return link.ends.dport in self._hello_ports or (link.ends.dst, link.ends.dport) in self._servers
 
-    def _meant_for(self, link: ConnectionEvent) -> None:
-        """A server connects to an address that is no device's: whose Hello did it get just before?"""
+    def _give_strangers(self, links: Sequence[ConnectionEvent]) -> None:
+        """Give connections to addresses of no device to the device that the server may have meant.
+
+        That is one whose Hello it got just before and that it connects to nowhere else. A server has other
+        machines to manage: an address that it knew before the Hello, or one of many, was not meant for it.
+        """
+        waiting: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
         for case in self.cases.values():
-            waiting = [
-                record
-                for record in case.hellos
-                if record.event.ends.dst == link.ends.src and 0 <= link.ts - record.event.ts <= _SOON
-            ]
-            if waiting and not any(abs(back.ts - waiting[-1].event.ts) <= _SOON for back in case.returns):
-                case.elsewhere.append(link)
+            for record in case.hellos:
+                waiting[record.event.ends.dst].append((record.event.ts, case.id))
+        for entries in waiting.values():
+            entries.sort()
+        met: set[tuple[str, str]] = set()
+        for link in links:
+            pair = (link.ends.src, link.ends.dst)
+            entries = waiting.get(link.ends.src, [])
+            since = bisect_left(entries, (link.ts - _SOON, ""))
+            until = bisect_right(entries, link.ts, key=lambda entry: entry[0])
+            cases = [self.cases[identity] for identity in dict.fromkeys(e[1] for e in entries[since:until])]
+            for case in cases:
+                tried = any(one.ends.dst == link.ends.dst for one in case.elsewhere)
+                if not case.returns and (tried or pair not in met):
+                    case.elsewhere.append(link)
+            met.add(pair)
+        for case in self.cases.values():
+            if len({link.ends.dst for link in case.elsewhere}) > _FEW_STRANGERS:
+                case.elsewhere.clear()
 
     def _owner(self, address: str, ts: int, ethernet: str | None = None) -> Case | None:
         """Return the device at an address, making one where none is known."""

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from amtdiag.model import ConnectionEvent, DhcpEvent, Endpoints, Evidence, HelloEvent, Sighting
-from amtdiag.protocols.hello import PLACEHOLDER_UUIDS
+from amtdiag.protocols.hello import PLACEHOLDER_UUIDS, uuid_text
 from amtdiag.times import rfc3339
 
 _MANY = 4
@@ -101,8 +101,8 @@ def uuid_hints(uuid: str | None, macs: Iterable[str]) -> tuple[str, ...]:
     last = ":".join(uuid[-12:][at : at + 2] for at in range(0, 12, 2))
     if last in set(macs):
         hints.append(f"the UUID ends in the device's MAC {last}, as some boards have it")
-    raw = bytes.fromhex(uuid.replace("-", ""))
-    wire = raw[3::-1] + raw[5:3:-1] + raw[7:5:-1] + raw[8:]
+    # The order of bytes on the wire: swapping the groups a second time undoes the first.
+    wire = bytes.fromhex(uuid_text(bytes.fromhex(uuid.replace("-", ""))).replace("-", ""))
     if wire[:4] == _DELL:
         tag = "".join(chr(wire[at] & 0x7F) for at in _DELL_TAG)
         if tag.isalnum() and tag.isascii():

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from amtdiag.model import CaptureInfo
 from amtdiag.provisioning.case import Case
+from amtdiag.times import SECOND
 
-_SECOND = 1_000_000_000
-_SEAM = 60 * _SECOND
+_SEAM = 60 * SECOND
 """Files that follow each other within this time are one capture."""
 
 
@@ -42,6 +42,7 @@ def lanes_of(case: Case) -> dict[str, bool]:
     told = any(lease.kind in ("offer", "ack", "nak") for lease in case.leases)
     return {
         "dhcp": asked and told,
+        "rmcp": bool(case.pongs),
         "dns": any(lookup.rcode is not None for lookup in case.lookups),
         "device_to_server": bool(case.hellos) or any(link.syns for link in case.attempts),
         "server_to_device": any(link.server_seen for link in case.attempts)

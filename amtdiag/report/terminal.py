@@ -36,7 +36,10 @@ _LANES = {
     "dns": "DNS",
     "device_to_server": "device to server",
     "server_to_device": "server to device",
+    "rmcp": "RMCP",
 }
+_SELDOM = "rmcp"
+"""Nobody pings a device as a rule: that it is not seen is nothing to mention."""
 
 
 def print_analysis(diagnosis: Diagnosis, console: Console | None = None) -> None:
@@ -110,7 +113,7 @@ def _seen(diagnosis: Diagnosis) -> str:
     if not diagnosis.devices:
         return "Looked for Hellos on any port, connections to ports 9971 and 9972, DNS, RMCP."
     seen = [text for lane, text in _LANES.items() if any(d.visibility.get(lane) for d in diagnosis.devices)]
-    unseen = [text for text in _LANES.values() if text not in seen]
+    unseen = [text for lane, text in _LANES.items() if text not in seen and lane != _SELDOM]
     line = f"Seen here: {', '.join(seen) or 'nothing'}."
     if unseen:
         line += f" Not seen: {', '.join(unseen)}."

@@ -46,6 +46,16 @@ def verdict(diagnosis: Diagnosis) -> str:
     if not devices:
         nobody = "No AMT device in provisioning was seen: no Hello, and no attempt to send one."
         return nobody + _otherwise(diagnosis)
+    return _emergency(diagnosis) + _situation(diagnosis, devices)
+
+
+def _emergency(diagnosis: Diagnosis) -> str:
+    """Name a security emergency before all else."""
+    first = next((one for one in diagnosis.findings if one.severity == "critical"), None)
+    return "" if first is None else f"Security first: {_in_a_sentence(title_of(first.rule))}. "
+
+
+def _situation(diagnosis: Diagnosis, devices: int) -> str:
     stuck = stuck_devices(diagnosis)
     if stuck:
         are = "is" if len(stuck) == 1 else "are"
@@ -92,10 +102,12 @@ def _first_cause(diagnosis: Diagnosis, severities: tuple[Severity, ...]) -> str 
     if not causes:
         return None
     rule, count = causes.most_common(1)[0]
-    title = title_of(rule)
-    if title[1:2].islower() or title[1:2] == " ":  # not DHCP, DNS, TLS
-        title = f"{title[0].lower()}{title[1:]}"
-    return f"{title} ({_devices(count)})"
+    return f"{_in_a_sentence(title_of(rule))} ({_devices(count)})"
+
+
+def _in_a_sentence(title: str) -> str:
+    """Begin a title small, but for DHCP, DNS and the like."""
+    return title if title[1:2].isupper() else f"{title[:1].lower()}{title[1:]}"
 
 
 def _devices(count: int) -> str:

@@ -486,7 +486,7 @@ def test_what_the_client_asked_for_and_got_instead_is_said() -> None:
 
 
 def test_an_answer_without_addresses_denies_the_name() -> None:
-    assert "does not exist" in found(discovery.NoServerRecord, [lookup(0)]).summary
+    assert "knows no address" in found(discovery.NoServerRecord, [lookup(0)]).summary
 
 
 def test_a_device_that_falls_silent_after_a_connection_back_has_not_given_up() -> None:
@@ -550,6 +550,32 @@ def test_pings_to_many_addresses(targets: int, sweeps: bool) -> None:
         [(SWEEP, "info", targets)] if sweeps else []
     )
     assert all(len(one.evidence) <= 8 for one in found)
+
+
+CUT_LEASE = lease(0, domain=None, dns=(), whole=False)
+SIX_ONLY = lease(0, domain=None, dns=(), address=None)
+
+
+@pytest.mark.parametrize(
+    ("rule", "events"),
+    [
+        (discovery.NoDomainOption, [CUT_LEASE, ASKED]),
+        (discovery.NoDomainOption, [SIX_ONLY, ASKED]),
+        (discovery.NoDnsServer, [CUT_LEASE, pong(1, "setup")]),
+        (discovery.NoServerRecord, [lookup(0, rcode="NOERROR", type="AAAA")]),
+        (discovery.NoServerRecord, [DENIED, lookup(1, SERVER, name="provisionserver")]),
+        (schedule.HelloAfterOperational, [hello(), pong(5, "operational"), lookup(9)]),
+        (
+            schedule.ConnectsElsewhere,
+            [back(-5, "established", dst="10.7.7.7"), hello(), back(1, "refused", dst="10.7.7.7")],
+        ),
+        (schedule.ConnectsElsewhere, [hello(), *(back(1, "refused", dst=f"10.7.7.{n}") for n in range(3))]),
+    ],
+)  # fmt: skip
+def test_what_proves_nothing(rule: type[Check], events: list[Event]) -> None:
+    """Messages cut by the capture, of the other IP version, or meant for other machines."""
+    case = case_of(events)
+    assert not [one for one in rule(Options()).look(case) if isinstance(one, Finding)]
 
 
 def test_silence_is_said_only_where_there_is_silence() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,6 +112,20 @@ def follow(*segments: Segment) -> list[Connection]:
     table = Connections(lambda port: port == 9971, lambda one: True, Limits())
     over = list(table.feed(Packets(list(segments))))
     return over + list(table.finish())
+
+
+def test_all_connections_together_are_bounded() -> None:
+    """Whoever opens many connections and fills them takes no more memory than is allowed."""
+    limits = replace(Limits(), streams_bytes=200_000)
+    table = Connections(lambda port: port == 9971, lambda one: True, limits)
+    over = []
+    for n in range(100):
+        one = segment(n + 1, True, SYN, 100)._replace(sport=20_000 + n)
+        more = segment(n + 1, True, ACK, 101, bytes(10_000))._replace(sport=20_000 + n)
+        over += list(table.feed(Packets([one, more])))
+    assert table.evicted == len(over) >= 80
+    assert all(len(one.streams["client"].assemble().data) == 10_000 for one in over), "read early, not lost"
+    assert len(over) + len(list(table.finish())) == 100
 
 
 def test_port_reuse_makes_two_connections() -> None:

@@ -83,8 +83,8 @@ def test_names_are_lower_case() -> None:
 
 
 def test_truncation_is_told() -> None:
-    assert read(built(qr=1, tc=1)).truncated
-    assert not read(built(qr=1)).truncated
+    assert read(built(qr=1, tc=1)).cut
+    assert not read(built(qr=1)).cut
 
 
 @given(

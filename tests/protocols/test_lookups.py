@@ -90,6 +90,23 @@ def test_a_second_answer_that_agrees() -> None:
     assert one.other_addresses == ()
 
 
+def test_a_repeated_question_may_be_answered_in_turns() -> None:
+    """A balancing server gives another address each time: two questions, two answers, nobody forged one."""
+    steps = [(0, question()), (0.5, question()), (0.6, answer("10.0.0.5")), (0.7, answer("10.0.0.6"))]
+    (one,) = lookups(*steps)
+    assert one.other_addresses == ()
+    (forged,) = lookups(*steps, (0.8, answer("10.6.6.6")))
+    assert forged.other_addresses == ("10.0.0.6",)
+
+
+@pytest.mark.parametrize("cut", [1, 10, 15])
+def test_an_answer_that_the_capture_cut_denies_nothing(cut: int) -> None:
+    (one,) = lookups((0, question()), (0.01, answer("10.0.0.5")[:-cut]))
+    assert (one.rcode, one.addresses) == (None, ())
+    (denied,) = lookups((0, question()), (0.01, answer(rcode=3)))
+    assert denied.rcode == "NXDOMAIN"
+
+
 def test_a_truncated_answer_is_replaced() -> None:
     (one,) = lookups((0, question()), (0.01, answer(tc=1)), (0.1, answer("10.0.0.5")))
     assert (one.addresses, one.other_addresses) == (("10.0.0.5",), ())

@@ -418,6 +418,7 @@ def test_directions_that_a_capture_shows(
     assert case_of(events).device.visibility == {
         "dhcp": False,
         "dns": False,
+        "rmcp": False,
         "device_to_server": to_server,
         "server_to_device": to_device,
     }
@@ -466,7 +467,8 @@ def test_the_whole_way() -> None:
         ("tls", None),
     ]
     assert [one.at for one in device.stages] == sorted(one.at for one in device.stages)
-    assert device.visibility == dict.fromkeys(("dhcp", "dns", "device_to_server", "server_to_device"), True)
+    seen = ("dhcp", "dns", "device_to_server", "server_to_device")
+    assert device.visibility == {**dict.fromkeys(seen, True), "rmcp": False}
 
 
 def test_stages_that_failed() -> None:

@@ -44,18 +44,23 @@ if TYPE_CHECKING:
     from amtdiag.report.charts.style import Place
 
 _LANES: dict[EventKind, str] = {
+    "dhcp": "DHCP",
+    "dns": "DNS",
     "hello": "Hello",
     "connection": "Connection\nto the server",
     "connect_back": "Connection\nback to the device",
     "presence": "Connection to the\npresence server",
+    "rmcp": "RMCP pong",
 }
-
+"""In the order in which a device goes through them."""
+_ALWAYS: tuple[EventKind, ...] = ("hello", "connection", "connect_back")
+"""Lanes that are drawn also where they are empty: that they are says something."""
 
 _SEEN_BY: dict[EventKind, str] = {"connection": "device_to_server", "connect_back": "server_to_device"}
 
 
 def device_timeline(diagnosis: Diagnosis, device_id: str, ax: Place = None) -> Axes:
-    """Draw what one device and its server did, in lanes: Hello, connection to the server, connection back.
+    """Draw what one device and its server did, in lanes: DHCP, DNS, Hello, the connections, RMCP.
 
     The strip at the top is the mode. Numbers over the Hellos are their retry counts, arrows the gaps between
     them. Raises `UsageError` for a device that the diagnosis does not know.
@@ -67,7 +72,7 @@ def draw_timeline(view: View, device_id: str, place: Place) -> Axes:
     """As `device_timeline`."""
     device = view.device(device_id)
     events = view.events.get(device.id, [])
-    lanes = [kind for kind in _LANES if kind != "presence" or any(one.kind == kind for one in events)]
+    lanes = [kind for kind in _LANES if kind in _ALWAYS or any(one.kind == kind for one in events)]
     ax = axes_at(place, 1.9 + 0.9 * len(lanes))
     row = {kind: len(lanes) - 1 - number for number, kind in enumerate(lanes)}
     times = [device.first_seen, device.last_seen, *(ts for one in events for ts in (one.ts, one.last_ts))]
@@ -188,7 +193,7 @@ def _draw_runs(ax: Axes, links: Sequence[Event], hellos: Sequence[int], scale: T
 
 def _lane_label(kind: EventKind, events: Iterable[Event]) -> str:
     """Name a lane, with address and port where it has only one of them."""
-    ends = {(one.ends.dst, one.ends.dport) for one in events if one.kind == kind}
+    ends = {(one.ends.dst, one.ends.dport) for one in events if one.kind == kind and one.ends.dport}
     if kind == "hello" or len(ends) != 1:
         return _LANES[kind]
     address, port = next(iter(ends))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
-from amtdiag.frames import MODES
+from amtdiag.frames import MODES, EventKind
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, Mode, Severity
 from amtdiag.report.charts.parts import (
     FAILED,
@@ -63,6 +63,8 @@ def draw_timeline(view: View, place: Place) -> Axes:
     return _rows(view, place) if count <= MOST_ROWS else _heat(view, place)
 
 
+_ON_THE_WAY: tuple[EventKind, ...] = ("dhcp", "dns", "connection")
+"""Steps before the Hello: in the one row that a device has here, only their failures are worth a mark."""
 _FLEET_LOOKS = {**LOOKS, "whole": Look("Hello", "|", BLUE, filled=False)}
 
 
@@ -88,7 +90,7 @@ def _rows(view: View, place: Place) -> Axes:
         (event, row)
         for row, device in enumerate(listed)
         for event in own[device.id]
-        if event.kind != "connection" or event.outcome in FAILED
+        if event.kind not in _ON_THE_WAY or event.outcome in FAILED
     )
     # The mark of a Hello is a tall line: what follows within milliseconds covers only its middle.
     draw_markers(ax, points, scale, 8, _FLEET_LOOKS)

@@ -49,7 +49,10 @@ LOOKS: dict[EventOutcome, Look] = {
     "reset": Look("connection reset", "D", PINK),
     "partial": Look("connection, beginning not captured", "s", GREY),
     "refused": Look("connection refused", "X", RED),
-    "unanswered": Look("connection unanswered", "v", ORANGE, filled=False),
+    "unanswered": Look("unanswered", "v", ORANGE, filled=False),
+    "asked": Look("asked", "o", GREY, filled=False),
+    "answered": Look("answered", "P", GREEN),
+    "failed": Look("answered with no", "X", PINK),
 }
 
 

@@ -12,9 +12,6 @@ from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding
 from amtdiag.report.names import device_names
 from amtdiag.report.verdict import label_of, stuck_devices, title_of
 
-_DRAWN = frozenset({"hello", "connection", "connect_back", "presence"})
-"""Kinds of event that have a lane in the charts."""
-
 
 class View:
     """A diagnosis, sorted by device once for all charts of it."""
@@ -33,7 +30,7 @@ class View:
         """The events of each device, in time order."""
         found: defaultdict[str, list[Event]] = defaultdict(list)
         for event in all_events(self.diagnosis):
-            if event.device is not None and event.kind in _DRAWN:
+            if event.device is not None and event.kind != "other":
                 found[event.device].append(event)
         return found
 

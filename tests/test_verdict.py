@@ -1,0 +1,31 @@
+"""The sentence that a tired administrator reads first."""
+
+from __future__ import annotations
+
+import pytest
+from helpers import SAMPLES
+
+from amtdiag.pipeline import diagnose
+from amtdiag.report.verdict import verdict
+
+
+@pytest.mark.parametrize(
+    ("sample", "begins"),
+    [
+        (
+            "two-answers.pcapng",
+            "Security first: two answers name different provisioning servers. 1 device seen",
+        ),
+        ("dns-bare-only.pcapng", "1 of 1 device is stuck. First to fix: DHCP gives the device no domain"),
+        ("recorded/mesh_closed.pcapng", "1 of 1 device is stuck. First to fix: the way back to the device"),
+        ("one-way-capture.pcap", "1 device seen; whether anything stops it cannot be told"),
+        (
+            "tls-cut-by-device.pcapng",
+            "1 device seen, none proven to be stuck. First to look at: the device ends",
+        ),
+        ("pki-connects.pcapng", "1 device seen; nothing in this capture stops it."),
+        ("not-a-hello.pcapng", "No AMT device in provisioning was seen"),
+    ],
+)
+def test_the_verdict(sample: str, begins: str) -> None:
+    assert verdict(diagnose([SAMPLES / sample])).startswith(begins)
