@@ -29,7 +29,9 @@ Stage = Literal[
     "commit",
     "operational",
 ]
-Outcome = Literal["established", "refused", "unanswered", "reset", "partial"]
+Outcome = Literal["established", "refused", "rejected", "unanswered", "reset", "partial"]
+FAILED: frozenset[Outcome] = frozenset({"refused", "rejected", "unanswered"})
+"""Outcomes of a connection that did not come about."""
 HelloType = Literal["psk", "pki", "unknown"]
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
@@ -72,6 +74,24 @@ class Endpoints(NamedTuple):
     community_id: str
 
 
+class WebServer(NamedTuple):
+    """What a device's HTTP answers say of it. Text is safe to show."""
+
+    version: str | None
+    """From `Server: Intel(R) Active Management Technology 11.8.50.3425`."""
+    status: int
+    """Of the first answer; 401 asks for a password."""
+
+
+class Crossing(NamedTuple):
+    """A packet that one sensor saw and another, on its way, did not. Names are those of capture files."""
+
+    what: str
+    """SYN, or answer."""
+    seen_in: str
+    missing_in: str
+
+
 class ConnectionEvent(NamedTuple):
     """One TCP connection, from its first packet to its last."""
 
@@ -79,8 +99,8 @@ class ConnectionEvent(NamedTuple):
     last_ts: int
     ends: Endpoints
     outcome: Outcome
-    """established: answered; refused: a SYN was answered by RST; unanswered: SYNs only; reset: established
-    and then reset; partial: its opening is not in the capture."""
+    """established: answered; refused: a SYN was answered by RST; rejected: by an ICMP message; unanswered:
+    SYNs only; reset: established and then reset; partial: its opening is not in the capture."""
     syns: int
     """SYN segments of the client, duplicated frames not counted."""
     client_bytes: int
@@ -93,6 +113,16 @@ class ConnectionEvent(NamedTuple):
     """SYN, answer, end: the frames that prove the outcome."""
     foreign: str | None = None
     """On a Hello port: what came instead of a Hello."""
+    isn: int | None = None
+    """The client's first sequence number: with the ends, it tells a connection from all others."""
+    answer_ts: int | None = None
+    """When the SYN was answered by a SYN-ACK."""
+    web: WebServer | None = None
+    """On the plain AMT port: what the web server says of itself."""
+    rejection: str | None = None
+    """Who rejected it, and why; see `outcome`."""
+    crossing: Crossing | None = None
+    """What two sensors show of its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +219,8 @@ class LookupEvent(NamedTuple):
     other_addresses: tuple[str, ...]
     """Of a second answer that says something else."""
     evidence: tuple[Evidence, ...]
+    rejection: str | None = None
+    """Who says by ICMP that the question could not be delivered, and why."""
 
 
 class PongEvent(NamedTuple):
@@ -218,6 +250,33 @@ class Sighting(NamedTuple):
     ts: int
     mac: str
     address: str
+    evidence: tuple[Evidence, ...]
+
+
+class UnansweredArp(NamedTuple):
+    """Somebody asks by ARP who has an address, again and again, and nobody answers."""
+
+    ts: int
+    last_ts: int
+    asker: str
+    target: str
+    requests: int
+    evidence: tuple[Evidence, ...]
+
+
+class RejectionEvent(NamedTuple):
+    """ICMP: a packet could not be delivered."""
+
+    ts: int
+    reporter: str
+    """The router or host that says so."""
+    reason: str
+    transport: str
+    """tcp or udp; the rest is of the packet that could not be delivered."""
+    src: str
+    sport: int
+    dst: str
+    dport: int
     evidence: tuple[Evidence, ...]
 
 

@@ -33,9 +33,10 @@ from amtdiag.model import (
 from amtdiag.protocols.dns import is_discovery
 from amtdiag.protocols.hello import build, parse
 from amtdiag.protocols.ports import HELLO_PORTS
-from amtdiag.provisioning.book import Events
 from amtdiag.provisioning.case import Case
 from amtdiag.provisioning.devices import Followed, follow
+from amtdiag.provisioning.events import Events
+from amtdiag.provisioning.visibility import Coverage, Watch
 from amtdiag.times import SECOND
 
 ROOT = Path(__file__).parents[1]
@@ -188,6 +189,11 @@ def capture(until: float = 600, since: float = -1, **changes: Any) -> CaptureInf
     return replace(made, **changes)
 
 
+def coverage(*captures: CaptureInfo) -> Coverage:
+    """What one sensor watched that wrote these captures."""
+    return Coverage(Watch([captures]))
+
+
 def lookup(
     after: float,
     *addresses: str,
@@ -279,7 +285,7 @@ def followed(
     *events: AnyEvent, until: float = 600, captures: Sequence[CaptureInfo] = (), most: int = 100
 ) -> Followed:
     """What becomes of events in a capture that ends so many seconds after `START`."""
-    return follow(gather(events), captures or [capture(until)], frozenset(HELLO_PORTS), most)
+    return follow(gather(events), coverage(*captures or [capture(until)]), frozenset(HELLO_PORTS), most)
 
 
 def case_of(events: Iterable[AnyEvent], until: float = 600) -> Case:

@@ -11,7 +11,7 @@ from typing import get_args
 
 import pandas as pd
 import pytest
-from helpers import MAC, AnyEvent, back, capture, gather, lease, lookup, pong, replace
+from helpers import MAC, AnyEvent, back, capture, coverage, gather, lease, lookup, pong, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,8 +33,8 @@ from amtdiag.model import (
 )
 from amtdiag.protocols.hello import build, parse
 from amtdiag.protocols.ports import HELLO_PORTS
-from amtdiag.provisioning.book import Events
 from amtdiag.provisioning.devices import Followed, follow
+from amtdiag.provisioning.events import Events
 from amtdiag.report.jsonout import analysis_lines
 from amtdiag.times import SECOND
 
@@ -134,7 +134,7 @@ class Story:
 
     def follow(self, after: int = 600 * SECOND) -> Followed:
         events = Events(hellos=[*self.hellos], connections=[*self.links])
-        return follow(events, [self.capture(after)], frozenset(HELLO_PORTS), 200_000)
+        return follow(events, coverage(self.capture(after)), frozenset(HELLO_PORTS), 200_000)
 
     def capture(self, after: int) -> CaptureInfo:
         times = [*(one.ts for one in self.hellos), *(one.ts for one in self.links)] or [START]
@@ -385,7 +385,7 @@ def test_what_comes_before_the_hello() -> None:
         lookup(6, client="10.1.1.1", rcode=None),
     ]
     gathered = gather(events)
-    found = follow(gathered, [capture()], frozenset(HELLO_PORTS), 10)
+    found = follow(gathered, coverage(capture()), frozenset(HELLO_PORTS), 10)
     diagnosis = replace(
         EMPTY,
         dhcp=tuple(gathered.dhcp),

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-TCP, UDP = 6, 17
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 ARP = 0x0806
 """ARP is an EtherType, which no IP protocol number can be mistaken for."""
 
 
 class Segment(NamedTuple):
-    """One TCP segment, UDP datagram or ARP message as it was captured; a row of `Packets`.
+    """One TCP segment, UDP datagram, ICMP or ARP message as it was captured; a row of `Packets`.
 
-    An ARP message has the sender's address and MAC, the target's address, its operation in `flags`. What a
-    protocol does not have is 0.
+    An ARP message has the sender's address and MAC, the target's address, its operation in `flags`. Of ICMP
+    only the messages that report something unreachable are here, whole in `payload`. What a protocol does not
+    have is 0.
     """
 
     ts: int
@@ -46,11 +47,15 @@ class Segment(NamedTuple):
 
 
 class Packets:
-    """A batch of packets as columns, each a sequence of the same length, named as in `Segment`."""
+    """A batch of packets as columns, each a sequence of the same length, named as in `Segment`.
 
-    __slots__ = ("columns",)
+    All are of one sensor: what two sensors saw of one connection are two views of it, not one stream.
+    """
 
-    def __init__(self, rows: list[Segment]) -> None:
+    __slots__ = ("columns", "sensor")
+
+    def __init__(self, rows: list[Segment], sensor: int = 0) -> None:
+        self.sensor = sensor
         self.columns: tuple[tuple[object, ...], ...] = tuple(zip(*rows, strict=True))
 
     def __len__(self) -> int:

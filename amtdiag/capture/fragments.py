@@ -86,17 +86,20 @@ class Fragments:
         self.incomplete = 0
         """Datagrams given up without all of their fragments."""
 
-    def add(self, fragment: Fragment, payload: bytes, missing: int, origin: Origin) -> Iterator[Whole]:
-        """Take one fragment; yield the datagram it completes, and any that has to make room."""
-        pending = self._waiting.get(fragment.key)
+    def add(
+        self, fragment: Fragment, payload: bytes, missing: int, origin: Origin, sensor: int = 0
+    ) -> Iterator[Whole]:
+        """Take one fragment as a sensor saw it; yield the datagram it completes, and any that makes room."""
+        key = (sensor, fragment.key)
+        pending = self._waiting.get(key)
         if pending is None:
-            pending = self._waiting[fragment.key] = _Pending(origin)
+            pending = self._waiting[key] = _Pending(origin)
         before = pending.size
         if len(pending.parts) < self._limits.fragment_datagrams:
             pending.add(fragment, payload, missing, origin)
         self._bytes += pending.size - before
         if pending.is_whole():
-            del self._waiting[fragment.key]
+            del self._waiting[key]
             self._bytes -= pending.size
             yield pending.join()
         while (

@@ -7,16 +7,18 @@ in time order, with frame numbers, and nothing else does but `CaptureInfo` per f
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Container as Collection
 from collections.abc import Iterator
 
-from amtdiag.capture.columns import ARP, TCP, UDP, Packets, Segment
+from amtdiag.capture.columns import ARP, ICMP, ICMPV6, TCP, UDP, Packets, Segment
 from amtdiag.capture.fragments import Fragments, Origin, Whole
 from amtdiag.capture.inputs import Input
 from amtdiag.capture.ip import TUNNELS, VXLAN_PORT, walk
 from amtdiag.capture.linklayer import ETHERNET, LINK_TYPES, Network, link_name
 from amtdiag.capture.records import Container
 from amtdiag.capture.selection import Selection
+from amtdiag.capture.sensors import SEAM, Sensors
 from amtdiag.config import Limits
 from amtdiag.errors import InputError
 from amtdiag.model import CaptureInfo
@@ -31,16 +33,20 @@ _PLAIN_HEADERS = 54
 """Ethernet, IPv4 and TCP without any options."""
 _TCP_HEADER = 20
 _UDP_HEADER = 8
-_TRANSPORTS = frozenset({TCP, UDP})
+_ICMP_HEADER = 8
+_UNREACHABLE = {ICMP: 3, ICMPV6: 1}
+"""By protocol: the type of the message that says that a packet could not be delivered (RFC 792, RFC 4443)."""
+_TRANSPORTS = frozenset({TCP, UDP, *_UNREACHABLE})
 _ARP_LENGTH = 28
 _ARP_ETHERNET_IPV4 = b"\x00\x01\x08\x00\x06\x04"
+_MOST_AHEAD = 16 * BATCH
 _NEVER = 1 << 80
 _SYN = 2
 _ACK = 16
 
 
 class Scan:
-    """All files of a run as one capture. Iterate over it for `Packets`; afterwards read `captures`."""
+    """All files of a run. Iterate over it for `Packets`; afterwards read `captures` and `sensors`."""
 
     def __init__(self, inputs: list[Input], selection: Selection, limits: Limits) -> None:
         self._inputs = inputs
@@ -50,24 +56,73 @@ class Scan:
         self._files = [
             _FileScan(number, one, selection, self._fragments) for number, one in enumerate(inputs)
         ]
+        self.sensors = Sensors([one.label for one in inputs], lambda number: self._files[number].end)
+        """Where each file was captured."""
         self.interrupted = False
         """The caller pressed Ctrl-C: what had been read until then was given."""
 
     def __iter__(self) -> Iterator[Packets]:
-        """Yield batches in time order across files: a file is opened when the clock reaches its start."""
-        rows: list[Segment] = []
+        """Yield batches in time order across files: a file is opened when the clock reaches its start.
+
+        A batch holds packets of one sensor; in time order are those of each sensor.
+        """
+        batches: dict[int, list[Segment]] = {}
+        count = 0
         try:
-            for row in _in_time_order(self._files):
-                rows.append(row)
-                if len(rows) >= BATCH:
-                    yield Packets(rows)
-                    rows = []
+            for file, row in self._in_time_order():
+                batches.setdefault(file.sensor, []).append(row)
+                count += 1
+                if count >= BATCH:
+                    yield from _packets(batches)
+                    count = 0
         except KeyboardInterrupt:
             self.interrupted = True
-        if self._files:
-            rows += self._files[-1].leftovers()
-        if rows:
-            yield Packets(rows)
+        for row in self._leftovers():
+            batches.setdefault(self._files[row.file].sensor, []).append(row)
+        yield from _packets(batches)
+
+    def _leftovers(self) -> list[Segment]:
+        return self._files[-1].leftovers() if self._files else []
+
+    def openings(self, pairs: Collection[tuple[bytes, bytes]]) -> Iterator[Packets]:
+        """Yield the conversations on unexpected ports that came to nothing, between certain addresses.
+
+        `pairs` are the addresses that opened them and those that they were for.
+        """
+        batches: dict[int, list[Segment]] = {}
+        for row in self._selection.openings(pairs):
+            batches.setdefault(self._files[row.file].sensor, []).append(row)
+        yield from _packets(batches)
+
+    def _in_time_order(self) -> Iterator[tuple[_FileScan, Segment]]:
+        """Merge the files' segments. Files that do not overlap are open one at a time."""
+        waiting = sorted(self._files, key=lambda one: (one.input.first_ts, one.number), reverse=True)
+        heap: list[tuple[int, int, Segment, _Rows]] = []
+        while waiting or heap:
+            while waiting and (not heap or waiting[-1].input.first_ts <= heap[0][0]):
+                one = waiting.pop()
+                for *_, rows in heap:
+                    rows.look_ahead(one.input.first_ts + SEAM)
+                one.sensor = self.sensors.place(one.number, one.input.first_ts)
+                rows = _Rows(one)
+                first = next(rows, None)
+                if first is not None:
+                    heapq.heappush(heap, (first.ts, one.number, first, rows))
+            if not heap:
+                continue
+            if len(heap) == 1 and not waiting:
+                _, _, row, rows = heap[0]
+                yield rows.file, row
+                for row in rows:
+                    yield rows.file, row
+                return
+            _, number, row, rows = heap[0]
+            yield rows.file, row
+            following = next(rows, None)
+            if following is None:
+                heapq.heappop(heap)
+            else:
+                heapq.heapreplace(heap, (following.ts, number, following, rows))
 
     @property
     def incomplete_datagrams(self) -> int:
@@ -95,31 +150,34 @@ class Scan:
         return sum(one.input.position() for one in self._files)
 
 
-def _in_time_order(files: list[_FileScan]) -> Iterator[Segment]:
-    """Merge the files' segments. Files that do not overlap are open one at a time."""
-    waiting = sorted(files, key=lambda one: (one.input.first_ts, one.number), reverse=True)
-    heap: list[tuple[int, int, Segment, Iterator[Segment]]] = []
-    while waiting or heap:
-        while waiting and (not heap or waiting[-1].input.first_ts <= heap[0][0]):
-            one = waiting.pop()
-            rows = one.segments()
-            first = next(rows, None)
-            if first is not None:
-                heapq.heappush(heap, (first.ts, one.number, first, rows))
-        if not heap:
-            continue
-        if len(heap) == 1 and not waiting:
-            _, _, row, rows = heap[0]
-            yield row
-            yield from rows
-            return
-        _, number, row, rows = heap[0]
-        yield row
-        following = next(rows, None)
-        if following is None:
-            heapq.heappop(heap)
-        else:
-            heapq.heapreplace(heap, (following.ts, number, following, rows))
+def _packets(batches: dict[int, list[Segment]]) -> Iterator[Packets]:
+    """Yield what has come together of each sensor, and begin anew."""
+    for sensor, rows in batches.items():
+        yield Packets(rows, sensor)
+    batches.clear()
+
+
+class _Rows:
+    """The segments of one file, one after the other, with a look ahead."""
+
+    def __init__(self, file: _FileScan) -> None:
+        self.file = file
+        self._rows = file.segments()
+        self._ahead: deque[Segment] = deque()
+
+    def __iter__(self) -> Iterator[Segment]:
+        return self
+
+    def __next__(self) -> Segment:
+        return self._ahead.popleft() if self._ahead else next(self._rows)
+
+    def look_ahead(self, ts: int) -> None:
+        """Read on until the time `ts`, or to the end of the file where that comes before."""
+        while not self._ahead or (self._ahead[-1].ts <= ts and len(self._ahead) < _MOST_AHEAD):
+            row = next(self._rows, None)
+            if row is None:
+                return
+            self._ahead.append(row)
 
 
 class _FileScan:
@@ -128,11 +186,14 @@ class _FileScan:
     def __init__(self, number: int, one: Input, selection: Selection, fragments: Fragments) -> None:
         self.number = number
         self.input = one
+        self.sensor = 0
         self._selection = selection
         self._fragments = fragments
         self._linktypes: Counter[int] = Counter()
         self._first_ts: int | None = None
         self._last_ts: int | None = None
+        self.end: int | None = None
+        """When its last packet was captured; None until it has been read."""
         self._container: Container | None = None
         self._notes: list[str] = []
 
@@ -144,6 +205,7 @@ class _FileScan:
                 yield from self._walk(container)
         except (OSError, InputError) as error:
             self._notes.append(f"reading stopped: {getattr(error, 'strerror', None) or error}")
+        self.end = self.input.first_ts if self._last_ts is None else self._last_ts
 
     def leftovers(self) -> list[Segment]:
         """Return what can be made of datagrams that still wait for fragments when all files are read."""
@@ -188,6 +250,9 @@ class _FileScan:
                             and data[start + 36 : start + 38] != VXLAN_PORT
                         ):
                             continue
+                    elif protocol == ICMP:
+                        if data[start + 34] != _UNREACHABLE[ICMP]:
+                            continue
                     elif protocol not in TUNNELS:
                         continue
                 self._decode(data[start:end], linktype, (ts, container.frame, wirelen), out)
@@ -225,7 +290,9 @@ class _FileScan:
         if datagram.fragment is not None:
             if datagram.fragment.key[2] in _TRANSPORTS:
                 payload = packet[datagram.start : datagram.end]
-                for whole in self._fragments.add(datagram.fragment, payload, datagram.missing, origin):
+                for whole in self._fragments.add(
+                    datagram.fragment, payload, datagram.missing, origin, self.sensor
+                ):
                     self._transport(whole.payload, whole.missing, whole.origin, whole, out)
         elif datagram.protocol in _TRANSPORTS:
             payload = packet[datagram.start : datagram.end]
@@ -234,9 +301,12 @@ class _FileScan:
     def _transport(
         self, data: bytes, missing: int, origin: Origin, whole: Whole | None, out: list[Segment]
     ) -> None:
-        """Read a TCP or UDP header; hand the segment to the selection."""
+        """Read a TCP, UDP or ICMP header; hand the segment to the selection."""
         if origin.protocol == UDP:
             self._user_datagram(data, missing, origin, whole, out)
+            return
+        if origin.protocol != TCP:
+            self._unreachable(data, missing, origin, whole, out)
             return
         if len(data) < _TCP_HEADER:
             return
@@ -300,6 +370,19 @@ class _FileScan:
                     protocol=UDP,
                 )
             )
+
+    def _unreachable(
+        self, data: bytes, missing: int, origin: Origin, whole: Whole | None, out: list[Segment]
+    ) -> None:
+        """Keep an ICMP message that says that something could not be delivered."""
+        if len(data) >= _ICMP_HEADER and data[0] == _UNREACHABLE[origin.protocol]:
+            frames = whole.frames(_ICMP_HEADER) if whole else (origin.frame,)
+            out.append(
+                Segment(
+                    origin.ts, origin.file, frames, origin.src, origin.dst, 0, 0, 0, 0, 0, origin.ident,
+                    int.from_bytes(data[2:4]), data, missing, origin.mac, origin.vlan, origin.protocol,
+                )
+            )  # fmt: skip
 
     def _address_resolution(
         self, packet: bytes, network: Network, at: tuple[int, int, int], out: list[Segment]

@@ -8,6 +8,7 @@ bounded table, so that one that turns out to matter gets its opening.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from amtdiag.capture.columns import Segment
@@ -110,6 +111,21 @@ class Selection:
             self._mark(key, reverse)
             out.extend(state.held)
             self._held -= len(state.held)
+
+    def openings(self, pairs: Container[tuple[bytes, bytes]]) -> list[Segment]:
+        """Return the packets of conversations that never came to say anything, between certain addresses.
+
+        `pairs` are source and destination of the first SYN. What was refused or not answered on an unexpected
+        port is here as long as the table had room for it.
+        """
+        found: list[Segment] = []
+        for key in self._undecided:
+            state = self.watched[key]
+            if state is not None and state.opened:
+                first = state.held[0]
+                if (first.src, first.dst) in pairs:
+                    found += state.held
+        return sorted(found, key=lambda one: one.ts)
 
     def _begin(self, key: bytes, reverse: bytes, first: int, *, opened: bool) -> _Undecided:
         self._forget(key)

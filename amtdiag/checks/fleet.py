@@ -8,8 +8,8 @@ from typing import Any
 
 from amtdiag.checks.base import MOST_EVIDENCE, address_filter, frames
 from amtdiag.model import Finding, PingEvent, Unknown
-from amtdiag.provisioning.book import Events
 from amtdiag.provisioning.case import Case
+from amtdiag.provisioning.events import Events
 
 PID_REUSED = "pid-reused"
 ODD_SERVER = "unexpected-server"

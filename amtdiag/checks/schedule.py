@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from amtdiag.checks.base import Check, address_filter, frames
 from amtdiag.checks.connection import PATIENCE, REACHED
-from amtdiag.model import Candidate, Evidence, Finding, Unknown
+from amtdiag.model import FAILED, Candidate, Evidence, Finding, Unknown
 from amtdiag.protocols.hello import MAX_DOCUMENTED_RETRY
 from amtdiag.provisioning.case import Case
 from amtdiag.times import SECOND, span
@@ -213,7 +213,7 @@ class LeaseMoved(Check):
         failed = [
             link
             for link in (*case.returns, *case.elsewhere)
-            if link.outcome in ("refused", "unanswered") and case.had_left(link.ends.dst, link.ts)
+            if link.outcome in FAILED and case.had_left(link.ends.dst, link.ts)
         ]
         if moved and failed:
             evidence = [*moved[0].evidence, *failed[0].evidence]

@@ -23,8 +23,9 @@ EventKind = Literal["hello", "connection", "connect_back", "presence", "dhcp", "
 presence: of a device to a management presence server. dhcp: a DHCP message. dns: a question for the
 provisioning server. rmcp: the answer to a presence ping. other: such as a browser on the Hello port."""
 EventOutcome = Literal[
-    "whole", "cut", "established", "refused", "unanswered", "reset", "partial", "asked", "answered", "failed"
-]
+    "whole", "cut", "established", "refused", "rejected", "unanswered", "reset", "partial",
+    "asked", "answered", "failed",
+]  # fmt: skip
 """Of a Hello: whole or cut. Of a connection: as `ConnectionEvent.outcome` says. Of DHCP: asked by the client,
 answered, failed (declined by either). Of DNS: answered with an address, failed, unanswered. Of RMCP:
 answered."""
@@ -87,6 +88,8 @@ def _connection_event(link: ConnectionEvent, owners: _Owners) -> Event:
     if link.closed_by != "nobody":
         # By address: of a connection back, the TCP server is the device.
         parts.append(f"ended by {link.ends.src if link.closed_by == 'client' else link.ends.dst}")
+    if link.rejection:
+        parts.append(link.rejection)
     if link.foreign:
         parts.append(f"no Hello but {link.foreign}")
     return Event(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from amtdiag.capture.columns import ARP, UDP, Packets, Segment
+from amtdiag.capture.columns import ARP, ICMP, ICMPV6, UDP, Packets, Segment
 
 _WINDOW = 50_000_000
 """Nanoseconds within which two copies of one datagram come; a repeated question comes later."""
@@ -13,7 +13,7 @@ _REMEMBERED = 4096
 
 
 class Datagrams:
-    """`feed` takes packets and yields their UDP and ARP rows, each once."""
+    """`feed` takes packets and yields all but TCP, each once."""
 
     def __init__(self) -> None:
         self._recent: OrderedDict[tuple[object, ...], int] = OrderedDict()
@@ -21,7 +21,7 @@ class Datagrams:
 
     def feed(self, packets: Packets) -> Iterator[Segment]:
         """Yield what is new in a batch."""
-        for one in packets.rows(UDP, ARP):
+        for one in packets.rows(UDP, ARP, ICMP, ICMPV6):
             key = (one.src, one.dst, one.sport, one.dport, one.ident, one.checksum, one.mac, one.payload)
             seen = self._recent.pop(key, None)
             self._recent[key] = one.ts

@@ -10,6 +10,11 @@ def address_text(raw: bytes) -> str:
     return ".".join(map(str, raw)) if len(raw) == 4 else str(ip_address(raw))
 
 
+def address_bytes(text: str) -> bytes:
+    """Return what `address_text` was made of."""
+    return ip_address(text).packed
+
+
 def mac_text(raw: bytes) -> str | None:
     """Return a MAC as ``aa:bb:...``, None where the link layer has none."""
     return raw.hex(":") if raw else None

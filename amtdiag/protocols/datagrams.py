@@ -1,25 +1,35 @@
-"""From datagrams to events: DHCP, DNS, RMCP, and ARP, which says who has an address."""
+"""From datagrams to events: DHCP, DNS, RMCP; ARP, which says who has an address; ICMP, which says why not."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from amtdiag.capture.columns import ARP, Segment
-from amtdiag.model import DhcpEvent, Evidence, LookupEvent, PingEvent, PongEvent, Sighting
+from amtdiag.capture.columns import ARP, UDP, Segment
+from amtdiag.model import (
+    DhcpEvent,
+    Evidence,
+    LookupEvent,
+    PingEvent,
+    PongEvent,
+    RejectionEvent,
+    Sighting,
+    UnansweredArp,
+)
 from amtdiag.net.connections import Connection
-from amtdiag.protocols import dhcp, dhcpv6, dns, rmcp
+from amtdiag.protocols import dhcp, dhcpv6, dns, icmp, rmcp
 from amtdiag.protocols.addresses import address_text
 from amtdiag.protocols.lookups import Lookups
+from amtdiag.protocols.neighbours import Neighbours
 from amtdiag.protocols.ports import DHCP_PORTS, DHCPV6_PORTS, DNS_PORT
 
 _OTHER_LOOKUPS = 20_000
 """Lookups of other names that are remembered: one may turn out to be a device's custom server name."""
 _MOST_TCP_MESSAGES = 16
 _REMEMBERED = 65_536
-"""Addresses, and pairs of addresses, that are remembered so that nothing is said twice."""
+"""Pairs of addresses, and attempts, that are remembered so that nothing is said twice."""
 
-DatagramEvent = DhcpEvent | LookupEvent | PongEvent | PingEvent | Sighting
+DatagramEvent = DhcpEvent | LookupEvent | PongEvent | PingEvent | Sighting | UnansweredArp | RejectionEvent
 
 
 class DatagramReader:
@@ -29,14 +39,17 @@ class DatagramReader:
         self._files = files
         self._lookups = Lookups()
         self._others: deque[LookupEvent] = deque(maxlen=_OTHER_LOOKUPS)
-        self._sighted: dict[str, str] = {}
+        self._neighbours = Neighbours()
         self._pinged: set[tuple[str, str]] = set()
+        self._rejected: set[tuple[object, ...]] = set()
 
     def read(self, one: Segment) -> Iterator[DatagramEvent]:
         """Yield what a datagram says."""
         evidence = tuple(Evidence(self._files[one.file], frame) for frame in one.frames)
         if one.protocol == ARP:
-            yield from self._sighting(one, evidence)
+            yield from self._arp(one, evidence)
+        elif one.protocol != UDP:
+            yield from self._rejection(one, evidence)
         elif DNS_PORT in (one.sport, one.dport):
             ends = (address_text(one.src), address_text(one.dst))
             yield from self._wanted(self._lookups.take(one.payload, one.ts, ends, evidence))
@@ -47,16 +60,31 @@ class DatagramReader:
         else:
             yield from self._rmcp(one, evidence)
 
-    def _sighting(self, one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[Sighting]:
-        """Say who has an address when that changes: networks are full of ARP that repeats itself."""
-        if not any(one.src) or not any(one.mac):
-            return  # a probe has no sender address, and says nothing of who has one
-        address, mac = address_text(one.src), one.mac.hex(":")
-        if self._sighted.get(address) != mac:
-            if len(self._sighted) >= _REMEMBERED:
-                self._sighted.clear()
-            self._sighted[address] = mac
-            yield Sighting(one.ts, mac, address, evidence)
+    def _arp(self, one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[Sighting | UnansweredArp]:
+        """Read an ARP message; a probe has no sender address, and says nothing of who has one."""
+        if any(one.src) and any(one.mac):
+            ends = (address_text(one.src), address_text(one.dst))
+            yield from self._neighbours.take(one.ts, one.flags, ends, one.mac.hex(":"), evidence)
+
+    def _rejection(self, one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[RejectionEvent]:
+        """Yield the first ICMP message about each attempt."""
+        found = icmp.parse(one.payload, one.protocol)
+        if found is None or found in self._rejected:
+            return
+        if len(self._rejected) >= _REMEMBERED:
+            self._rejected.clear()
+        self._rejected.add(found)
+        yield RejectionEvent(
+            ts=one.ts,
+            reporter=address_text(one.src),
+            reason=found.reason,
+            transport=found.transport,
+            src=address_text(found.src),
+            sport=found.sport,
+            dst=address_text(found.dst),
+            dport=found.dport,
+            evidence=evidence,
+        )
 
     def _rmcp(self, one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[PingEvent | PongEvent]:
         """Yield every pong, and of pings the first to each address: who is asked is what matters."""
@@ -92,6 +120,7 @@ class DatagramReader:
     def finish(self) -> Iterator[DatagramEvent]:
         """Yield the questions that nobody answered."""
         yield from self._wanted(self._lookups.finish())
+        yield from self._neighbours.finish()
 
     def other_lookups(self) -> Sequence[LookupEvent]:
         """Return the lookups of other names."""
@@ -102,7 +131,7 @@ class DatagramReader:
         for lookup in lookups:
             if dns.is_discovery(lookup.name):
                 yield lookup
-            elif lookup.addresses or lookup.type == "PTR":
+            else:
                 self._others.append(lookup)
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amtdiag.model import ConnectionEvent, Endpoints, Evidence, Hello, HelloEvent, Outcome
+from amtdiag.model import ConnectionEvent, Endpoints, Evidence, Hello, HelloEvent, Outcome, WebServer
 from amtdiag.net.community_id import community_id
 from amtdiag.net.connections import Connection, Side
 from amtdiag.net.stream import Assembled, Frames, Piece
 from amtdiag.protocols import hello as hello_protocol
 from amtdiag.protocols.addresses import address_text, mac_text
-from amtdiag.protocols.ports import OTHER_PORTS
+from amtdiag.protocols.http import amt_web_server
+from amtdiag.protocols.ports import DEVICE_PORTS, OTHER_PORTS
 
 _EVIDENCE_PER_KIND = 8
 
@@ -105,7 +106,14 @@ class EventReader:
             server_seen=connection.segments["server"] > 0,
             evidence=tuple(Evidence(self._files[file], number) for file, number in sorted(evidence)),
             foreign=foreign,
+            isn=connection.syn_seq,
+            answer_ts=connection.answers[0][0] if connection.answers else None,
+            web=_web(connection),
         )
+
+    def attempt(self, connection: Connection) -> ConnectionEvent:
+        """Return what a connection was, whatever its port: for attempts that came to nothing."""
+        return self._connection(connection, None)
 
     @staticmethod
     def _ends(connection: Connection, side: Side) -> Endpoints:
@@ -123,6 +131,13 @@ class EventReader:
             vlan=connection.vlan,
             community_id=community_id(src, dst, sport, dport),
         )
+
+
+def _web(connection: Connection) -> WebServer | None:
+    """Read the answers of a device's web server."""
+    if DEVICE_PORTS.get(connection.server[1]) != "plain" or not connection.streams["server"].bytes:
+        return None
+    return amt_web_server(connection.streams["server"].assemble().data)
 
 
 def _begins_with_a_probe(stream: Assembled) -> bool:

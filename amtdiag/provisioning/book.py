@@ -5,20 +5,18 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from amtdiag.model import (
+    FAILED,
     ConnectionEvent,
-    DhcpEvent,
     HelloEvent,
     HelloRecord,
     LookupEvent,
-    PingEvent,
     PongEvent,
-    Sighting,
 )
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS
 from amtdiag.provisioning.case import Case
+from amtdiag.provisioning.events import Events
 from amtdiag.provisioning.identity import Macs, address_id, scanners, uuid_id
 from amtdiag.times import SECOND
 from amtdiag.trust.verdicts import judge
@@ -29,30 +27,6 @@ _SOON = 60 * SECOND
 """A connection to a stranger counts as meant for a device this long after its Hello."""
 _FEW_STRANGERS = 2
 """Addresses that a server may mistake for a device's; of more, they are machines of their own."""
-
-
-@dataclass(slots=True)
-class Events:
-    """All events of a run, each kind in time order."""
-
-    hellos: list[HelloEvent] = field(default_factory=list)
-    connections: list[ConnectionEvent] = field(default_factory=list)
-    dhcp: list[DhcpEvent] = field(default_factory=list)
-    lookups: list[LookupEvent] = field(default_factory=list)
-    """For the provisioning server's usual name."""
-    other_lookups: list[LookupEvent] = field(default_factory=list)
-    pongs: list[PongEvent] = field(default_factory=list)
-    pings: list[PingEvent] = field(default_factory=list)
-    sightings: list[Sighting] = field(default_factory=list)
-
-    def sort(self) -> None:
-        """Put every kind in time order."""
-        self.hellos.sort(key=lambda one: one.ts)
-        self.connections.sort(key=lambda one: one.ts)
-        self.dhcp.sort(key=lambda one: one.ts)
-        self.lookups.sort(key=lambda one: one.ts)
-        self.other_lookups.sort(key=lambda one: one.ts)
-        self.pongs.sort(key=lambda one: one.ts)
 
 
 class Book:
@@ -151,7 +125,7 @@ class Book:
         for link in links:
             if self._is_hello_port(link):
                 case = self._resident(link.ends.src, link.ts)
-                failed = link.outcome in ("refused", "unanswered")
+                failed = link.outcome in FAILED
                 if case is None and failed and link.ends.src not in scanning:
                     case = self._owner(link.ends.src, link.ts, link.ends.src_mac)
                 if case is None or link.foreign:

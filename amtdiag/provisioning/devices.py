@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from amtdiag.model import Basis, CaptureInfo, ConnectionEvent, DeviceRecord, HelloRecord, StageReached
+from amtdiag.model import Basis, ConnectionEvent, DeviceRecord, Evidence, HelloRecord, StageReached
 from amtdiag.protocols.ports import DEVICE_PORTS
-from amtdiag.provisioning.book import Book, Events
+from amtdiag.provisioning.book import Book
 from amtdiag.provisioning.case import Case
+from amtdiag.provisioning.events import Events
 from amtdiag.provisioning.identity import address_id, uuid_hints
 from amtdiag.provisioning.modes import Sign, Trigger, history
 from amtdiag.provisioning.stages import stages_of
@@ -35,13 +36,11 @@ class Followed:
     """By address: from when on it belonged to which device."""
 
 
-def follow(
-    events: Events, captures: Iterable[CaptureInfo], hello_ports: frozenset[int], most_devices: int
-) -> Followed:
+def follow(events: Events, coverage: Coverage, hello_ports: frozenset[int], most_devices: int) -> Followed:
     """Give every event to its device and tell each device's story. Events may come in any order."""
     events.sort()
+    events.join_rejections()
     book = Book(events, hello_ports, most_devices)
-    coverage = Coverage(captures)
     for case in book.cases.values():
         _describe(case, coverage)
     cases = sorted(book.cases.values(), key=lambda case: case.device.first_seen)
@@ -53,7 +52,7 @@ def _describe(case: Case, coverage: Coverage) -> None:
     events = [record.event for record in case.hellos]
     times = list(_times(case))
     first_seen, last_seen = min(times), max(times)
-    case.covered_until = coverage.until(last_seen)
+    case.covered_until = coverage.until(last_seen, {frame.file for frame in _frames(case)})
     last = case.hellos[-1] if case.hellos else None
     basis: Basis = "inferred" if case.shared_address else "observed"
     stages = stages_of(case, basis)
@@ -97,6 +96,15 @@ def _times(case: Case) -> Iterator[int]:
     for link in (*case.attempts, *case.returns, *case.outgoing):
         yield link.ts
         yield link.last_ts
+
+
+def _frames(case: Case) -> Iterator[Evidence]:
+    """The first frame of everything that happened to the device: in which captures it is seen at all."""
+    for record in case.hellos:
+        yield from record.event.evidence[:1]
+    for events in (case.leases, case.lookups, case.pongs, case.attempts, case.returns, case.outgoing):
+        for event in events:
+            yield from event.evidence[:1]
 
 
 def _addresses(case: Case) -> Iterator[str]:

@@ -5,7 +5,7 @@ A rule about something that did not happen may speak only where it would have be
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from amtdiag.model import CaptureInfo
 from amtdiag.provisioning.case import Case
@@ -15,25 +15,69 @@ _SEAM = 60 * SECOND
 """Files that follow each other within this time are one capture."""
 
 
+class Watch:
+    """When each sensor was capturing, by its own clock."""
+
+    def __init__(self, sensors: Iterable[Sequence[CaptureInfo]]) -> None:
+        """Take the captures of each sensor."""
+        self._captures = tuple(sensors)
+        self._spans = [_joined(captures) for captures in self._captures]
+
+    def __len__(self) -> int:
+        return len(self._captures)
+
+    def name(self, sensor: int) -> str:
+        """Return what to call a sensor: its first file, and how many more it has."""
+        first, *more = self._captures[sensor]
+        return f"{first.file} and {len(more)} more" if more else first.file
+
+    def files(self, sensor: int) -> Iterator[str]:
+        """Yield the files of a sensor."""
+        for one in self._captures[sensor]:
+            yield one.file
+
+    def spans(self, sensor: int) -> tuple[tuple[int, int], ...]:
+        """Return the stretches of time in which a sensor was capturing, in order."""
+        return self._spans[sensor]
+
+
+def _joined(captures: Iterable[CaptureInfo]) -> tuple[tuple[int, int], ...]:
+    """The times of files, those joined that follow each other without a pause."""
+    spans: list[tuple[int, int]] = []
+    for first, last in sorted(
+        (one.first_ts, one.last_ts)
+        for one in captures
+        if one.first_ts is not None and one.last_ts is not None
+    ):
+        if spans and first <= spans[-1][1] + _SEAM:
+            spans[-1] = (spans[-1][0], max(last, spans[-1][1]))
+        else:
+            spans.append((first, last))
+    return tuple(spans)
+
+
 class Coverage:
-    """The stretches of time during which somebody was capturing."""
+    """The stretches of time during which somebody was capturing, by the clock that all events go by."""
 
-    def __init__(self, captures: Iterable[CaptureInfo]) -> None:
-        spans = sorted(
-            (one.first_ts, one.last_ts)
-            for one in captures
-            if one.first_ts is not None and one.last_ts is not None
+    def __init__(self, watch: Watch, offsets: Sequence[int] = (0,)) -> None:
+        """Take what each sensor watched, and how far its clock is ahead."""
+        self._spans = [
+            [(first - offset, last - offset) for first, last in watch.spans(sensor)]
+            for sensor, offset in zip(range(len(watch)), offsets, strict=False)
+        ]
+        self._sensor = {file: sensor for sensor in range(len(watch)) for file in watch.files(sensor)}
+
+    def until(self, ts: int, files: Iterable[str]) -> int:
+        """Return the time up to which a sensor that wrote one of these files goes on watching after `ts`."""
+        return max(
+            (
+                last
+                for sensor in {self._sensor[file] for file in files if file in self._sensor}
+                for first, last in self._spans[sensor]
+                if first <= ts <= last
+            ),
+            default=ts,
         )
-        self._spans: list[tuple[int, int]] = []
-        for first, last in spans:
-            if self._spans and first <= self._spans[-1][1] + _SEAM:
-                self._spans[-1] = (self._spans[-1][0], max(last, self._spans[-1][1]))
-            else:
-                self._spans.append((first, last))
-
-    def until(self, ts: int) -> int:
-        """Return the time up to which the capture goes on without a break after `ts`."""
-        return next((last for first, last in self._spans if first <= ts <= last), ts)
 
 
 def lanes_of(case: Case) -> dict[str, bool]:

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 from helpers import (
     DEVICE,
+    FILE,
     JUNK_UUID,
     MAC,
     OTHER_MAC,
@@ -21,6 +22,7 @@ from helpers import (
     back,
     capture,
     case_of,
+    coverage,
     ends,
     followed,
     hello,
@@ -36,7 +38,6 @@ from hypothesis import strategies as st
 from amtdiag.model import ConnectionEvent, Evidence, HelloEvent, Outcome, StageReached
 from amtdiag.provisioning.identity import Macs, is_junk_uuid, scanners
 from amtdiag.provisioning.modes import TRANSITIONS, UNKNOWN, Sign, Trigger, history
-from amtdiag.provisioning.visibility import Coverage
 from amtdiag.times import SECOND
 
 ELSEWHERE = "192.168.2.149"
@@ -425,24 +426,24 @@ def test_directions_that_a_capture_shows(
 
 
 def test_coverage_goes_on_across_the_seam_of_two_files() -> None:
-    covered = Coverage([capture(100), capture(300, since=130)])
-    assert covered.until(START) == START + 300 * SECOND
+    covered = coverage(capture(100), capture(300, since=130))
+    assert covered.until(START, [FILE]) == START + 300 * SECOND
 
 
 def test_coverage_ends_at_a_gap() -> None:
-    covered = Coverage([capture(300, since=161), capture(100)])
-    assert covered.until(START) == START + 100 * SECOND
-    assert covered.until(START + 200 * SECOND) == START + 300 * SECOND
+    covered = coverage(capture(300, since=161), capture(100))
+    assert covered.until(START, [FILE]) == START + 100 * SECOND
+    assert covered.until(START + 200 * SECOND, [FILE]) == START + 300 * SECOND
 
 
 def test_a_file_within_another_does_not_shorten_it() -> None:
-    assert Coverage([capture(300), capture(10)]).until(START) == START + 300 * SECOND
+    assert coverage(capture(300), capture(10)).until(START, [FILE]) == START + 300 * SECOND
 
 
 def test_outside_of_all_captures_nothing_is_covered() -> None:
-    covered = Coverage([capture(100), capture(first_ts=None, last_ts=None)])
-    assert covered.until(START + 101 * SECOND) == START + 101 * SECOND
-    assert Coverage([]).until(START) == START
+    covered = coverage(capture(100), capture(first_ts=None, last_ts=None))
+    assert covered.until(START + 101 * SECOND, [FILE]) == START + 101 * SECOND
+    assert coverage().until(START, [FILE]) == START
 
 
 # --------------------------------------------------------------------------------------------- lanes together

@@ -25,7 +25,7 @@ from amtdiag.times import SECOND
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FAILED: tuple[EventOutcome, ...] = ("refused", "unanswered", "reset", "cut", "failed")
+FAILED: tuple[EventOutcome, ...] = ("refused", "rejected", "unanswered", "reset", "cut", "failed")
 MOST_RULES = 15
 """Bars of a chart."""
 

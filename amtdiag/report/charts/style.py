@@ -49,6 +49,7 @@ LOOKS: dict[EventOutcome, Look] = {
     "reset": Look("connection reset", "D", PINK),
     "partial": Look("connection, beginning not captured", "s", GREY),
     "refused": Look("connection refused", "X", RED),
+    "rejected": Look("rejected by ICMP", "X", ORANGE),
     "unanswered": Look("unanswered", "v", ORANGE, filled=False),
     "asked": Look("asked", "o", GREY, filled=False),
     "answered": Look("answered", "P", GREEN),

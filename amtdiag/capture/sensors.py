@@ -1,0 +1,57 @@
+"""Which files were captured at one place: the parts of a ring, as against two sensors at the same time.
+
+Files that follow each other are one sensor's. Files that run at the same time are of two, and what both saw
+of a connection are two views of it. Files of one series, told by their names, are one sensor's whatever the
+pause between them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+SEAM = 1_000_000_000
+"""Nanoseconds by which files of one ring may overlap: packets are written slightly out of order."""
+_PAUSE = 60_000_000_000
+"""Nanoseconds within which a file of another name goes on where one ended."""
+_NUMBERING = re.compile(r"([-_.]?\d+)*(\.(pcap|pcapng|cap|dmp))?\d*(\.(gz|zst|xz|bz2))?$", re.IGNORECASE)
+"""What a ring adds to a name: numbers and times, before the suffix (dumpcap) or behind it (tcpdump)."""
+
+
+@dataclass(slots=True)
+class _Sensor:
+    files: list[int]
+    series: str
+
+
+class Sensors:
+    """The sensors of a run, each with its files. Files are placed in the order of their first packets."""
+
+    def __init__(self, labels: Sequence[str], end_of: Callable[[int], int | None]) -> None:
+        """Begin with none. `end_of` says when a file's last packet was captured, None until it is read."""
+        self._labels = labels
+        self._end_of = end_of
+        self._sensors: list[_Sensor] = []
+
+    def place(self, file: int, start: int) -> int:
+        """Return the sensor of a file that begins at `start`."""
+        series = _NUMBERING.sub("", self._labels[file])
+        free = {
+            number: end
+            for number, sensor in enumerate(self._sensors)
+            if (end := self._end_of(sensor.files[-1])) is not None and end <= start + SEAM
+        }
+        same = [number for number in free if self._sensors[number].series == series]
+        near = [number for number, end in free.items() if start - end <= _PAUSE]
+        if same or near:
+            number = max(same or near, key=lambda one: free[one])
+            self._sensors[number].files.append(file)
+            return number
+        self._sensors.append(_Sensor([file], series))
+        return len(self._sensors) - 1
+
+    def files(self) -> Iterator[tuple[int, ...]]:
+        """Yield the files of each sensor."""
+        for sensor in self._sensors:
+            yield tuple(sensor.files)

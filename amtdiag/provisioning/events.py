@@ -1,0 +1,91 @@
+"""All events of a run, and the facts that two of them make together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from amtdiag.model import (
+    ConnectionEvent,
+    DhcpEvent,
+    HelloEvent,
+    LookupEvent,
+    PingEvent,
+    PongEvent,
+    RejectionEvent,
+    Sighting,
+    UnansweredArp,
+)
+from amtdiag.protocols.ports import DNS_PORT
+from amtdiag.times import SECOND
+
+_ANSWERED_BY = 10 * SECOND
+"""An ICMP message comes at once; one that is later is about another attempt."""
+
+
+@dataclass(slots=True)
+class Events:
+    """The events of a run or of one sensor, each kind in time order once `sort` was called."""
+
+    hellos: list[HelloEvent] = field(default_factory=list)
+    connections: list[ConnectionEvent] = field(default_factory=list)
+    odd_attempts: list[ConnectionEvent] = field(default_factory=list)
+    """From a host that asked for a provisioning server to the address that it was told, on other ports."""
+    dhcp: list[DhcpEvent] = field(default_factory=list)
+    lookups: list[LookupEvent] = field(default_factory=list)
+    """For the provisioning server's usual name."""
+    other_lookups: list[LookupEvent] = field(default_factory=list)
+    pongs: list[PongEvent] = field(default_factory=list)
+    pings: list[PingEvent] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
+    nobody: list[UnansweredArp] = field(default_factory=list)
+    """Addresses that are asked for in vain."""
+    rejections: list[RejectionEvent] = field(default_factory=list)
+
+    def sort(self) -> None:
+        """Put every kind in time order."""
+        self.hellos.sort(key=lambda one: one.ts)
+        self.connections.sort(key=lambda one: one.ts)
+        self.odd_attempts.sort(key=lambda one: one.ts)
+        self.dhcp.sort(key=lambda one: one.ts)
+        self.lookups.sort(key=lambda one: one.ts)
+        self.other_lookups.sort(key=lambda one: one.ts)
+        self.pongs.sort(key=lambda one: one.ts)
+        self.pings.sort(key=lambda one: one.ts)
+        self.nobody.sort(key=lambda one: one.ts)
+
+    def join_rejections(self) -> None:
+        """Say of every attempt and question that an ICMP message was about why it failed."""
+        about: defaultdict[tuple[str, str, int], list[RejectionEvent]] = defaultdict(list)
+        for one in self.rejections:
+            about[one.src, one.dst, one.dport].append(one)
+        if not about:
+            return
+        for links in (self.connections, self.odd_attempts):
+            for place, link in enumerate(links):
+                links[place] = _rejected(link, about.get((link.ends.src, link.ends.dst, link.ends.dport), []))
+        for lookups in (self.lookups, self.other_lookups):
+            for place, lookup in enumerate(lookups):
+                if lookup.rcode is None:
+                    said = about.get((lookup.client, lookup.server, DNS_PORT), [])
+                    lookups[place] = _undeliverable(lookup, said)
+
+
+def _rejected(link: ConnectionEvent, said: list[RejectionEvent]) -> ConnectionEvent:
+    """The connection, if nobody answered but the ICMP messages about it; else as it is."""
+    if link.outcome == "unanswered":
+        for one in said:
+            if one.sport == link.ends.sport and link.ts <= one.ts <= link.last_ts + _ANSWERED_BY:
+                evidence = tuple(dict.fromkeys((*link.evidence, *one.evidence)))
+                return link._replace(
+                    outcome="rejected", rejection=f"{one.reporter} says: {one.reason}", evidence=evidence
+                )
+    return link
+
+
+def _undeliverable(lookup: LookupEvent, said: list[RejectionEvent]) -> LookupEvent:
+    for one in said:
+        if lookup.ts <= one.ts <= lookup.ts + _ANSWERED_BY:
+            evidence = tuple(dict.fromkeys((*lookup.evidence, *one.evidence)))
+            return lookup._replace(rejection=f"{one.reporter} says: {one.reason}", evidence=evidence)
+    return lookup
