@@ -64,11 +64,13 @@ class Options:
     """What the caller chose.
 
     `ports` are Hello ports beyond the standard ones. `root_digests` are the SHA-1, SHA-256 and SHA-384 of
-    the caller's own root certificate, `root_name` its name.
+    the caller's own root certificate, `root_name` its name. `servers` are the addresses of the caller's
+    provisioning servers; empty where they were not named.
     """
 
     ports: tuple[int, ...] = ()
     root_name: str | None = None
     root_digests: frozenset[bytes] = frozenset()
     strict: bool = False
+    servers: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)

@@ -59,6 +59,9 @@ class CaptureInfo(NamedTuple):
     drops: int | None
     truncated: bool
     notes: tuple[str, ...]
+    watched_until: int | None = None
+    """When the capture was stopped, which on a quiet network is long after its last packet; None where the
+    file does not say."""
 
 
 class Endpoints(NamedTuple):
@@ -81,6 +84,18 @@ class WebServer(NamedTuple):
     """From `Server: Intel(R) Active Management Technology 11.8.50.3425`."""
     status: int
     """Of the first answer; 401 asks for a password."""
+
+
+class TlsTalk(NamedTuple):
+    """How far a TLS conversation came, told by its records in the clear."""
+
+    finished: bool | None
+    """Both sides changed to encryption, which up to TLS 1.2 ends the handshake. None in TLS 1.3, where
+    certificates are exchanged behind it."""
+    alert_by: Literal["client", "server"] | None
+    """Who sent the first alert in the clear that ends the handshake."""
+    alert: int | None
+    """Its description."""
 
 
 class Crossing(NamedTuple):
@@ -119,6 +134,8 @@ class ConnectionEvent(NamedTuple):
     """When the SYN was answered by a SYN-ACK."""
     web: WebServer | None = None
     """On the plain AMT port: what the web server says of itself."""
+    tls: TlsTalk | None = None
+    """On a TLS port of the device: how far the handshake came; None where nothing of TLS is seen."""
     rejection: str | None = None
     """Who rejected it, and why; see `outcome`."""
     crossing: Crossing | None = None
@@ -200,6 +217,7 @@ class DhcpEvent(NamedTuple):
     whole: bool
     """All of it is in the capture: an option that is not here was not sent."""
     evidence: tuple[Evidence, ...]
+    version: Literal[4, 6] = 4
 
 
 class LookupEvent(NamedTuple):
@@ -319,6 +337,17 @@ class StageReached(NamedTuple):
     passed: bool | None
     """None while that is open or cannot be told."""
     evidence: tuple[Evidence, ...]
+    detail: str = ""
+    """What happened, in a few words that are safe to show."""
+
+
+class KnownSchedule(NamedTuple):
+    """How often devices say Hello, as somebody documents it."""
+
+    documented_by: str
+    text: str
+    fits: bool | None
+    """The measured gaps are like a part of it; None where there are too few."""
 
 
 class DeviceRecord(NamedTuple):
@@ -348,6 +377,10 @@ class DeviceRecord(NamedTuple):
     """What the digest list is consistent with, or what a pong says; the text tells which."""
     hints: tuple[str, ...] = ()
     """What the UUID seems to say of the board; never a fact."""
+    schedules: tuple[KnownSchedule, ...] = ()
+    """Documented schedules beside the measured `gaps`; empty where there are no gaps."""
+    is_amt: bool = True
+    """False for a machine that nothing shows to have AMT: listed because its lease has a fault."""
 
 
 class Candidate(NamedTuple):

@@ -12,13 +12,8 @@ from amtdiag._version import __version__
 from amtdiag.capture.inputs import Input, open_inputs
 from amtdiag.capture.scan import KERNEL, Scan
 from amtdiag.capture.selection import Interest, Selection
-from amtdiag.checks.catalogue import (
-    capture_findings,
-    examine,
-    likeliest_first,
-    stray_findings,
-)
-from amtdiag.checks.fleet import silence, traffic_findings
+from amtdiag.checks.base import Scene
+from amtdiag.checks.catalogue import examine
 from amtdiag.checks.roots import own_root
 from amtdiag.config import Limits, Options
 from amtdiag.errors import InputError
@@ -67,9 +62,8 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
     seen = _read(opened.inputs, hello_ports, options.limits, progress)
     events = seen.events
     followed = follow(events, seen.coverage, hello_ports, options.limits.devices)
-    findings, unknowns = examine(followed.cases, options)
-    findings += stray_findings(followed.strays) + capture_findings(seen.captures) + traffic_findings(events)
-    unknowns += silence(events, followed.cases)
+    scene = Scene(followed.cases, events, seen.captures, followed.strays, followed.scanners)
+    findings, unknowns = examine(scene, options)
     return Diagnosis(
         captures=tuple(seen.captures),
         hellos=tuple(followed.hellos),
@@ -78,14 +72,19 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
         lookups=tuple(events.lookups),
         pongs=tuple(events.pongs),
         devices=tuple(case.device for case in followed.cases),
-        findings=tuple(likeliest_first(findings)),
+        findings=tuple(findings),
         unknowns=tuple(unknowns),
         notes=tuple(opened.notes + seen.notes),
         problems=tuple(opened.problems),
         tool={
             "version": __version__,
             "kernel": KERNEL,
-            "options": {"ports": sorted(hello_ports), "root_of": options.root_name, "strict": options.strict},
+            "options": {
+                "ports": sorted(hello_ports),
+                "root_of": options.root_name,
+                "strict": options.strict,
+                "servers": sorted(options.servers),
+            },
         },
         own_root=own_root(followed.cases, options),
         residents=followed.residents,

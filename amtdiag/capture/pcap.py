@@ -41,6 +41,7 @@ class Pcap:
         self.snaplen: int | None = None
         self.frame = 0
         self.drops: int | None = None
+        self.watched_until: int | None = None
         self.truncated = False
         self.notes: list[str] = []
 

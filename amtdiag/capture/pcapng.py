@@ -29,10 +29,12 @@ _VERSIONS = {(1, 0), (1, 2)}
 """1.2 was written by some tools and is the same as 1.0."""
 _OPTION_TSRESOL = 9
 _OPTION_TSOFFSET = 14
+_OPTION_ENDTIME = 3
 _OPTION_IFDROP = 5
 _DEFAULT_RESOLUTION = 1_000_000
 _MAX_DECIMAL_RESOLUTION = 19
 _MAX_BINARY_RESOLUTION = 63
+_LONGEST_SILENCE = 30 * 86_400 * 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class Pcapng:
         self._last_ts = 0
         self._closed_drops: int | None = None
         self._said: set[str] = set()
+        self.watched_until: int | None = None
         self.frame = 0
         self.truncated = False
         self.notes: list[str] = []
@@ -237,6 +240,21 @@ class Pcapng:
             if code == _OPTION_IFDROP and len(value) >= 8:
                 # A running total: the last block of an interface counts.
                 self._interfaces[number].drops = struct.unpack_from(self._order + "Q", value)[0]
+            elif code == _OPTION_ENDTIME and len(value) >= 8:
+                high, low = struct.unpack_from(self._order + "II", value)
+                self._ended(self._interfaces[number], high << 32 | low)
+
+    def _ended(self, interface: _Interface, stamp: int) -> None:
+        """Note when the capture was stopped: a quiet network has its last packet long before that.
+
+        dumpcap writes microseconds here whatever the resolution of the interface: of the two readings only
+        one lies behind the last packet and not out of the world.
+        """
+        for per_second in (interface.per_second, _DEFAULT_RESOLUTION):
+            ts = stamp * 1_000_000_000 // per_second + interface.offset_ns
+            if self._last_ts <= ts <= self._last_ts + _LONGEST_SILENCE:
+                self.watched_until = max(ts, self.watched_until or 0)
+                return
 
     def _once(self, note: str) -> None:
         if note not in self._said:

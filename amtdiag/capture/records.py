@@ -18,6 +18,8 @@ class Container(Protocol):
     """Number of the record last yielded, counted as Wireshark counts."""
     truncated: bool
     """The file ends inside a record."""
+    watched_until: int | None
+    """When the capture was stopped, in ns; None where the file does not say."""
     notes: list[str]
 
     @property

@@ -424,4 +424,5 @@ class _FileScan:
             drops=container.drops if container else None,
             truncated=bool(container and container.truncated) or self.input.cut,
             notes=tuple(notes),
+            watched_until=container.watched_until if container else None,
         )

@@ -1,20 +1,48 @@
-"""What a rule is: its standing text, and a look at one device."""
+"""What a rule is: its standing text, and a look at one device or at all that was seen."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar, NamedTuple, Protocol, TypedDict, Unpack
 
 from amtdiag.config import Options
-from amtdiag.model import Basis, Candidate, Category, Confidence, Evidence, Finding, Severity, Unknown
+from amtdiag.model import (
+    Basis,
+    Candidate,
+    CaptureInfo,
+    Category,
+    Confidence,
+    ConnectionEvent,
+    Crossing,
+    Evidence,
+    Finding,
+    Severity,
+    Unknown,
+)
 from amtdiag.provisioning.case import Case
+from amtdiag.provisioning.events import Events
 
 MOST_EVIDENCE = 8
 
 
-class Check(ABC):
-    """One rule. Subclasses say what it means once, and look for it in `look`."""
+class Details(TypedDict, total=False):
+    """What a finding says that its rule does not; what is not given, or None, is the rule's own."""
+
+    times: Sequence[int]
+    """When it happened, in ns; the first and the last are kept."""
+    count: int
+    severity: Severity | None
+    catalogue: str | None
+    confidence: Confidence | None
+    basis: Basis | None
+    remedy: str | None
+    candidates: tuple[Candidate, ...]
+    overcome: bool
+
+
+class Rule(ABC):
+    """The standing text of a rule, and how its findings are made."""
 
     id: ClassVar[str]
     """Stable name of the rule, as it stands in reports."""
@@ -34,6 +62,42 @@ class Check(ABC):
     def __init__(self, options: Options) -> None:
         self.options = options
 
+    def _make(
+        self,
+        subject: str,
+        device: str | None,
+        text: tuple[str, str],
+        evidence: Sequence[Evidence],
+        details: Details,
+    ) -> Finding:
+        """Return a finding; what is not given is the rule's own. One that was overcome is a warning."""
+        summary, display_filter = text
+        times = details.get("times", ())
+        overcome = details.get("overcome", False)
+        return Finding(
+            id=f"{self.id}/{subject}",
+            rule=self.id,
+            catalogue=details.get("catalogue") or self.catalogue,
+            category=self.category,
+            severity="warning" if overcome else details.get("severity") or self.severity,
+            device=device,
+            basis=details.get("basis") or self.basis,
+            confidence=details.get("confidence") or self.confidence,
+            count=details.get("count", 1),
+            first_ts=min(times, default=None),
+            last_ts=max(times, default=None),
+            summary=summary,
+            remedy=details.get("remedy") or self.remedy,
+            evidence=tuple(dict.fromkeys(evidence))[:MOST_EVIDENCE],
+            display_filter=display_filter,
+            candidates=details.get("candidates", ()),
+            overcome=overcome,
+        )
+
+
+class Check(Rule):
+    """A rule about one device. Subclasses say what it means once, and look for it in `look`."""
+
     @abstractmethod
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """Yield what the rule finds at one device, or what it would need to see to tell."""
@@ -44,45 +108,83 @@ class Check(ABC):
         summary: str,
         evidence: Sequence[Evidence],
         display_filter: str,
-        *,
-        times: Sequence[int] = (),
-        count: int = 1,
-        severity: Severity | None = None,
-        catalogue: str | None = None,
-        confidence: Confidence | None = None,
-        basis: Basis | None = None,
-        remedy: str | None = None,
-        candidates: tuple[Candidate, ...] = (),
-        overcome: bool = False,
+        **details: Unpack[Details],
     ) -> Finding:
-        """Return a finding of this rule; what is not given is the rule's own.
+        """Return a finding about a device. Of a machine that nothing shows to have AMT all is conjecture."""
+        if case.prospect:
+            details |= {"severity": "warning", "basis": "inferred", "confidence": "low"}
+        return self._make(case.id, case.id, (summary, display_filter), evidence, details)
 
-        A trouble that was overcome is a warning, whatever the rule's severity.
-        """
-        return Finding(
-            id=f"{self.id}/{case.id}",
-            rule=self.id,
-            catalogue=catalogue or self.catalogue,
-            category=self.category,
-            severity="warning" if overcome else severity or self.severity,
-            device=case.id,
-            basis=basis or self.basis,
-            confidence=confidence or self.confidence,
-            count=count,
-            first_ts=min(times, default=None),
-            last_ts=max(times, default=None),
-            summary=summary,
-            remedy=remedy or self.remedy,
-            evidence=tuple(dict.fromkeys(evidence))[:MOST_EVIDENCE],
-            display_filter=display_filter,
-            candidates=candidates,
-            overcome=overcome,
-        )
+
+class Scene(NamedTuple):
+    """All that a run shows: what rules about several devices, or about none, look at."""
+
+    cases: Sequence[Case]
+    events: Events
+    captures: Sequence[CaptureInfo]
+    strays: Sequence[ConnectionEvent]
+    """Connections to Hello ports that carried something else, or came from no device."""
+    scanners: frozenset[str]
+    """Addresses that try Hello ports at many servers."""
+
+
+class SceneCheck(Rule):
+    """A rule about several devices, about strangers, or about the capture."""
+
+    @abstractmethod
+    def look(self, scene: Scene) -> Iterator[Finding | Unknown]:
+        """Yield what the rule finds in all that was seen."""
+
+    def finding(
+        self,
+        subject: str,
+        summary: str,
+        evidence: Sequence[Evidence],
+        display_filter: str,
+        device: str | None = None,
+        **details: Unpack[Details],
+    ) -> Finding:
+        """Return a finding about `subject`, which tells it from others of the rule."""
+        return self._make(subject, device, (summary, display_filter), evidence, details)
+
+
+class _Shown(Protocol):
+    @property
+    def evidence(self) -> tuple[Evidence, ...]: ...
+
+
+def proof(events: Iterable[_Shown]) -> list[Evidence]:
+    """Return the frames that show these events."""
+    return [frame for event in events for frame in event.evidence]
+
+
+def times_tried(count: int) -> str:
+    """Return how often, in words: once, twice, 5 times."""
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def lost_between(crossing: Crossing | None) -> str:
+    """Return the sentence that says what got lost between two sensors; nothing where that is not known."""
+    if crossing is None:
+        return ""
+    return (
+        f" The {crossing.what} is in {crossing.seen_in} and not in {crossing.missing_in}, which was "
+        "capturing at that time: it was lost between the two."
+    )
 
 
 def address_filter(*addresses: str) -> str:
     """Return a Wireshark display filter for packets that have all of these addresses."""
     return " && ".join(f"{'ipv6' if ':' in one else 'ip'}.addr=={one}" for one in addresses)
+
+
+def discovery_filter(case: Case) -> str:
+    """Return a display filter for what a device does before its Hello; by its MAC where that is known."""
+    if case.macs:
+        return f"eth.addr=={case.macs[0]} && (dhcp || dns || arp)"
+    return (
+        f"(dhcp || dns || arp) && {address_filter(case.device.ips[-1])}" if case.device.ips else "dhcp || dns"
+    )
 
 
 def frames(evidence: Sequence[Evidence], most: int = 5) -> str:

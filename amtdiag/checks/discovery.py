@@ -1,12 +1,12 @@
-"""Before the Hello: the lease, the name of the server, the answer of DNS."""
+"""DNS: the name of the provisioning server, and what is answered."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
 
-from amtdiag.checks.base import Check, address_filter, frames
-from amtdiag.model import Candidate, Evidence, Finding, LookupEvent, Unknown
+from amtdiag.checks.base import Check, address_filter, discovery_filter, frames, proof, times_tried
+from amtdiag.model import Candidate, Finding, LookupEvent, Unknown
 from amtdiag.protocols.dns import HOST
 from amtdiag.provisioning.case import Case
 from amtdiag.times import SECOND, span
@@ -15,28 +15,12 @@ _PATIENCE = 5 * SECOND
 """A resolver has given up or asked again by then."""
 _ASKS_AGAIN = 20 * SECOND
 """A resolver that got no answer repeats its question well within this time."""
-_CONNECTS = 60 * SECOND
+_CONNECTS = 30 * SECOND
 """A device that has its server's address has connected by then."""
-
-
-def _proof(lookups: list[LookupEvent]) -> list[Evidence]:
-    return [frame for lookup in lookups for frame in lookup.evidence]
 
 
 def _names(lookups: list[LookupEvent]) -> str:
     return ", ".join(dict.fromkeys(lookup.name for lookup in lookups))
-
-
-def _arrived(case: Case, ts: int) -> bool:
-    """True where the device reached out to a server after `ts`: by whatever way, it knows one."""
-    return any(link.ts >= ts for link in case.attempts) or any(r.event.ts >= ts for r in case.hellos)
-
-
-def _filter(case: Case) -> str:
-    """Packets of the device's discovery; by its MAC where that is known."""
-    if case.macs:
-        return f"eth.addr=={case.macs[0]} && (dhcp || dns)"
-    return f"(dhcp || dns) && {address_filter(case.device.ips[-1])}" if case.device.ips else "dhcp || dns"
 
 
 class NoServerRecord(Check):
@@ -57,13 +41,13 @@ class NoServerRecord(Check):
         denied = [one for one in case.lookups if one.name != HOST and _is_denied(one)]
         if not denied or case.resolved:
             return
-        reached = _arrived(case, denied[-1].ts)
+        reached = case.sets_out_after(denied[-1].ts)
         yield self.finding(
             case,
-            f"{denied[0].server} knows no address for {_names(denied)} ({frames(_proof(denied))})"
+            f"{denied[0].server} knows no address for {_names(denied)} ({frames(proof(denied))})"
             + (", and the device found a server all the same." if reached else "."),
-            _proof(denied),
-            _filter(case),
+            proof(denied),
+            discovery_filter(case),
             times=[one.ts for one in denied],
             count=len(denied),
             overcome=reached,
@@ -77,6 +61,45 @@ def _is_denied(lookup: LookupEvent) -> bool:
     """
     empty = lookup.rcode == "NOERROR" and not lookup.addresses and lookup.type == "A"
     return lookup.rcode == "NXDOMAIN" or empty
+
+
+class CustomNameUnknown(Check):
+    """A device that is known to be in setup asks in vain for a name that may be its server's."""
+
+    id = "custom-name-unknown"
+    title = "DNS does not know a name that the device keeps asking for"
+    label = "no such name"
+    catalogue = "F01"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "If the name stands in MEBx as that of the provisioning server, give it a record in DNS or correct "
+        "it in MEBx."
+    )
+    source = "Intel's AMT guide: a configured FQDN takes the place of ProvisionServer"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """A name that is asked for again and denied each time; nothing of ProvisionServer, no attempt."""
+        denied = case.vain_lookups
+        if not denied or case.lookups or case.attempts or case.hellos:
+            return
+        yield self.finding(
+            case,
+            f"The device asks {times_tried(sum(one.queries for one in denied))} for {_names(denied)}, which "
+            f"{denied[0].server} does not know ({frames(proof(denied))}). It may be the name that was set "
+            "for its server.",
+            proof(denied),
+            discovery_filter(case),
+            times=[one.ts for one in denied],
+            count=len(denied),
+            candidates=(
+                Candidate(
+                    "it is the provisioning server's name, from MEBx or a USB file", "the FQDN in MEBx"
+                ),
+                Candidate("the system on the device asks for something else", "a capture with it shut down"),
+            ),
+        )
 
 
 class NoSuffix(Check):
@@ -94,7 +117,7 @@ class NoSuffix(Check):
         """The bare name without an address, and never a suffixed one."""
         bare = [one for one in case.lookups if one.name == HOST]
         suffixed = [one for one in case.lookups if one.name != HOST]
-        if not bare or suffixed or any(one.addresses for one in bare) or _arrived(case, bare[0].ts):
+        if not bare or suffixed or any(one.addresses for one in bare) or case.sets_out_after(bare[0].ts):
             return
         if case.covered_until - bare[-1].ts < _PATIENCE:
             yield Unknown(
@@ -106,79 +129,11 @@ class NoSuffix(Check):
             return
         yield self.finding(
             case,
-            f"The device asks for the bare name {HOST} only ({frames(_proof(bare))}): it has no domain.",
-            _proof(bare),
-            _filter(case),
+            f"The device asks for the bare name {HOST} only ({frames(proof(bare))}): it has no domain.",
+            proof(bare),
+            discovery_filter(case),
             times=[one.ts for one in bare],
             count=len(bare),
-        )
-
-
-class NoDomainOption(Check):
-    """The lease carries no option 15."""
-
-    id = "no-option-15"
-    title = "DHCP gives the device no domain (option 15)"
-    label = "no option 15"
-    catalogue = "F03"
-    remedy = (
-        "Add option 15 (domain name) to the DHCP scope: the device builds the server's name from it and "
-        "holds the certificate's suffix against it. A search list (option 119) does not stand in."
-    )
-    source = "Intel's AMT guide, overview of automatic configuration; prerequisites of remote configuration"
-
-    def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """Acknowledged leases, whole in the capture, none with a domain."""
-        acks = [ack for ack in case.acks if ack.address is not None and ack.whole]
-        if not acks or any(ack.domain for ack in case.acks):
-            return
-        evidence = [frame for ack in acks for frame in ack.evidence]
-        unasked = acks[-1].mac in case.macs and _never_asks(case, 15)
-        extra = " The client did not ask for it." if unasked else ""
-        if any(ack.search for ack in acks):
-            extra += " There is a search list (option 119) instead."
-        yield self.finding(
-            case,
-            f"The DHCP server {acks[-1].server or 'of this network'} gives no option 15 "
-            f"({frames(evidence)}).{extra}",
-            evidence,
-            _filter(case),
-            times=[ack.ts for ack in acks],
-            count=len(acks),
-            overcome=_arrived(case, acks[0].ts),
-        )
-
-
-def _never_asks(case: Case, option: int) -> bool:
-    requests = [lease for lease in case.leases if lease.kind in ("discover", "request") and lease.wanted]
-    return bool(requests) and not any(option in lease.wanted for lease in requests)
-
-
-class NoDnsServer(Check):
-    """The lease carries no DNS server."""
-
-    id = "no-option-6"
-    title = "DHCP gives the device no DNS server (option 6)"
-    label = "no option 6"
-    catalogue = "F04"
-    remedy = "Add option 6 (DNS servers) to the DHCP scope."
-    source = "Intel's AMT guide, overview of automatic configuration"
-
-    def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """Acknowledged leases, whole in the capture, without a DNS server, and no question asked."""
-        acks = [ack for ack in case.acks if ack.address is not None and ack.whole]
-        if not acks or any(ack.dns for ack in case.acks) or case.lookups:
-            return
-        evidence = [frame for ack in acks for frame in ack.evidence]
-        yield self.finding(
-            case,
-            f"The DHCP server {acks[-1].server or 'of this network'} names no DNS server "
-            f"({frames(evidence)}).",
-            evidence,
-            _filter(case),
-            times=[ack.ts for ack in acks],
-            count=len(acks),
-            overcome=_arrived(case, acks[0].ts),
         )
 
 
@@ -200,19 +155,20 @@ class DnsSilent(Check):
     source = "RFC 1035 (a resolver asks again)"
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """Questions that were repeated and none of which was answered."""
+        """Questions that were repeated, or that an ICMP message answers, and none of which was answered."""
         silent = [one for one in case.lookups if one.rcode is None]
         if not silent or len(silent) < len(case.lookups):
             return
         asked = sum(one.queries for one in silent)
-        if _arrived(case, silent[0].ts):
+        if case.sets_out_after(silent[0].ts):
             return  # it went on to a server, so that it was answered, elsewhere than here
         # A question asked again says that no answer reached the device, wherever the capture was taken.
         again = any(
             (a.name, a.type) == (b.name, b.type) and b.ts - a.ts <= _ASKS_AGAIN
             for a, b in pairwise(sorted(silent, key=_by_question))
         )
-        if not again and not any(one.queries > 1 for one in silent):
+        rejected = next((one.rejection for one in silent if one.rejection), None)
+        if not again and rejected is None and not any(one.queries > 1 for one in silent):
             yield Unknown(
                 f"whether {silent[0].server} answers the device's DNS question",
                 "no answer in this capture, and the device does not ask again",
@@ -223,12 +179,14 @@ class DnsSilent(Check):
         yield self.finding(
             case,
             f"{silent[0].server} does not answer: {asked} questions for {_names(silent)} "
-            f"({frames(_proof(silent))}).",
-            _proof(silent),
-            _filter(case),
+            f"({frames(proof(silent))}){f'; {rejected}' if rejected else ''}.",
+            proof(silent),
+            discovery_filter(case),
             times=[one.ts for one in silent],
             count=asked,
-            candidates=(
+            candidates=()
+            if rejected
+            else (
                 Candidate("the DNS server is down or not reachable", "a capture on the DNS server"),
                 Candidate(
                     "answers take another way than this capture", "a capture on the device's own segment"
@@ -249,17 +207,19 @@ class DnsRefuses(Check):
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """SERVFAIL, REFUSED and the like, and no address from anybody."""
-        failed = [one for one in case.lookups if one.rcode not in (None, "NOERROR", "NXDOMAIN")]
+        # Many servers refuse the bare name, and rightly: it counts where no other was asked for.
+        asked = [one for one in case.lookups if one.name != HOST] or case.lookups
+        failed = [one for one in asked if one.rcode not in (None, "NOERROR", "NXDOMAIN")]
         if not failed or case.resolved:
             return
         yield self.finding(
             case,
-            f"{failed[0].server} answers {failed[0].rcode} for {_names(failed)} ({frames(_proof(failed))}).",
-            _proof(failed),
-            _filter(case),
+            f"{failed[0].server} answers {failed[0].rcode} for {_names(failed)} ({frames(proof(failed))}).",
+            proof(failed),
+            discovery_filter(case),
             times=[one.ts for one in failed],
             count=len(failed),
-            overcome=_arrived(case, failed[0].ts),
+            overcome=case.sets_out_after(failed[0].ts),
         )
 
 
@@ -282,7 +242,7 @@ class ResolvedButSilent(Check):
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """An address in DNS, then nothing to any Hello port for a minute."""
         found = case.resolved
-        if not found or _arrived(case, found[0].ts):
+        if not found or _tries_anything(case) or _is_ipv6_only(case):
             return
         waited = case.covered_until - found[-1].ts
         target = found[-1].addresses[0]
@@ -296,9 +256,9 @@ class ResolvedButSilent(Check):
             return
         yield self.finding(
             case,
-            f"DNS says that the server is {target} ({frames(_proof(found))}); within {span(waited)} the "
+            f"DNS says that the server is {target} ({frames(proof(found))}); within {span(waited)} the "
             "device connects to no Hello port.",
-            _proof(found),
+            proof(found),
             f"{address_filter(found[-1].client, target)} || dns",
             times=[one.ts for one in found],
             count=len(found),
@@ -315,6 +275,126 @@ class ResolvedButSilent(Check):
                 ),
             ),
         )
+
+
+def _tries_anything(case: Case) -> bool:
+    """True where the device does something with the address that DNS gave it."""
+    return bool(case.odd_attempts or case.server_gone) or case.sets_out_after(case.resolved[0].ts)
+
+
+def _is_ipv6_only(case: Case) -> bool:
+    """True where all that DNS knows of the server is IPv6 addresses."""
+    return all(":" in address for lookup in case.resolved for address in lookup.addresses)
+
+
+class Ipv6Only(Check):
+    """The server has an IPv6 address only, and the device does not say Hello to it."""
+
+    id = "ipv6-no-hello"
+    title = "The server has an IPv6 address only, and the device says no Hello"
+    label = "IPv6 only"
+    catalogue = "F44"
+    basis = "inferred"
+    confidence = "medium"
+    remedy = (
+        "Stage over IPv4, or have the local agent start setup with the IPv6 flag (StartConfigurationEx); "
+        "before AMT 6.0 there is no IPv6."
+    )
+    source = "Intel's AMT guide, StartConfigurationEx: the flag that enables setup over IPv6"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """An IPv6 address from DNS and no other, then nothing to any Hello port for a minute."""
+        found = case.resolved
+        if not found or _tries_anything(case) or not _is_ipv6_only(case):
+            return
+        waited = case.covered_until - found[-1].ts
+        target = found[-1].addresses[0]
+        if waited < _CONNECTS:
+            yield Unknown(
+                f"whether the device connects to {target}",
+                f"the capture ends {span(waited)} after DNS gave the address",
+                case.id,
+                "a capture that goes on for a minute",
+            )
+            return
+        yield self.finding(
+            case,
+            f"DNS gives {target} and no IPv4 address ({frames(proof(found))}); within {span(waited)} the "
+            "device connects to no Hello port.",
+            proof(found),
+            f"dns || ipv6.addr=={target}",
+            times=[one.ts for one in found],
+            count=len(found),
+        )
+
+
+class NotLooking(Check):
+    """An AMT device that does not look for a server."""
+
+    id = "not-looking"
+    title = "An AMT device that is not set up does not look for its server"
+    label = "not looking"
+    severity = "info"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "Open its setup window: by the local agent, in MEBx or by a USB file. Renew its lease, so that AMT "
+        "sees the answer of DHCP."
+    )
+    source = (
+        "HP white papers: notebooks ship with a window of 0; Intel's AMT guide on AMT enabled after the lease"
+    )
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """A pong that says "not configured" or "in progress", and a minute without question or Hello."""
+        asked = [pong for pong in case.pongs if pong.mode in ("factory", "setup")]
+        if not asked or case.lookups or case.attempts or case.hellos or case.server_gone:
+            return
+        watched = case.covered_until - asked[0].ts
+        if watched < _CONNECTS:
+            return
+        yield Unknown(
+            "why the device does not look for its server",
+            f"it says that it is not provisioned ({frames(proof(asked))}), and within {span(watched)} it "
+            "asks for no server: its setup window may be closed or set to 0, AMT may have been enabled after "
+            "the lease was given, or the lease has a fault",
+            case.id,
+            "a capture while setup is started by the local agent, after `ipconfig /renew`",
+        )
+
+
+class ServerOtherThanTold(Check):
+    """The device says Hello to an address that DNS did not give it."""
+
+    id = "server-not-from-dns"
+    title = "The Hello goes to another address than DNS gave"
+    label = "other server"
+    category = "security"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "medium"
+    remedy = (
+        "Check whose server it is: whoever gets the Hello can take the machine. An address that stands in "
+        "MEBx, or a name that the device asked for before this capture, explains it."
+    )
+    source = "Intel's AMT guide, Hello message: how the server is found; Ververis on rogue servers"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """A Hello to none of the addresses in the answers that came before it."""
+        for record in case.hellos:
+            event = record.event
+            told = [lookup for lookup in case.resolved if lookup.ts <= event.ts]
+            known = {a for lookup in told for a in (*lookup.addresses, *lookup.other_addresses)}
+            if known and event.ends.dst not in known:
+                yield self.finding(
+                    case,
+                    f"DNS named {', '.join(sorted(known)[:3])} ({frames(proof(told))}); the Hello goes to "
+                    f"{event.ends.dst} ({frames(event.evidence)}).",
+                    [*event.evidence, *proof(told)],
+                    f"dns || tcp.port=={event.ends.dport} && {address_filter(event.ends.src)}",
+                    times=[event.ts],
+                )
+                return
 
 
 class ServerAmbiguous(Check):
@@ -339,43 +419,9 @@ class ServerAmbiguous(Check):
             yield self.finding(
                 case,
                 f"{one.name} was answered twice: {', '.join(one.addresses) or one.rcode} and "
-                f"{', '.join(one.other_addresses)} ({frames(_proof(forged))}).",
-                _proof(forged),
-                _filter(case),
+                f"{', '.join(one.other_addresses)} ({frames(proof(forged))}).",
+                proof(forged),
+                discovery_filter(case),
                 times=[lookup.ts for lookup in forged],
                 count=len(forged),
             )
-
-
-class SecondDhcpServer(Check):
-    """A second DHCP server, or a changed scope: the device was given more than one domain."""
-
-    id = "two-dhcp-servers"
-    title = "DHCP gives the device different domains"
-    label = "two domains"
-    category = "security"
-    severity = "warning"
-    confidence = "medium"
-    remedy = (
-        "Option 15 decides where the device looks for its server and which certificate it accepts. Find out "
-        "which DHCP server gives which domain; one that is not yours can send the device elsewhere."
-    )
-    source = "Intel's AMT guide on remote configuration; US patent 8438618 on the unsecured DNS suffix"
-
-    def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """Offers and acknowledgements with more than one domain."""
-        told = [lease for lease in case.leases if lease.kind in ("offer", "ack") and lease.domain]
-        domains = list(dict.fromkeys(lease.domain for lease in told if lease.domain))
-        if len(domains) < 2:
-            return
-        servers = list(dict.fromkeys(lease.server or "?" for lease in told))
-        evidence = [frame for lease in told for frame in lease.evidence]
-        yield self.finding(
-            case,
-            f"The device was given the domains {' and '.join(domains)} by {' and '.join(servers)} "
-            f"({frames(evidence)}).",
-            evidence,
-            _filter(case),
-            times=[lease.ts for lease in told],
-            count=len(told),
-        )

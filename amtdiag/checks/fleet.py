@@ -1,155 +1,182 @@
-"""What only the comparison of devices, or the traffic around them, shows."""
+"""What only the comparison of devices shows."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator
 
-from amtdiag.checks.base import MOST_EVIDENCE, address_filter, frames
-from amtdiag.model import Finding, PingEvent, Unknown
+from amtdiag.checks.base import Scene, SceneCheck, address_filter, frames, proof
+from amtdiag.model import FAILED, Finding, Unknown
 from amtdiag.provisioning.case import Case
-from amtdiag.provisioning.events import Events
 
-PID_REUSED = "pid-reused"
-ODD_SERVER = "unexpected-server"
-SWEEP = "rmcp-sweep"
-TITLES = {
-    PID_REUSED: "Several devices share one PID",
-    ODD_SERVER: "A device sends its Hello to another server than the rest",
-    SWEEP: "Somebody searches the network for AMT devices",
-}
 _FEW_DEVICES = 4
 """Devices that agree on a server before one that does not is odd."""
 _MAJORITY = 0.8
 """Share of the devices that has to agree."""
-_SWEEP = 16
-"""Addresses that are pinged before it is called a sweep."""
+_PSK_REMOVED_IN = 11
+"""The release of AMT from which on there is no pre-shared key (Intel's AMT guide, Hello message)."""
 
 
-def _finding(rule: str, subject: str, summary: str, remedy: str, **more: Any) -> Finding:
-    """Return a finding of one of these rules; what is not given is what most of them have."""
-    standing: dict[str, Any] = {
-        "catalogue": None,
-        "category": "security",
-        "severity": "warning",
-        "device": None,
-        "basis": "observed",
-        "confidence": "high",
-        "count": 1,
-    }
-    times = more.pop("times")
-    more["evidence"] = tuple(more["evidence"])[:MOST_EVIDENCE]
-    return Finding(
-        id=f"{rule}/{subject}",
-        rule=rule,
-        summary=summary,
-        remedy=remedy,
-        first_ts=min(times),
-        last_ts=max(times),
-        **{**standing, **more},
-    )
+class PidReused(SceneCheck):
+    """One pre-shared key opens several devices."""
 
+    id = "pid-reused"
+    title = "Several devices share one PID"
+    category = "security"
+    severity = "warning"
+    remedy = "Give every device a pair of its own: one leak opens all that share one."
+    source = "HP and Intel manuals: unique PID/PPS pairs"
 
-def compare(cases: Sequence[Case]) -> list[Finding]:
-    """Compare the devices with each other."""
-    return [*_reused_pids(cases), *_odd_servers(cases)]
-
-
-def _reused_pids(cases: Sequence[Case]) -> list[Finding]:
-    users: defaultdict[str, list[Case]] = defaultdict(list)
-    for case in cases:
-        for pid in {r.event.hello.pid for r in case.hellos if r.event.hello.pid}:
-            users[pid].append(case)
-    found = []
-    for pid, sharing in users.items():
-        if len(sharing) < 2:
-            continue
-        records = [r for case in sharing for r in case.hellos if r.event.hello.pid == pid]
-        evidence = [record.event.evidence[0] for record in records]
-        found.append(
-            _finding(
-                PID_REUSED,
+    def look(self, scene: Scene) -> Iterator[Finding | Unknown]:
+        """The same PID in the Hellos of two devices or more."""
+        users: defaultdict[str, list[Case]] = defaultdict(list)
+        for case in scene.cases:
+            for pid in {r.event.hello.pid for r in case.hellos if r.event.hello.pid}:
+                users[pid].append(case)
+        for pid, sharing in users.items():
+            if len(sharing) < 2:
+                continue
+            events = [r.event for case in sharing for r in case.hellos if r.event.hello.pid == pid]
+            evidence = [event.evidence[0] for event in events]
+            yield self.finding(
                 pid,
-                f"{len(sharing)} devices use the PID {pid} ({frames(evidence)}): one leak opens them all.",
-                "Give every device a pair of its own; HP and Intel advise unique PID/PPS pairs.",
-                evidence=evidence,
-                times=[record.event.ts for record in records],
-                display_filter=f"tcp.port=={records[0].event.ends.dport}",
+                f"{len(sharing)} devices use the PID {pid} ({frames(evidence)}).",
+                evidence,
+                f"tcp.port=={events[0].ends.dport}",
+                times=[event.ts for event in events],
                 count=len(sharing),
             )
-        )
-    return found
 
 
-def _odd_servers(cases: Sequence[Case]) -> list[Finding]:
-    """A device whose Hello goes where no other's does, while the others agree."""
-    targets = {case.id: {r.event.ends.dst for r in case.hellos} for case in cases if case.hellos}
-    votes = Counter(server for servers in targets.values() for server in servers)
-    if not votes:
-        return []
-    usual, count = votes.most_common(1)[0]
-    if count < max(_FEW_DEVICES, _MAJORITY * len(targets)):
-        return []
-    found = []
-    for case in cases:
-        if case.id in targets and usual not in targets[case.id] and len(targets[case.id]) == 1:
-            (server,) = targets[case.id]
-            if votes[server] == 1:
-                last = case.hellos[-1].event
-                found.append(
-                    _finding(
-                        ODD_SERVER,
-                        case.id,
-                        f"Its Hello goes to {server} ({frames(last.evidence)}), those of {count} others to "
-                        f"{usual}.",
-                        "Check whether that server is yours: whoever gets the Hello can take the machine.",
-                        evidence=last.evidence,
-                        times=[last.ts],
-                        basis="inferred",
-                        confidence="low",
-                        display_filter=f"tcp.port=={last.ends.dport} && {address_filter(server)}",
-                        device=case.id,
-                    )
+class UnexpectedServer(SceneCheck):
+    """Whoever gets a device's Hello can take the machine."""
+
+    id = "unexpected-server"
+    title = "A Hello goes to a server that is not expected"
+    label = "other server"
+    category = "security"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "low"
+    remedy = "Check whether that server is yours: whoever gets the Hello can take the machine."
+    source = "Public work on provisioning by a rogue server (Ververis)"
+
+    def look(self, scene: Scene) -> Iterator[Finding | Unknown]:
+        """A server that --server does not name; without that, one that a single device of many turns to."""
+        if self.options.servers:
+            yield from self._outside(scene)
+        else:
+            yield from self._alone(scene)
+
+    def _outside(self, scene: Scene) -> Iterator[Finding]:
+        """Hellos and attempts to servers that the caller did not name."""
+        for case in scene.cases:
+            events = [record.event for record in case.hellos] or case.attempts
+            strange = [event for event in events if event.ends.dst not in self.options.servers]
+            if strange:
+                servers = sorted({event.ends.dst for event in strange})
+                yield self.finding(
+                    case.id,
+                    f"It turns to {', '.join(servers[:3])} ({frames(proof(strange))}), which is not among "
+                    "the servers that you named.",
+                    proof(strange),
+                    f"tcp.port=={strange[0].ends.dport} && {address_filter(servers[0])}",
+                    times=[event.ts for event in strange],
+                    count=len(strange),
+                    basis="observed",
+                    confidence="high",
+                    severity="error",
+                    device=case.id,
                 )
-    return found
 
-
-def silence(events: Events, cases: Sequence[Case]) -> list[Unknown]:
-    """Say what a capture without any Hello cannot tell (F36, F45)."""
-    if events.hellos or cases:
-        return []
-    return [
-        Unknown(
-            "why no device says Hello here",
-            "a device that is off, whose setup window is closed or was never opened (an OEM timer of 0), "
-            "that missed the lease, or that is set up from its own system or by CIRA, sends nothing to see",
-            None,
-            "its MEBx and local agent; then a capture on its own segment while setup is restarted",
-        )
-    ]
-
-
-def traffic_findings(events: Events) -> list[Finding]:
-    """Say what the traffic shows that belongs to no device: sweeps."""
-    sent: defaultdict[str, list[PingEvent]] = defaultdict(list)
-    for ping in events.pings:
-        sent[ping.asker].append(ping)
-    found = []
-    for asker, pings in sent.items():
-        asked = {ping.target for ping in pings}
-        if len(asked) >= _SWEEP:
-            found.append(
-                _finding(
-                    SWEEP,
-                    asker,
-                    f"{asker} sends RMCP pings to {len(asked)} addresses: it looks for AMT devices.",
-                    "An inventory tool of yours, or somebody else's: find the host.",
-                    evidence=[frame for ping in pings[:MOST_EVIDENCE] for frame in ping.evidence],
-                    times=[ping.ts for ping in pings],
-                    display_filter=f"udp.port==623 && {address_filter(asker)}",
-                    severity="info",
-                    count=len(pings),
-                )
+    def _alone(self, scene: Scene) -> Iterator[Finding]:
+        """A device whose Hello goes where no other's does, while the others agree."""
+        targets = {case.id: {r.event.ends.dst for r in case.hellos} for case in scene.cases if case.hellos}
+        votes = Counter(server for servers in targets.values() for server in servers)
+        if not votes:
+            return
+        usual, count = votes.most_common(1)[0]
+        if count < max(_FEW_DEVICES, _MAJORITY * len(targets)):
+            return
+        for case in scene.cases:
+            servers = targets.get(case.id, set())
+            if len(servers) != 1 or usual in servers or votes[next(iter(servers))] > 1:
+                continue
+            (server,) = servers
+            last = case.hellos[-1].event
+            yield self.finding(
+                case.id,
+                f"Its Hello goes to {server} ({frames(last.evidence)}), those of {count} others to {usual}.",
+                last.evidence,
+                f"tcp.port=={last.ends.dport} && {address_filter(server)}",
+                times=[last.ts],
+                device=case.id,
             )
-    return found
+
+
+class PskAmongPki(SceneCheck):
+    """A device speaks PSK to a server that provisions by certificate."""
+
+    id = "psk-among-pki"
+    title = "A device says a PSK Hello where others are provisioned by certificate"
+    label = "PSK, not PKI"
+    catalogue = "F17"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "PID and PPS were entered, and AMT prefers them: clear them in MEBx, or enter the pair at the server."
+    )
+    source = "Intel's AMT guide, overview of automatic configuration"
+
+    def look(self, scene: Scene) -> Iterator[Finding | Unknown]:
+        """PSK Hellos that a server does not follow up, while it connects back to devices with PKI Hellos."""
+        yield from _odd_type(self, scene, "psk", "pki")
+
+
+class PkiAmongPsk(SceneCheck):
+    """A device speaks PKI to a server that provisions by pre-shared key."""
+
+    id = "pki-among-psk"
+    title = "A device says a PKI Hello where others are provisioned by PSK"
+    label = "PKI, not PSK"
+    catalogue = "F16"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "AMT 11.0 removed the pre-shared key: provision such devices by certificate or from their own "
+        "system. An older device has no PID and PPS: enter them."
+    )
+    source = "Intel's AMT guide, Hello message: PSK up to AMT 10"
+
+    def look(self, scene: Scene) -> Iterator[Finding | Unknown]:
+        """PKI Hellos that a server does not follow up, while it connects back to devices with PSK Hellos."""
+        yield from _odd_type(self, scene, "pki", "psk")
+
+
+def _odd_type(rule: SceneCheck, scene: Scene, odd: str, usual: str) -> Iterator[Finding]:
+    """Devices with Hellos of one type that a server ignores which comes back to those of the other type."""
+    follows: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for case in scene.cases:
+        if any(link.outcome not in FAILED for link in case.returns):
+            for event in {r.event.ends.dst: r.event for r in case.hellos}.values():
+                follows[event.ends.dst][event.hello.type] += 1
+    for case in scene.cases:
+        last = case.last_hello
+        if last is None or last.hello.type != odd or case.returns or case.elsewhere or case.sought:
+            continue
+        followed = follows[last.ends.dst]
+        if not followed[usual] or followed[odd] or case.covered_until - last.ts <= 0:
+            continue
+        version = f" The device says that it is {case.device.firmware}." if case.pongs else ""
+        devices = "1 device" if followed[usual] == 1 else f"{followed[usual]} devices"
+        yield rule.finding(
+            case.id,
+            f"Its Hello is of type {odd.upper()} ({frames(last.evidence)}); {last.ends.dst} connects back to "
+            f"{devices} with {usual.upper()} and to none with {odd.upper()}.{version}",
+            last.evidence,
+            f"tcp.port=={last.ends.dport} && {address_filter(last.ends.src)}",
+            times=[last.ts],
+            device=case.id,
+        )

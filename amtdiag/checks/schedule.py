@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from amtdiag.checks.base import Check, address_filter, frames
-from amtdiag.checks.connection import PATIENCE, REACHED
+from amtdiag.checks.callback import PATIENCE
 from amtdiag.model import FAILED, Candidate, Evidence, Finding, Unknown
 from amtdiag.protocols.hello import MAX_DOCUMENTED_RETRY
 from amtdiag.provisioning.case import Case
@@ -15,6 +15,8 @@ from amtdiag.times import SECOND, span
 _HOUR = 3600 * SECOND
 _WINDOW = (5 * _HOUR, 7 * _HOUR)
 """Around the six hours that most OEMs leave the setup window open."""
+_TURNS = 2
+_CONTRADICTION = 10 * 60 * SECOND
 _RESTARTS = 3
 
 
@@ -45,7 +47,7 @@ class GaveUp(Check):
         if last is None or last.hello.retry_count is None or last.hello.retry_count < MAX_DOCUMENTED_RETRY:
             return
         quiet = case.covered_until - last.ts
-        if any(link.outcome in REACHED and link.ts > last.ts for link in case.returns):
+        if any(link.outcome not in FAILED and link.ts > last.ts for link in case.returns):
             return
         usual = max((gap for gap in case.device.gaps), default=PATIENCE)
         if quiet < max(usual * 2, PATIENCE):
@@ -142,21 +144,24 @@ class ClonedUuid(Check):
     source = "Domain inference from interleaved Hellos; SMBIOS UUIDs are to be unique"
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """Hellos of one UUID from two addresses with two trusted MACs."""
-        if not case.id.startswith("uuid:") or len(case.macs) < 2:
-            return
+        """Hellos of one UUID that come from two addresses in turn, with two MACs or again and again."""
         sources = [record.event.ends.src for record in case.hellos]
-        # One change is a device that moved; two machines take turns.
-        if sum(a != b for a, b in pairwise(sources)) < 2:
+        turns = sum(a != b for a, b in pairwise(sources))
+        families = {":" in source for source in sources}
+        # One change is a device that moved; two machines take turns. Behind a router their MACs are not seen.
+        told_apart = len(case.macs) > 1 and turns >= _TURNS
+        if not case.id.startswith("uuid:") or len(families) > 1 or not (told_apart or turns > _TURNS):
             return
+        macs = f", MACs {' and '.join(case.macs[:3])}" if told_apart else ""
         yield self.finding(
             case,
-            f"The UUID comes from {' and '.join(sorted(set(sources)))}, MACs {' and '.join(case.macs[:3])} "
+            f"The UUID comes from {' and '.join(sorted(set(sources))[:4])} in turn{macs} "
             f"({frames(_frames_of(case))}).",
             _frames_of(case),
             _filter(case),
             times=[record.event.ts for record in case.hellos],
-            count=len(case.macs),
+            count=max(len(case.macs), len(set(sources))),
+            confidence=None if told_apart else "medium",
         )
 
 
@@ -193,39 +198,42 @@ class SharedAddress(Check):
         )
 
 
-class LeaseMoved(Check):
-    """The device's address changed between its Hello and the connection back."""
+class ModesDisagree(Check):
+    """Signs of two modes take turns."""
 
-    id = "address-changed"
-    title = "The server connects to the device's old address"
-    label = "address changed"
-    catalogue = "F40"
-    confidence = "medium"
-    remedy = "Make leases longer; the next Hello, from the new address, mends it."
-    source = "Intel vPro expert blog on tcp_connect errors"
+    id = "modes-disagree"
+    title = "The device shows two modes in turn"
+    label = "two modes"
+    severity = "info"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "Find out whether two machines share the address or the UUID, and what was done to the device then."
+    )
+    source = "Intel's AMT guide on device modes: no way leads back and forth within minutes without a command"
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """A lease of another address after the Hello, and failing connections to the old one."""
-        hello = case.last_hello
-        if hello is None:
-            return
-        moved = [ack for ack in case.acks if ack.ts > hello.ts and ack.address not in (None, hello.ends.src)]
-        failed = [
-            link
-            for link in (*case.returns, *case.elsewhere)
-            if link.outcome in FAILED and case.had_left(link.ends.dst, link.ts)
-        ]
-        if moved and failed:
-            evidence = [*moved[0].evidence, *failed[0].evidence]
+        """One mode, another, and the first again, within ten minutes."""
+        for first, between, again in zip(
+            case.device.modes, case.device.modes[1:], case.device.modes[2:], strict=False
+        ):
+            start, end = first.since or 0, again.since or 0
+            if first.name != again.name or end - start > _CONTRADICTION:
+                continue
+            evidence = [*first.evidence[:2], *between.evidence[:2], *again.evidence[:2]]
             yield self.finding(
                 case,
-                f"The device got {moved[0].address} ({frames(moved[0].evidence)}) after its Hello from "
-                f"{hello.ends.src}; the server connects to the old address ({frames(failed[0].evidence)}).",
+                f"It shows {first.name} ({first.reason}), {between.name} ({between.reason}) and again "
+                f"{first.name} ({frames(evidence)}).",
                 evidence,
-                _filter(case),
-                times=[failed[0].ts],
-                count=len(failed),
+                "rmcp || tcp.port in {9971, 16992..16995}",
+                times=[start, end],
+                candidates=(
+                    Candidate("two machines share the address or the UUID", "their MACs, by ARP or DHCP"),
+                    Candidate("it was unprovisioned or set up in between", "its audit log, the server's log"),
+                ),
             )
+            return
 
 
 class HelloAfterOperational(Check):
@@ -256,36 +264,3 @@ class HelloAfterOperational(Check):
                     times=[after.since] if after.since is not None else [],
                 )
                 return
-
-
-class ConnectsElsewhere(Check):
-    """The server connects to an address that no device has."""
-
-    id = "connect-back-elsewhere"
-    title = "The server connects to another address than the device's"
-    label = "wrong address"
-    catalogue = "F12"
-    basis = "inferred"
-    confidence = "medium"
-    remedy = (
-        "The server took the address from a name: mend the device's PTR and A records, or the DDNS that "
-        "writes them."
-    )
-    source = "MeshCentral's source (reverse DNS, then connects to the name); Intel vPro expert blog"
-
-    def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """Connections to AMT ports of a stranger right after the Hello, none to the device."""
-        hello = case.last_hello
-        if hello is None or not case.elsewhere or case.returns:
-            return
-        targets = sorted({link.ends.dst for link in case.elsewhere})
-        evidence = [frame for link in case.elsewhere for frame in link.evidence]
-        yield self.finding(
-            case,
-            f"After the Hello from {hello.ends.src} the server {hello.ends.dst} connects to "
-            f"{', '.join(targets[:3])} ({frames(evidence)}), and never to the device.",
-            evidence,
-            f"{address_filter(hello.ends.dst)} && tcp.port in {{16992..16995, 664}}",
-            times=[link.ts for link in case.elsewhere],
-            count=len(case.elsewhere),
-        )

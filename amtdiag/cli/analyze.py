@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from amtdiag.cli.common import add_inputs, exit_code, read_options, say_problems
+from amtdiag.cli.common import add_inputs, address, exit_code, read_options, say_problems
 from amtdiag.model import SEVERITIES, Diagnosis
 
 
@@ -27,6 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root-of",
         metavar="CHAIN",
         help="PEM or DER file: which devices carry the digest of this chain's root?",
+    )
+    parser.add_argument(
+        "--server",
+        type=address,
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="your provisioning server: a device that turns to any other is reported (may be repeated)",
     )
     parser.add_argument(
         "--fail-on",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 from amtdiag.config import Options
@@ -20,6 +22,14 @@ def port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MAX_PORT:
         raise argparse.ArgumentTypeError(f"a port is a number from 1 to {_MAX_PORT}, not {text!r}")
     return int(text)
+
+
+def address(text: str) -> str:
+    """Read an IP address, in the form that events have it in."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"an IP address is wanted, not {text!r}") from None
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -43,16 +53,20 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
 
 def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Options:
     """Return the options that the arguments ask for; `chain` is a file with the caller's certificates."""
-    ports = tuple(arguments.port)
+    options = Options(
+        ports=tuple(arguments.port),
+        strict=arguments.strict,
+        servers=frozenset(getattr(arguments, "server", ())),
+    )
     if chain is None:
-        return Options(ports=ports, strict=arguments.strict)
+        return options
     from amtdiag.trust.ownroot import own_root
 
     try:
         name, digests = own_root(read_file(chain))
     except UsageError as error:
         raise UsageError(f"{safe(chain, 4096)}: {error}") from error
-    return Options(ports=ports, strict=arguments.strict, root_name=name, root_digests=digests)
+    return replace(options, root_name=name, root_digests=digests)
 
 
 def read_file(name: str) -> bytes:

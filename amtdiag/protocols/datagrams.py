@@ -174,4 +174,5 @@ def _dhcpv6(one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[DhcpEvent]
         wanted=frozenset(),
         whole=not one.missing,
         evidence=evidence,
+        version=6,
     )

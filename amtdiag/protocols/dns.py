@@ -124,6 +124,22 @@ def name_at(data: bytes, at: int) -> tuple[str, int] | None:
     return None
 
 
+def address_of_reverse(name: str) -> str | None:
+    """Return the address that a name of the reverse zone stands for (RFC 1035, RFC 3596), or None."""
+    labels, _, zone = name.rpartition(".arpa")
+    if zone or not labels:
+        return None
+    *parts, family = labels.split(".")
+    try:
+        if family == "in-addr" and len(parts) == 4:
+            return address_text(bytes(int(part) for part in reversed(parts)))
+        if family == "ip6" and len(parts) == 32:
+            return address_text(bytes.fromhex("".join(reversed(parts))))
+    except ValueError:
+        pass
+    return None
+
+
 def is_discovery(name: str) -> bool:
     """True for the name that a device finds its server by."""
     return name == HOST or name.startswith(HOST + ".")

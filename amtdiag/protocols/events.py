@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amtdiag.model import ConnectionEvent, Endpoints, Evidence, Hello, HelloEvent, Outcome, WebServer
+from amtdiag.model import ConnectionEvent, Endpoints, Evidence, Hello, HelloEvent, Outcome, TlsTalk, WebServer
 from amtdiag.net.community_id import community_id
 from amtdiag.net.connections import Connection, Side
 from amtdiag.net.stream import Assembled, Frames, Piece
@@ -16,6 +16,7 @@ from amtdiag.protocols import hello as hello_protocol
 from amtdiag.protocols.addresses import address_text, mac_text
 from amtdiag.protocols.http import amt_web_server
 from amtdiag.protocols.ports import DEVICE_PORTS, OTHER_PORTS
+from amtdiag.protocols.tls import talk
 
 _EVIDENCE_PER_KIND = 8
 
@@ -109,6 +110,7 @@ class EventReader:
             isn=connection.syn_seq,
             answer_ts=connection.answers[0][0] if connection.answers else None,
             web=_web(connection),
+            tls=_tls(connection),
         )
 
     def attempt(self, connection: Connection) -> ConnectionEvent:
@@ -131,6 +133,13 @@ class EventReader:
             vlan=connection.vlan,
             community_id=community_id(src, dst, sport, dport),
         )
+
+
+def _tls(connection: Connection) -> TlsTalk | None:
+    """Read the records of a conversation on a device's TLS port."""
+    if DEVICE_PORTS.get(connection.server[1]) != "tls" or not connection.streams["server"].bytes:
+        return None
+    return talk(connection.streams["client"].assemble(), connection.streams["server"].assemble())
 
 
 def _web(connection: Connection) -> WebServer | None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from amtdiag.model import (
     FAILED,
     ConnectionEvent,
+    DhcpEvent,
     HelloEvent,
     HelloRecord,
     LookupEvent,
     PongEvent,
 )
+from amtdiag.protocols.dns import address_of_reverse
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS
 from amtdiag.provisioning.case import Case
 from amtdiag.provisioning.events import Events
-from amtdiag.provisioning.identity import Macs, address_id, scanners, uuid_id
+from amtdiag.provisioning.identity import Macs, address_id, scanners, troubled_clients, uuid_id
 from amtdiag.times import SECOND
 from amtdiag.trust.verdicts import judge
 
@@ -25,6 +27,14 @@ _NAT_PATIENCE = 600 * SECOND
 """What comes back to a shared address may be for whoever said Hello from it within this time."""
 _SOON = 60 * SECOND
 """A connection to a stranger counts as meant for a device this long after its Hello."""
+_OFFERS = 10 * SECOND
+"""What a DHCP server asks by ARP about an address it does within this time of giving it."""
+_SETUP_PORTS = 1024
+"""Below it are the ports of other services, which the system on the device may try."""
+_MANY = 64
+_FEW_NAMES = 4
+"""Names that do not exist of which one may be a server's; more are the rambling of an operating system."""
+_MOST_PROSPECTS = 64
 _FEW_STRANGERS = 2
 """Addresses that a server may mistake for a device's; of more, they are machines of their own."""
 
@@ -36,6 +46,7 @@ class Book:
         self.cases: dict[str, Case] = {}
         self.strays: list[ConnectionEvent] = []
         """Connections to Hello ports that carried something else, or came from no device."""
+        self.scanners: frozenset[str] = frozenset()
         self.macs = Macs()
         self._most = most
         self._hello_ports = hello_ports
@@ -56,11 +67,15 @@ class Book:
         self._take_lookups(events.lookups)
         self._take_pongs(events.pongs)
         self._take_connections(events.connections)
+        self._take_odd_attempts(events.odd_attempts)
         self._take_custom_lookups(events.other_lookups)
-        for lease in events.dhcp:
-            case = self._by_mac.get(lease.mac)
-            if case is not None:
-                case.leases.append(lease)
+        self._sift_vain_lookups()
+        self._take_names(events.other_lookups)
+        self._take_leases(events.dhcp)
+        self._take_unanswered(events)
+        working = frozenset(event.ends.dst for event in events.hellos)
+        for case in self.cases.values():
+            case.working_servers = working
 
     def _take_hellos(self, hellos: Sequence[HelloEvent]) -> None:
         """Give Hellos to their devices, those that say most about themselves first."""
@@ -107,10 +122,82 @@ class Book:
         """A device may have been given its server's name: it asks, then connects to the answer."""
         for lookup in lookups:
             case = self._resident(lookup.client, lookup.ts)
-            if case is None or not lookup.addresses:
+            if case is None:
+                continue
+            if lookup.rcode == "NXDOMAIN" and lookup.type in ("A", "AAAA") and len(case.vain_lookups) < _MANY:
+                case.vain_lookups.append(lookup)
+            if not lookup.addresses:
                 continue
             if any(link.ends.dst in lookup.addresses and link.ts >= lookup.ts for link in case.attempts):
                 insort(case.lookups, lookup, key=lambda one: one.ts)
+
+    def _sift_vain_lookups(self) -> None:
+        """Of names that do not exist, keep those that were asked for again; none where they are many."""
+        for case in self.cases.values():
+            asked = Counter({one.name: 0 for one in case.vain_lookups})
+            for one in case.vain_lookups:
+                asked[one.name] += one.queries
+            again = {name for name, count in asked.items() if count > 1}
+            known = any(pong.mode in ("factory", "setup") for pong in case.pongs)
+            if not known or len(asked) > _FEW_NAMES:
+                again = set()
+            case.vain_lookups = [one for one in case.vain_lookups if one.name in again]
+
+    def _take_names(self, lookups: Sequence[LookupEvent]) -> None:
+        """A server may ask for the name of who said Hello, and connect to what that name stands for."""
+        called: dict[tuple[str, str], Case] = {}
+        for lookup in lookups:
+            if lookup.type == "PTR":
+                case = self._said_hello(address_of_reverse(lookup.name), lookup.client, lookup.ts)
+                if case is not None:
+                    case.names.append(lookup)
+                    called.update({(lookup.client, name): case for name in lookup.names})
+            elif (lookup.client, lookup.name) in called:
+                called[lookup.client, lookup.name].names.append(lookup)
+
+    def _said_hello(self, address: str | None, server: str, ts: int) -> Case | None:
+        """Return the device that said Hello to a server from an address just before `ts`."""
+        case = self._resident(address, ts) if address is not None else None
+        if case is None:
+            return None
+        told = (record.event for record in case.hellos if record.event.ends.dst == server)
+        return case if any(-SECOND <= ts - event.ts <= _SOON for event in told) else None
+
+    def _take_leases(self, leases: Sequence[DhcpEvent]) -> None:
+        """Give DHCP messages to their devices. Where nobody is known, a client with a fault may be one."""
+        if not self.cases:
+            for mac in list(troubled_clients(leases))[:_MOST_PROSPECTS]:
+                case = self._case(f"mac:{mac}")
+                if case is not None:
+                    case.prospect = True
+                    case.macs.append(mac)
+                    self._by_mac[mac] = case
+        for lease in leases:
+            case = self._by_mac.get(lease.mac)
+            if case is not None:
+                case.leases.append(lease)
+
+    def _take_unanswered(self, events: Events) -> None:
+        """Give what was asked in vain by ARP to the device that asked, or that was asked for."""
+        given: defaultdict[str, list[int]] = defaultdict(list)
+        for lease in events.dhcp:
+            if lease.address is not None:
+                given[lease.address].append(lease.ts)
+        for one in events.nobody:
+            asker = self._resident(one.asker, one.ts)
+            if asker is not None and one.target in _told(asker):
+                asker.server_gone.append(one)
+            # A DHCP server asks for an address before it gives it away.
+            offered = any(-_OFFERS <= ts - one.last_ts <= _OFFERS for ts in given[one.target])
+            target = self._resident(one.target, one.last_ts)
+            if target is not None and not offered:
+                target.asked_for.append(one)
+
+    def _take_odd_attempts(self, attempts: Sequence[ConnectionEvent]) -> None:
+        for link in attempts:
+            case = self._resident(link.ends.src, link.ts)
+            if case is not None and link.outcome in FAILED and link.ends.dport >= _SETUP_PORTS:
+                case.odd_attempts.append(link)
 
     def _take_pongs(self, pongs: Sequence[PongEvent]) -> None:
         for pong in pongs:
@@ -120,13 +207,13 @@ class Book:
 
     def _take_connections(self, links: Sequence[ConnectionEvent]) -> None:
         attempts = [link for link in links if self._is_hello_port(link)]
-        scanning = scanners(attempts)
+        self.scanners = scanners(attempts)
         strangers: list[ConnectionEvent] = []
         for link in links:
             if self._is_hello_port(link):
                 case = self._resident(link.ends.src, link.ts)
                 failed = link.outcome in FAILED
-                if case is None and failed and link.ends.src not in scanning:
+                if case is None and failed and link.ends.src not in self.scanners:
                     case = self._owner(link.ends.src, link.ts, link.ends.src_mac)
                 if case is None or link.foreign:
                     self.strays.append(link)
@@ -136,12 +223,18 @@ class Book:
                 case = self._resident(link.ends.dst, link.ts)
                 if case is None:
                     strangers.append(link)
-                    continue
+                    if not _talks(link):
+                        continue
+                    case = self._owner(link.ends.dst, link.ts, link.ends.dst_mac)
+                    if case is None:
+                        continue
                 case.returns.append(link)
                 if case.shared_address:
                     self._tell_neighbours(case, link)
             elif link.ends.dport == CIRA_PORT:
                 case = self._resident(link.ends.src, link.ts)
+                if case is None and _talks(link):
+                    case = self._owner(link.ends.src, link.ts, link.ends.src_mac)
                 if case is not None:
                     case.outgoing.append(link)
         self._give_strangers(strangers)
@@ -226,3 +319,14 @@ class Book:
             return None
         place = bisect_right(residents, ts, key=lambda entry: entry[0])
         return self.cases[residents[max(place - 1, 0)][1]]
+
+
+def _told(case: Case) -> set[str]:
+    """The addresses at which a device looks for its server."""
+    told = {address for lookup in case.lookups for address in (*lookup.addresses, *lookup.other_addresses)}
+    return told | {link.ends.dst for link in case.attempts}
+
+
+def _talks(link: ConnectionEvent) -> bool:
+    """True where both sides said something."""
+    return link.outcome not in FAILED and bool(link.client_bytes and link.server_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from amtdiag.model import (
+    FAILED,
     ConnectionEvent,
     DeviceRecord,
     DhcpEvent,
@@ -12,7 +13,12 @@ from amtdiag.model import (
     HelloRecord,
     LookupEvent,
     PongEvent,
+    UnansweredArp,
 )
+from amtdiag.times import SECOND
+
+_CALLED_BACK = 60 * SECOND
+"""A server that calls back has begun to by then."""
 
 
 @dataclass(slots=True)
@@ -32,13 +38,27 @@ class Case:
     leases: list[DhcpEvent] = field(default_factory=list)
     lookups: list[LookupEvent] = field(default_factory=list)
     """Its questions for the provisioning server, under whatever name."""
+    vain_lookups: list[LookupEvent] = field(default_factory=list)
+    """Its repeated questions for a name that does not exist and that may be its server's."""
+    names: list[LookupEvent] = field(default_factory=list)
+    """Its server's questions for its name (PTR), and for the address of that name."""
     pongs: list[PongEvent] = field(default_factory=list)
+    odd_attempts: list[ConnectionEvent] = field(default_factory=list)
+    """Its attempts to reach the server that DNS named on ports where no Hello is expected."""
+    server_gone: list[UnansweredArp] = field(default_factory=list)
+    """It asks in vain who has the address of its server."""
+    asked_for: list[UnansweredArp] = field(default_factory=list)
+    """Somebody asks in vain who has its own address, after its Hello."""
     macs: list[str] = field(default_factory=list)
     """MACs that identify it, in the order they were learnt."""
+    working_servers: frozenset[str] = frozenset()
+    """Addresses that took a Hello of some device in this capture."""
     shared_address: bool = False
     """Another device sends Hellos from the same address: what comes back may be for either."""
     neighbour_returns: bool = False
     """A connection to the shared address came after its Hello, and went to another device's account."""
+    prospect: bool = False
+    """Nothing shows that it is an AMT device: it is here because its lease has a fault."""
     device: DeviceRecord = field(init=False)
     covered_until: int = 0
     """How long the capture goes on after the last event of this device."""
@@ -59,6 +79,22 @@ class Case:
         """The acknowledged leases."""
         return [lease for lease in self.leases if lease.kind == "ack"]
 
+    @property
+    def sought(self) -> list[UnansweredArp]:
+        """What its server asked in vain when it should have called back, and nothing had got through yet."""
+        return [one for one in self.asked_for if self._is_call(one)]
+
+    def _is_call(self, one: UnansweredArp) -> bool:
+        """True where its server asked soon after a Hello, before it had reached the device."""
+        hellos = [
+            record.event
+            for record in self.hellos
+            if record.event.ends.dst == one.asker and 0 <= one.last_ts - record.event.ts <= _CALLED_BACK
+        ]
+        return bool(hellos) and not any(
+            hellos[-1].ts <= link.ts <= one.ts and link.outcome not in FAILED for link in self.returns
+        )
+
     def had_left(self, address: str, ts: int) -> bool:
         """True where the device had been given another address after its last Hello from this one."""
         hellos = [record.event.ts for record in self.hellos if record.event.ends.src == address]
@@ -66,6 +102,12 @@ class Case:
             return False
         later = [ack for ack in self.acks if hellos[-1] < ack.ts <= ts and ack.address]
         return bool(later) and later[-1].address != address
+
+    def sets_out_after(self, ts: int) -> bool:
+        """True where the device reached out to a server after `ts`: by whatever way, it knows one."""
+        return any(link.ts >= ts for link in self.attempts) or any(
+            record.event.ts >= ts for record in self.hellos
+        )
 
     @property
     def resolved(self) -> list[LookupEvent]:

@@ -13,6 +13,7 @@ from amtdiag.provisioning.case import Case
 from amtdiag.provisioning.events import Events
 from amtdiag.provisioning.identity import address_id, uuid_hints
 from amtdiag.provisioning.modes import Sign, Trigger, history
+from amtdiag.provisioning.schedules import known_schedules
 from amtdiag.provisioning.stages import stages_of
 from amtdiag.provisioning.visibility import Coverage, lanes_of
 from amtdiag.trust.releases import consistent_with
@@ -32,6 +33,7 @@ class Followed:
     cases: list[Case]
     hellos: list[HelloRecord]
     strays: list[ConnectionEvent]
+    scanners: frozenset[str]
     residents: Mapping[str, tuple[tuple[int, str], ...]]
     """By address: from when on it belonged to which device."""
 
@@ -45,7 +47,7 @@ def follow(events: Events, coverage: Coverage, hello_ports: frozenset[int], most
         _describe(case, coverage)
     cases = sorted(book.cases.values(), key=lambda case: case.device.first_seen)
     records = sorted((record for case in cases for record in case.hellos), key=lambda r: r.event.ts)
-    return Followed(cases, records, book.strays, book.residents())
+    return Followed(cases, records, book.strays, book.scanners, book.residents())
 
 
 def _describe(case: Case, coverage: Coverage) -> None:
@@ -59,7 +61,8 @@ def _describe(case: Case, coverage: Coverage) -> None:
     modes = history(_signs(case))
     now = modes[-1]
     if now.name == "operational" and now.since is not None:
-        stages += (StageReached("operational", now.since, now.basis, True, now.evidence),)
+        stages += (StageReached("operational", now.since, now.basis, True, now.evidence, now.reason),)
+    gaps = tuple(b.ts - a.ts for a, b in pairwise(events))
     addresses = list(dict.fromkeys(_addresses(case)))
     uuid = next((event.hello.uuid for event in events if event.hello.uuid), None)
     others = [f"mac:{mac}" for mac in case.macs] + [address_id(one, first_seen) for one in addresses]
@@ -71,7 +74,7 @@ def _describe(case: Case, coverage: Coverage) -> None:
         ips=tuple(addresses),
         hello_type=events[-1].hello.type if events else None,
         retry_counts=tuple(e.hello.retry_count for e in events if e.hello.retry_count is not None),
-        gaps=tuple(b.ts - a.ts for a, b in pairwise(events)),
+        gaps=gaps,
         hellos=len(events),
         first_seen=first_seen,
         last_seen=last_seen,
@@ -84,6 +87,8 @@ def _describe(case: Case, coverage: Coverage) -> None:
         server=_server(case),
         firmware=_firmware(case, last),
         hints=uuid_hints(uuid, case.macs),
+        schedules=known_schedules(gaps) if gaps else (),
+        is_amt=not case.prospect,
     )
 
 
@@ -93,9 +98,10 @@ def _times(case: Case) -> Iterator[int]:
     yield from (lease.ts for lease in case.leases)
     yield from (lookup.ts for lookup in case.lookups)
     yield from (pong.ts for pong in case.pongs)
-    for link in (*case.attempts, *case.returns, *case.outgoing):
+    for link in (*case.attempts, *case.odd_attempts, *case.returns, *case.outgoing):
         yield link.ts
         yield link.last_ts
+    yield from (asked.last_ts for asked in (*case.server_gone, *case.sought))
 
 
 def _frames(case: Case) -> Iterator[Evidence]:
@@ -114,6 +120,8 @@ def _addresses(case: Case) -> Iterator[str]:
     yield from (lookup.client for lookup in case.lookups)
     yield from (lease.address for lease in case.acks if lease.address)
     yield from (pong.device for pong in case.pongs)
+    yield from (link.ends.dst for link in case.returns)
+    yield from (link.ends.src for link in case.outgoing)
 
 
 def _server(case: Case) -> str | None:
@@ -127,6 +135,7 @@ def _server(case: Case) -> str | None:
 def _firmware(case: Case, last: HelloRecord | None) -> str | None:
     """A pong says the version; else the digest list hints at it."""
     versions = [pong.version for pong in case.pongs if pong.version]
+    versions += [link.web.version for link in case.returns if link.web and link.web.version]
     if versions:
         return f"AMT {versions[-1]} (it says so itself)"
     return consistent_with(last.event.hello, last.digests) if last else None
@@ -140,6 +149,9 @@ def _signs(case: Case) -> Iterator[Sign]:
         trigger = _PONG_TRIGGERS.get(pong.mode)
         if trigger is not None:
             yield Sign(pong.ts, trigger, pong.evidence)
+    for link in case.returns:
+        if link.web is not None:
+            yield Sign(link.ts, "web", link.evidence)
     talks = [("redirection", link) for link in case.returns if DEVICE_PORTS[link.ends.dport] in _REDIRECTION]
     talks += [("cira", link) for link in case.outgoing]
     for name, link in talks:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from amtdiag.model import ConnectionEvent, DhcpEvent, Endpoints, Evidence, HelloEvent, Sighting
 from amtdiag.protocols.hello import PLACEHOLDER_UUIDS, uuid_text
@@ -16,6 +16,7 @@ from amtdiag.times import rfc3339
 
 _MANY = 4
 """Addresses from which on a MAC is a router's, or a proxy's that answers ARP for others."""
+_ASKS_AGAIN = 2
 _SCAN = 8
 """Servers whose Hello ports somebody tries before it is called a scan."""
 _DELL = bytes.fromhex("44454c4c")
@@ -108,6 +109,26 @@ def uuid_hints(uuid: str | None, macs: Iterable[str]) -> tuple[str, ...]:
         if tag.isalnum() and tag.isascii():
             hints.append(f"the UUID looks like that of a Dell with service tag {tag.upper()}")
     return tuple(hints)
+
+
+def troubled_clients(leases: Iterable[DhcpEvent]) -> Iterator[str]:
+    """Yield the MACs of DHCP clients that got no address, or no DNS server with it.
+
+    Where no AMT device shows itself, one of them may be the device: such a fault keeps it silent.
+    """
+    by_mac: defaultdict[str, list[DhcpEvent]] = defaultdict(list)
+    for lease in leases:
+        if lease.version == 4:  # in a network without DHCPv6 everybody asks for it in vain
+            by_mac[lease.mac].append(lease)
+    for mac, events in by_mac.items():
+        acks = [one for one in events if one.kind == "ack"]
+        asked = sum(one.kind in ("discover", "request") for one in events)
+        if (not acks and asked >= _ASKS_AGAIN) or (acks and acks[-1].address and not _has_dns(acks)):
+            yield mac
+
+
+def _has_dns(acks: Iterable[DhcpEvent]) -> bool:
+    return any(one.dns or not one.whole for one in acks)
 
 
 def scanners(attempts: Iterable[ConnectionEvent]) -> frozenset[str]:

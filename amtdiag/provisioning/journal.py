@@ -128,6 +128,6 @@ class Journal:
 
 
 def _keeps(connection: Connection) -> bool:
-    """True where the bytes of a connection are read: not inside TLS and redirection."""
+    """True where the bytes of a connection are read: not those of redirection and of presence servers."""
     port = connection.server[1]
-    return port not in OTHER_PORTS or DEVICE_PORTS.get(port) == "plain"
+    return port not in OTHER_PORTS or DEVICE_PORTS.get(port) in ("plain", "tls")

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from amtdiag.model import Basis, Evidence, Mode, ModeSpan, Weight
 
 Trigger = Literal[
-    "discovery", "hello", "pong-factory", "pong-setup", "pong-operational", "redirection", "cira"
+    "discovery", "hello", "pong-factory", "pong-setup", "pong-operational", "web", "redirection", "cira"
 ]
 
 
@@ -34,6 +34,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("pong-factory", "factory", "observed", "decisive", "its RMCP pong says: not configured"),
     Transition("pong-setup", "setup", "observed", "decisive", "its RMCP pong says: in progress"),
     Transition("pong-operational", "operational", "observed", "decisive", "its RMCP pong says: configured"),
+    Transition("web", "operational", "inferred", "strong", "its web server answers as AMT's (16992)"),
     Transition("redirection", "operational", "inferred", "strong", "a redirection session ran (16994/5)"),
     Transition("cira", "operational", "inferred", "strong", "it talks to a presence server (4433)"),
 )  # fmt: skip

@@ -1,73 +1,158 @@
 """How far a device came: the stages that were attempted, and whether each was passed.
 
 discovery: it gets a lease. resolution: it finds its server in DNS. connection: it reaches the server's Hello
-port. hello: its Hello arrives whole. connect_back: the server opens a connection to the device. tls: bytes
-go both ways there. operational: a sign that it is under management.
+port; to look for the server by ARP is to try. hello: its Hello arrives whole. connect_back: the server opens
+a connection to the device. tls: bytes go both ways there. operational: a sign that it is under management.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from amtdiag.model import Basis, ConnectionEvent, Evidence, StageReached
+from amtdiag.model import (
+    FAILED,
+    Basis,
+    ConnectionEvent,
+    DhcpEvent,
+    Evidence,
+    LookupEvent,
+    Stage,
+    StageReached,
+    UnansweredArp,
+)
 from amtdiag.protocols.ports import DEVICE_PORTS
+from amtdiag.protocols.tls import ALERTS
 from amtdiag.provisioning.case import Case
+from amtdiag.times import span
 
-_ANSWERED = frozenset({"established", "reset", "partial"})
 _FEW = 8
+_GAPS_SHOWN = 4
+
+_Try = ConnectionEvent | UnansweredArp
 
 
 def stages_of(case: Case, basis: Basis) -> tuple[StageReached, ...]:
     """Return the stages that were attempted, in their order. `basis` is that of the connections back."""
-    stages = []
+    return tuple(_stages(case, basis))
+
+
+def _stages(case: Case, basis: Basis) -> Iterator[StageReached]:
     if case.leases:
-        acks = case.acks
-        shown = (acks or case.leases)[0]
-        stages.append(StageReached("discovery", case.leases[0].ts, "observed", bool(acks), shown.evidence))
-    if case.lookups:
-        found = case.resolved
-        shown_lookup = (found or case.lookups)[0]
-        passed = bool(found)
-        stages.append(
-            StageReached("resolution", case.lookups[0].ts, "observed", passed, shown_lookup.evidence[:_FEW])
-        )
-    if case.attempts:
-        reached = [link for link in case.attempts if link.outcome in _ANSWERED]
-        stages.append(
-            StageReached(
-                "connection",
-                case.attempts[0].ts,
-                "observed",
-                bool(reached),
-                _frames(reached or case.attempts),
-            )
-        )
-    hellos = [record.event for record in case.hellos]
-    if hellos:
-        whole = [event for event in hellos if event.hello.complete]
-        evidence = (whole or hellos)[0].evidence[:_FEW]
-        stages.append(StageReached("hello", hellos[0].ts, "observed", True if whole else None, evidence))
-    stages += _back(case, hellos[0].ts if hellos else 0, basis)
-    return tuple(stages)
-
-
-def _back(case: Case, start: int, basis: Basis) -> list[StageReached]:
-    """The stages on the device's own ports. What came before its first Hello belongs to another story."""
+        yield _discovery(case)
+    if case.lookups or case.vain_lookups:
+        yield _resolution(case)
+    tries: list[_Try] = [*case.attempts, *case.odd_attempts, *case.server_gone]
+    if tries:
+        yield _reach("connection", tries, case.attempts, "observed")
+    if case.hellos:
+        yield _hello(case)
+    # What came before its first Hello belongs to another story.
+    start = case.hellos[0].event.ts if case.hellos else 0
     back = [link for link in case.returns if link.ts >= start]
-    if not back:
-        return []
-    reached = [link for link in back if link.outcome in _ANSWERED]
-    stages = [StageReached("connect_back", back[0].ts, basis, bool(reached), _frames(reached or back))]
-    talks = [link for link in reached if _is_tls(link) and link.client_bytes and link.server_bytes]
+    tries = [*back, *case.sought]
+    if tries:
+        yield _reach("connect_back", tries, back, basis)
+    talks = [
+        link
+        for link in back
+        if DEVICE_PORTS[link.ends.dport] == "tls" and link.client_bytes and link.server_bytes
+    ]
     if talks:
-        stages.append(StageReached("tls", talks[0].ts, basis, None, _frames(talks)))
-    return stages
+        yield StageReached("tls", talks[0].ts, basis, None, _frames(talks), _tls_detail(talks[-1]))
 
 
-def _is_tls(link: ConnectionEvent) -> bool:
-    return DEVICE_PORTS[link.ends.dport] == "tls"
+def _discovery(case: Case) -> StageReached:
+    acks = case.acks
+    shown = (acks or case.leases)[0]
+    return StageReached(
+        "discovery", case.leases[0].ts, "observed", bool(acks), shown.evidence, _lease_detail(shown)
+    )
 
 
-def _frames(links: Sequence[ConnectionEvent]) -> tuple[Evidence, ...]:
-    """The first frames that prove what became of these connections."""
-    return tuple(frame for link in links[:_FEW] for frame in link.evidence)[:_FEW]
+def _lease_detail(lease: DhcpEvent) -> str:
+    if lease.kind != "ack":
+        return f"{lease.kind}, and no lease"
+    server = f" from {lease.server}" if lease.server else ""
+    domain = f"domain {lease.domain}" if lease.domain else "no domain"
+    return f"{lease.address or 'an answer'}{server}, {domain}"
+
+
+def _resolution(case: Case) -> StageReached:
+    lookups = case.lookups or case.vain_lookups
+    found = case.resolved
+    shown = found[0] if found else lookups[-1]
+    basis: Basis = "observed" if case.lookups else "inferred"
+    return StageReached(
+        "resolution", lookups[0].ts, basis, bool(found), shown.evidence[:_FEW], _lookup_detail(shown)
+    )
+
+
+def _lookup_detail(lookup: LookupEvent) -> str:
+    if lookup.addresses:
+        return f"{lookup.name} is {lookup.addresses[0]}"
+    return f"{lookup.name}: {lookup.rejection or lookup.rcode or 'no answer'}"
+
+
+def _reach(
+    name: Stage, tries: Sequence[_Try], links: Sequence[ConnectionEvent], basis: Basis
+) -> StageReached:
+    """A stage that is passed once a connection is made."""
+    reached = [link for link in links if link.outcome not in FAILED]
+    shown: Sequence[_Try] = reached or tries
+    first = min(one.ts for one in tries)
+    return StageReached(name, first, basis, bool(reached), _frames(shown), _reach_detail(shown))
+
+
+def _reach_detail(tries: Sequence[_Try]) -> str:
+    """Whither, and what came of it: `10.0.0.1 port 9971: refused 3 times`."""
+    first = tries[0]
+    if isinstance(first, UnansweredArp):
+        return f"nobody has {first.target}"
+    count = Counter(one.outcome for one in tries if isinstance(one, ConnectionEvent))[first.outcome]
+    times = f", {count} times" if count > 1 else ""
+    return f"{first.ends.dst} port {first.ends.dport}: {first.outcome}{times}"
+
+
+def _hello(case: Case) -> StageReached:
+    events = [record.event for record in case.hellos]
+    whole = [event for event in events if event.hello.complete]
+    shown = (whole or events)[0]
+    counts = [event.hello.retry_count for event in events if event.hello.retry_count is not None]
+    retries = "" if not counts else f", retry {counts[0]}"
+    if len(counts) > 1:
+        retries += f" to {counts[-1]}"
+    kind = {"psk": "PSK", "pki": "PKI", "unknown": "of an unknown version"}[shown.hello.type]
+    many = "1 Hello" if len(events) == 1 else f"{len(events)} Hellos"
+    gaps = _gaps_in_words([later.ts - earlier.ts for earlier, later in pairwise(events)])
+    return StageReached(
+        "hello",
+        events[0].ts,
+        "observed",
+        True if whole else None,
+        shown.evidence[:_FEW],
+        f"{many}, {kind}{retries}{gaps}",
+    )
+
+
+def _gaps_in_words(gaps: Sequence[int]) -> str:
+    if not gaps:
+        return ""
+    shown = ", ".join(span(gap) for gap in gaps[:_GAPS_SHOWN])
+    return f", gaps {shown}{' ...' if len(gaps) > _GAPS_SHOWN else ''}"
+
+
+def _tls_detail(link: ConnectionEvent) -> str:
+    tls = link.tls
+    if tls is None:
+        return f"{link.client_bytes:,} bytes there, {link.server_bytes:,} back"
+    if tls.alert is not None:
+        who = "the device" if tls.alert_by == "server" else "the server"
+        return f"{who} sends alert {tls.alert} ({ALERTS.get(tls.alert, 'unknown')})"
+    return {True: "handshake finished", False: "handshake not finished", None: "TLS 1.3"}[tls.finished]
+
+
+def _frames(events: Sequence[_Try]) -> tuple[Evidence, ...]:
+    """The first frames that prove what became of these connections, or of the search for the other side."""
+    return tuple(frame for event in events[:_FEW] for frame in event.evidence)[:_FEW]

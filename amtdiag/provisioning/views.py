@@ -20,6 +20,10 @@ _TOGETHER = 5 * SECOND
 _RANK = ("unanswered", "rejected", "refused", "partial", "reset", "established")
 """Outcomes, the one that says most last."""
 _MOST_EVIDENCE = 16
+_WORTH_SAYING = SECOND // 100
+"""A difference of clocks below this is no news."""
+_Opening = tuple[int, int | None]
+"""When a connection was opened, and when it was answered."""
 
 
 class View(NamedTuple):
@@ -65,41 +69,56 @@ def bring_together(views: Sequence[View]) -> Together:
 def _clocks(views: Sequence[View]) -> tuple[list[int], list[str]]:
     """How far each clock is ahead of the first, told by the connections that two views share."""
     opened = [_by_isn(view.events.connections) for view in views]
-    offsets: dict[int, int] = {0: 0}
+    shared = _shared(opened)
+    offsets: dict[int, int] = {}
     notes: list[str] = []
-    missing = list(range(1, len(views)))
-    while missing:
-        pairs = [
-            (len(shared), known, number)
-            for number in missing
-            for known in offsets
-            if (shared := opened[known].keys() & opened[number].keys())
-        ]
-        if not pairs:
-            break
-        count, known, number = max(pairs)
-        offset = _offset(opened[known], opened[number])
-        offsets[number] = offsets[known] + offset
-        missing.remove(number)
-        if abs(offset) >= SECOND // 100:
-            way = "ahead of" if offset > 0 else "behind"
-            notes.append(
-                f"the clock of {views[number].name} is {span(abs(offset))} {way} that of {views[known].name} "
-                f"({_count(count, 'connection')} in both): times are shown by the latter"
-            )
-    notes += [
-        f"no connection is both in {views[number].name} and in another capture: their clocks cannot be "
-        "compared and are taken as they are"
-        for number in missing
-    ]
-    return [offsets.get(number, 0) for number in range(len(views))], notes
+    alone = 0
+    for start in range(len(views)):
+        if start in offsets:
+            continue
+        offsets[start] = 0
+        alone += not shared[start]
+        reached = [start]
+        while reached:
+            known = reached.pop(0)
+            for number, keys in sorted(shared[known].items(), key=lambda item: -len(item[1])):
+                if number in offsets:
+                    continue
+                offset = _offset([(opened[known][key], opened[number][key]) for key in keys])
+                offsets[number] = offsets[known] + offset
+                reached.append(number)
+                if abs(offset) >= _WORTH_SAYING:
+                    way = "ahead of" if offset > 0 else "behind"
+                    notes.append(
+                        f"the clock of {views[number].name} is {span(abs(offset))} {way} that of "
+                        f"{views[known].name} ({_count(len(keys), 'connection')} in both): times are shown "
+                        "by the latter"
+                    )
+    if alone:
+        notes.append(
+            f"{_count(alone, 'capture')} taken at the same time as others and without a connection in "
+            "common: clocks are taken as they are"
+        )
+    return [offsets[number] for number in range(len(views))], notes
+
+
+def _shared(opened: Sequence[Mapping[Hashable, _Opening]]) -> list[dict[int, list[Hashable]]]:
+    """By view: which connections it shares with which other."""
+    seen: dict[Hashable, list[int]] = defaultdict(list)
+    for number, keys in enumerate(opened):
+        for key in keys:
+            seen[key].append(number)
+    shared: list[dict[int, list[Hashable]]] = [defaultdict(list) for _ in opened]
+    for key, numbers in seen.items():
+        for one in numbers:
+            for other in numbers:
+                if one != other:
+                    shared[one][other].append(key)
+    return shared
 
 
 def _count(number: int, what: str) -> str:
     return f"1 {what}" if number == 1 else f"{number:,} {what}s"
-
-
-_Opening = tuple[int, int | None]
 
 
 def _by_isn(links: Iterable[ConnectionEvent]) -> dict[Hashable, _Opening]:
@@ -112,11 +131,10 @@ def _isn_key(link: ConnectionEvent) -> Hashable:
     return ends.src, ends.sport, ends.dst, ends.dport, link.isn
 
 
-def _offset(one: Mapping[Hashable, _Opening], other: Mapping[Hashable, _Opening]) -> int:
+def _offset(pairs: Iterable[tuple[_Opening, _Opening]]) -> int:
     """How far the other clock is ahead. There and back cancel the time on the way out, as NTP does it."""
     found = []
-    for key in one.keys() & other.keys():
-        (syn, answer), (other_syn, other_answer) = one[key], other[key]
+    for (syn, answer), (other_syn, other_answer) in pairs:
         there = other_syn - syn
         back = there if answer is None or other_answer is None else other_answer - answer
         found.append((there + back) // 2)
@@ -237,7 +255,7 @@ def _connections(views: Sequence[View]) -> list[ConnectionEvent]:
         if link.outcome == "unanswered" and link.crossing is None:
             blind = _never_came(link, numbers, views, alive)
             if blind is not None:
-                link = link._replace(crossing=Crossing("SYN", views[numbers[0]].name, views[blind].name))
+                link = link._replace(crossing=Crossing("SYN", link.evidence[0].file, views[blind].name))
         joined.append(link)
     return joined
 

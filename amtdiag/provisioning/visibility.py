@@ -45,7 +45,7 @@ def _joined(captures: Iterable[CaptureInfo]) -> tuple[tuple[int, int], ...]:
     """The times of files, those joined that follow each other without a pause."""
     spans: list[tuple[int, int]] = []
     for first, last in sorted(
-        (one.first_ts, one.last_ts)
+        (one.first_ts, max(one.last_ts, one.watched_until or one.last_ts))
         for one in captures
         if one.first_ts is not None and one.last_ts is not None
     ):

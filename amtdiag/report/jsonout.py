@@ -115,6 +115,7 @@ def capture_json(one: CaptureInfo) -> dict[str, Any]:
         "snaplen": one.snaplen,
         "drops": one.drops,
         "truncated": one.truncated,
+        "watched_until": _time(one.watched_until),
         "notes": list(one.notes),
     }
 
@@ -139,6 +140,7 @@ def _stage_json(stage: StageReached) -> dict[str, Any]:
         "at": rfc3339(stage.at),
         "basis": stage.basis,
         "outcome": _OUTCOMES[stage.passed],
+        "detail": stage.detail,
         "evidence": evidence_json(stage.evidence),
     }
 
@@ -166,6 +168,11 @@ def device_json(device: DeviceRecord) -> dict[str, Any]:
         "server": device.server,
         "consistent_with": device.firmware,
         "hints": list(device.hints),
+        "is_amt": device.is_amt,
+        "documented_schedules": [
+            {"documented_by": one.documented_by, "schedule": one.text, "fits": one.fits}
+            for one in device.schedules
+        ],
     }
 
 
@@ -214,6 +221,10 @@ def connection_json(event: ConnectionEvent) -> dict[str, Any]:
         "server_bytes": event.server_bytes,
         "closed_by": event.closed_by,
         "foreign": event.foreign,
+        "rejection": event.rejection,
+        "crossing": event.crossing and event.crossing._asdict(),
+        "tls": event.tls and event.tls._asdict(),
+        "amt_web_server": event.web and event.web._asdict(),
         "evidence": evidence_json(event.evidence),
     }
 
@@ -222,6 +233,7 @@ def dhcp_json(event: DhcpEvent) -> dict[str, Any]:
     """One DHCP message."""
     return {
         "ts": rfc3339(event.ts),
+        "version": event.version,
         "mac": event.mac,
         "kind": event.kind,
         "address": event.address,
@@ -249,6 +261,7 @@ def lookup_json(event: LookupEvent) -> dict[str, Any]:
         "addresses": list(event.addresses),
         "names": list(event.names),
         "other_addresses": list(event.other_addresses),
+        "rejection": event.rejection,
         "evidence": evidence_json(event.evidence),
     }
 

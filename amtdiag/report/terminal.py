@@ -19,6 +19,7 @@ from rich.text import Text
 
 from amtdiag.model import DeviceRecord, Diagnosis, Finding, HelloRecord, OwnRoot, Unknown
 from amtdiag.report.names import device_names
+from amtdiag.report.story import device_filter, stories
 from amtdiag.report.verdict import label_of, stuck_devices, title_of, verdict
 from amtdiag.times import clock, span
 from amtdiag.trust.verdicts import VERDICTS
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _MOST_DEVICES = 20
 _MOST_EXAMPLES = 3
+_MOST_STORIES = 4
+_STEP_STYLES = {"passed": "green", "failed": "red", "open": "yellow"}
 _MOST_NOTES = 12
 _STYLES = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "cyan"}
 _HELLO_TYPES = {"psk": "PSK", "pki": "PKI", "unknown": "?", None: "none"}
@@ -81,9 +84,16 @@ def _parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
     if diagnosis.own_root is not None:
         yield Text()
         yield Text(_own_root_line(diagnosis.own_root))
-    for findings in _groups(diagnosis.findings):
-        yield Text()
-        yield from _cause(findings, names)
+    groups = _groups(diagnosis.findings)
+    for findings in groups:
+        if findings[0].severity != "info":
+            yield Text()
+            yield from _cause(findings, names)
+    yield from _stories(diagnosis, names)
+    for findings in groups:
+        if findings[0].severity == "info":
+            yield Text()
+            yield from _cause(findings, names)
     if diagnosis.unknowns:
         yield Text()
         yield Text("Cannot be known from this capture", style="bold")
@@ -117,16 +127,12 @@ def _seen(diagnosis: Diagnosis) -> str:
     line = f"Seen here: {', '.join(seen) or 'nothing'}."
     if unseen:
         line += f" Not seen: {', '.join(unseen)}."
-    return line + " TLS is not read by this version."
+    return line + " Of TLS only the outcome is read."
 
 
 def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:
     stuck = stuck_devices(diagnosis)
-    first_cause: dict[str, Finding] = {}
-    for finding in diagnosis.findings:
-        stops = finding.category == "provisioning" and finding.severity != "info" and not finding.overcome
-        if finding.device is not None and stops:
-            first_cause.setdefault(finding.device, finding)
+    first_cause = _first_causes(diagnosis)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("Device", "Address", "Hello", "Mode", "Stopped at", "Because"):
         table.add_column(heading, overflow="fold")
@@ -144,6 +150,61 @@ def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:
             Text("-") if cause is None else Text(label_of(cause.rule), style=_STYLES[cause.severity]),
         )
     return table
+
+
+def _first_causes(diagnosis: Diagnosis) -> dict[str, Finding]:
+    """By device: the first finding that may stop it."""
+    causes: dict[str, Finding] = {}
+    for finding in diagnosis.findings:
+        stops = finding.category == "provisioning" and finding.severity != "info" and not finding.overcome
+        if finding.device is not None and stops:
+            causes.setdefault(finding.device, finding)
+    return causes
+
+
+def _stories(diagnosis: Diagnosis, names: dict[str, str]) -> Iterable[RenderableType]:
+    """What each troubled device went through, those that fare alike told once."""
+    told, left_out = stories(diagnosis, _first_causes(diagnosis), _MOST_STORIES)
+    for story in told:
+        device = story.device
+        heading = Text(f"{names[device.id]}, step by step", style="bold")
+        if story.others:
+            more = "1 other device fares" if story.others == 1 else f"{story.others:,} other devices fare"
+            heading.append(f"  {more} alike", style="not bold dim")
+        yield Text()
+        yield heading
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        for _ in range(3):
+            grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        for step in story.steps:
+            style = _STEP_STYLES[step.outcome]
+            grid.add_row(
+                Text(f"  {clock(step.ts)[11:]}", style="dim"),
+                Text(step.stage),
+                Text(step.outcome, style=style),
+                Text(step.detail),
+            )
+        yield grid
+        mode = device.mode
+        yield _labelled("Mode", f"{mode.name.capitalize()} ({mode.basis}: {mode.reason})")
+        fitting = [one for one in device.schedules if one.fits]
+        if fitting:
+            yield _labelled("Gaps", f"like those in the {fitting[0].documented_by}: {fitting[0].text}")
+        source = _source(story.cause)
+        if source:
+            yield _Command(f"  Look: tshark -r {source} -Y {shlex.quote(device_filter(device))}")
+    if left_out:
+        yield Text()
+        yield _indented(f"... and {left_out:,} more troubled devices (all of them: --json or -o)")
+
+
+def _source(finding: Finding) -> str:
+    """The capture that shows a finding, as a shell reads it."""
+    if not finding.evidence:
+        return ""
+    file = finding.evidence[0].file
+    return "CAPTURE" if file == "standard input" else shlex.quote(file)
 
 
 def _own_root_line(own: OwnRoot) -> str:
@@ -189,9 +250,7 @@ def _cause(findings: Sequence[Finding], names: dict[str, str]) -> Iterable[Rende
         yield _indented(f"{number}. {candidate.cause}? To decide: {candidate.would_decide}", 4)
     yield _labelled("Do", first.remedy)
     if first.display_filter and first.evidence and first.severity != "info":
-        file = first.evidence[0].file
-        source = "CAPTURE" if file == "standard input" else shlex.quote(file)
-        yield _Command(f"  Look: tshark -r {source} -Y {shlex.quote(first.display_filter)}")
+        yield _Command(f"  Look: tshark -r {_source(first)} -Y {shlex.quote(first.display_filter)}")
 
 
 def _unknowns(unknowns: Sequence[Unknown]) -> Iterable[RenderableType]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from amtdiag.checks.catalogue import CHECKS, OTHER_TITLES
+from amtdiag.checks.catalogue import RULES
 from amtdiag.model import Diagnosis, Severity
-from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS
+from amtdiag.protocols.ports import DEVICE_PORTS
 
-_TITLES = {check.id: check.title for check in CHECKS} | OTHER_TITLES
-_LABELS = {check.id: check.label for check in CHECKS}
+_TITLES = {rule.id: rule.title for rule in RULES}
+_LABELS = {rule.id: rule.label for rule in RULES}
 
 
 def title_of(rule: str) -> str:
@@ -41,12 +41,13 @@ def _troubled(diagnosis: Diagnosis) -> frozenset[str]:
 
 
 def verdict(diagnosis: Diagnosis) -> str:
-    """Say how many devices are stuck, and what to look at first."""
-    devices = len(diagnosis.devices)
+    """Say how many devices are stuck, and what to look at first; before that, where no Hello was seen."""
+    devices = [one for one in diagnosis.devices if one.is_amt]
     if not devices:
-        nobody = "No AMT device in provisioning was seen: no Hello, and no attempt to send one."
+        nobody = "No AMT device was seen: no Hello, and no attempt to send one."
         return nobody + _otherwise(diagnosis)
-    return _emergency(diagnosis) + _situation(diagnosis, devices)
+    lead = "" if diagnosis.hellos else "No Hello in this capture. "
+    return _emergency(diagnosis) + lead + _situation(diagnosis, len(devices))
 
 
 def _emergency(diagnosis: Diagnosis) -> str:
@@ -70,16 +71,17 @@ def _situation(diagnosis: Diagnosis, devices: int) -> str:
 
 
 def _otherwise(diagnosis: Diagnosis) -> str:
-    """Name the other ways of management that the capture shows, since a device may be on one of them."""
-    talks = [one.ends.dport for one in diagnosis.connections if one.client_bytes and one.server_bytes]
-    cira = sum(port == CIRA_PORT for port in talks)
-    local = sum(port in DEVICE_PORTS for port in talks)
-    ways = []
-    if cira:
-        ways.append(f"{cira:,} connections to port {CIRA_PORT} (CIRA, device to presence server)")
-    if local:
-        ways.append(f"{local:,} connections to AMT ports (a device already under management)")
-    return f" There are {' and '.join(ways)}." if ways else ""
+    """Name what may be behind it: leases with a fault, attempts at AMT ports."""
+    machines = len(diagnosis.devices)
+    if machines:
+        who = "1 machine has" if machines == 1 else f"{machines:,} machines have"
+        fault = _first_cause(diagnosis, ("warning",))
+        return f" But {who} a fault in the lease that would silence a device: {fault}."
+    tried = {one.ends.dst for one in diagnosis.connections if one.ends.dport in DEVICE_PORTS}
+    if not tried:
+        return ""
+    where = next(iter(tried)) if len(tried) == 1 else f"{len(tried)} addresses"
+    return f" Somebody tries the AMT ports of {where}, in vain."
 
 
 def _outlook(diagnosis: Diagnosis) -> str:

@@ -1,0 +1,65 @@
+"""The story of one device, stage by stage: where and when it stopped, in a line each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from amtdiag.checks.base import address_filter, frames
+from amtdiag.model import DeviceRecord, Diagnosis, Finding
+
+_OUTCOMES = {True: "passed", False: "failed", None: "open"}
+
+
+class Step(NamedTuple):
+    """One stage that was attempted."""
+
+    ts: int
+    stage: str
+    outcome: str
+    detail: str
+    """What happened, with the frames that show it."""
+
+
+class Story(NamedTuple):
+    """A device in trouble, and those that fare alike."""
+
+    device: DeviceRecord
+    steps: tuple[Step, ...]
+    cause: Finding
+    others: int
+    """Devices that stopped at the same stage for the same reason."""
+
+
+def steps_of(device: DeviceRecord) -> Iterator[Step]:
+    """Yield the stages of a device as lines."""
+    for stage in device.stages:
+        shown = f"{stage.detail} ({frames(stage.evidence, 3)})" if stage.evidence else stage.detail
+        yield Step(stage.at, stage.name.replace("_", "-"), _OUTCOMES[stage.passed], shown)
+
+
+def stories(diagnosis: Diagnosis, causes: Mapping[str, Finding], most: int) -> tuple[Sequence[Story], int]:
+    """Return the stories of devices that have a cause, and how many devices are left out.
+
+    Those that fare alike share one; what most devices share comes first.
+    """
+    alike: defaultdict[tuple[str, str], list[DeviceRecord]] = defaultdict(list)
+    for device in diagnosis.devices:
+        cause = causes.get(device.id)
+        if cause is not None and device.stages:
+            alike[cause.rule, device.stage].append(device)
+    groups = sorted(alike.values(), key=lambda group: -len(group))
+    told = [
+        Story(group[0], tuple(steps_of(group[0])), causes[group[0].id], len(group) - 1)
+        for group in groups[:most]
+    ]
+    return told, sum(len(group) for group in groups[most:])
+
+
+def device_filter(device: DeviceRecord) -> str:
+    """Return a display filter for all that a device sends and gets."""
+    by_address = " || ".join(address_filter(address) for address in device.ips[:4])
+    if device.macs:
+        return f"eth.addr=={device.macs[0]}" + (f" || {by_address}" if by_address else "")
+    return by_address
