@@ -15,7 +15,7 @@ WORKERS = 2
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help venv demo test system-packages lint format types contracts unit notebooks samples clean
+.PHONY: help venv demo test system-packages lint format types contracts unit notebooks samples lab clean
 
 help: ## list the targets (the default)
 	@echo "amtdiag: make TARGET"
@@ -70,6 +70,11 @@ notebooks: $(VENV)/.dev ## execute the notebooks and keep their outputs
 
 samples: $(VENV)/.dev ## make sample_pcaps/ anew
 	$(BIN)/python -m amtdiag.simulate sample_pcaps
+
+# Plain Python: without root there is nothing to install, and the lab says so.
+lab: ## record sample_pcaps/lab/ anew, in network namespaces (root only)
+	@[ "$$(id -u)" != 0 ] || sh tools/system-packages.sh lab
+	@$(PYTHON) -m tools.lab sample_pcaps/lab
 
 clean: ## remove the virtual environment and all that was built (reports stay)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,7 +1,9 @@
 #!/bin/sh
 # Installs the programs that the tests call besides Python, where root or a sudo that asks nothing allows it.
+# With the argument "lab": those that the lab records with.
 #
-# Never fails: a test whose tool is missing skips itself and says so in the last line (under CI=true it fails there).
+# Never fails: a test whose tool is missing skips itself and says so in the last line (under CI=true it fails there),
+# and the lab names what it lacks.
 set -eu
 
 # program:Debian package
@@ -13,6 +15,22 @@ TOOLS="
     jq:jq
     xxd:xxd
 "
+without="tests that need them will be skipped"
+if [ "${1:-}" = lab ]; then
+    TOOLS="
+        dnsmasq:dnsmasq-base
+        udhcpc:udhcpc
+        ip:iproute2
+        nft:nftables
+        sysctl:procps
+        openssl:openssl
+        tshark:tshark
+        dumpcap:wireshark-common
+        capinfos:wireshark-common
+        editcap:wireshark-common
+    "
+    without="the lab cannot run"
+fi
 
 missing_tools=
 missing_packages=
@@ -26,7 +44,7 @@ done
 
 say() { printf 'system-packages: %s\n' "$*" >&2; }
 give_up() {
-    say "$1; tests that need$missing_tools will be skipped (Debian, Ubuntu: apt-get install$missing_packages)"
+    say "$1: without$missing_tools $without (Debian, Ubuntu: apt-get install$missing_packages)"
     exit 0
 }
 
