@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
+from amtdiag.checks.base import Scene
 from amtdiag.cli.main import main
 from amtdiag.model import (
     CaptureInfo,
@@ -29,6 +30,7 @@ from amtdiag.model import (
     PingEvent,
     PongEvent,
     Sighting,
+    UnansweredArp,
 )
 from amtdiag.protocols.dns import is_discovery
 from amtdiag.protocols.hello import build, parse
@@ -113,6 +115,7 @@ DEVICE, SERVER = "192.168.2.148", "192.168.2.10"
 DNS_SERVER, DHCP_SERVER = "192.168.2.2", "192.168.2.3"
 UUID = "939b524b-13d4-1d18-e487-1c697a6b7a2b"
 OTHER_UUID = "4c4c4544-0042-3510-8052-b4c04f353532"
+ODD_PORT = 9981
 JUNK_UUID = "03000200-0400-0500-0006-000700080009"
 MAC, OTHER_MAC, ROUTER_MAC = "1c:69:7a:00:00:01", "1c:69:7a:00:00:02", "02:00:00:00:00:fe"
 FILE = "trace.pcapng"
@@ -256,7 +259,25 @@ def sighting(after: float, mac: str, address: str = DEVICE) -> Sighting:
     return Sighting(START + round(after * SECOND), mac, address, (Evidence(FILE, 500 + round(after)),))
 
 
-AnyEvent = HelloEvent | ConnectionEvent | DhcpEvent | LookupEvent | PongEvent | PingEvent | Sighting
+def vain(after: float, target: str, *, asker: str = DEVICE, requests: int = 3) -> UnansweredArp:
+    """ARP questions that nobody answers."""
+    at = START + round(after * SECOND)
+    return UnansweredArp(at, at + 2 * SECOND, asker, target, requests, (Evidence(FILE, 600 + round(after)),))
+
+
+def odd(after: float, outcome: Outcome = "refused", **fields: Any) -> ConnectionEvent:
+    """An attempt of the device at a port of its server where no Hello is expected."""
+    return link(after, outcome, **{"dport": ODD_PORT, **fields})
+
+
+def asks(after: float, **fields: Any) -> DhcpEvent:
+    """A device asks for a lease."""
+    return lease(after, "discover", **fields)
+
+
+AnyEvent = (
+    HelloEvent | ConnectionEvent | DhcpEvent | LookupEvent | PongEvent | PingEvent | Sighting | UnansweredArp
+)
 
 
 def gather(events: Iterable[AnyEvent]) -> Events:
@@ -267,7 +288,9 @@ def gather(events: Iterable[AnyEvent]) -> Events:
             case HelloEvent():
                 made.hellos.append(one)
             case ConnectionEvent():
-                made.connections.append(one)
+                (made.odd_attempts if one.ends.dport == ODD_PORT else made.connections).append(one)
+            case UnansweredArp():
+                made.nobody.append(one)
             case DhcpEvent():
                 made.dhcp.append(one)
             case LookupEvent():
@@ -286,6 +309,13 @@ def followed(
 ) -> Followed:
     """What becomes of events in a capture that ends so many seconds after `START`."""
     return follow(gather(events), coverage(*captures or [capture(until)]), frozenset(HELLO_PORTS), most)
+
+
+def scene_of(*events: AnyEvent, captures: Sequence[CaptureInfo] = ()) -> Scene:
+    """All that a run shows whose events these are."""
+    shown = captures or [capture()]
+    found = followed(*events, captures=shown)
+    return Scene(found.cases, gather(events), shown, found.strays, found.scanners)
 
 
 def case_of(events: Iterable[AnyEvent], until: float = 600) -> Case:

@@ -34,7 +34,6 @@ import pytest
 
 from amtdiag import errors, frames, model
 from amtdiag.capture.linklayer import LINK_TYPES
-from amtdiag.checks.catalogue import CHECKS, OTHER_TITLES
 from amtdiag.cli import main as cli
 from amtdiag.config import Limits
 from amtdiag.pipeline import diagnose
@@ -249,17 +248,6 @@ def test_exit_codes() -> None:
     text = README.read_text("utf-8")
     for code in {0, 1, 130, *(one.exit_code for one in classes if issubclass(one, errors.AmtdiagError))}:
         assert f"\n| {code} | " in text
-
-
-def test_rules() -> None:
-    text = formats()
-    for check in CHECKS:
-        assert f"\n| `{check.id}` | {check.catalogue or '-'}" in text, check.id
-        row = re.search(rf"^\| `{check.id}` \| [^|]* \| (\w+) \|", text, re.MULTILINE)
-        assert row, check.id
-        assert row[1] == check.severity, check.id
-    for rule in OTHER_TITLES:
-        assert f"\n| `{rule}` | " in text
 
 
 def test_limits() -> None:

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amtdiag import frames
-from amtdiag.checks.catalogue import capture_findings, examine, likeliest_first, stray_findings
+from amtdiag.checks.base import Scene
+from amtdiag.checks.catalogue import examine
 from amtdiag.config import Options
 from amtdiag.model import (
     SEVERITIES,
@@ -144,8 +145,9 @@ class Story:
     def diagnosis(self, after: int = 600 * SECOND) -> Diagnosis:
         followed = self.follow(after)
         captures = (self.capture(after),)
-        findings, unknowns = examine(followed.cases, Options())
-        findings += stray_findings(followed.strays) + capture_findings(captures)
+        events = Events(hellos=[*self.hellos], connections=[*self.links])
+        scene = Scene(followed.cases, events, captures, followed.strays, followed.scanners)
+        findings, unknowns = examine(scene, Options())
         return Diagnosis(
             captures=captures,
             hellos=tuple(followed.hellos),
@@ -154,7 +156,7 @@ class Story:
             lookups=(),
             pongs=(),
             devices=tuple(case.device for case in followed.cases),
-            findings=tuple(likeliest_first(findings)),
+            findings=tuple(findings),
             unknowns=tuple(unknowns),
             notes=(),
             problems=(),

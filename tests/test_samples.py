@@ -155,6 +155,7 @@ def _shown(device: Mapping[str, Any]) -> dict[str, Any]:
         "weight": device["mode"]["weight"],
         "suffix": device["suffix"],
         "macs": sorted(device["macs"]),
+        "is_amt": device["is_amt"],
     }
 
 
@@ -179,6 +180,7 @@ def _devices(analysis: Any, wanted: Mapping[str, Any]) -> list[Any]:
         for device in analysis["devices"]
         if ("uuid" not in wanted or device["uuid"] == wanted["uuid"])
         and ("ip" not in wanted or wanted["ip"] in device["ips"])
+        and ("mac" not in wanted or wanted["mac"] in device["macs"])
     ]
 
 
@@ -189,7 +191,7 @@ def _matching(analysis: Any, claim: Mapping[str, Any]) -> list[Any]:
         for finding in analysis["findings"]
         if all(finding[key] == claim[key] for key in ("rule", "severity", "catalogue") if key in claim)
     ]
-    if "uuid" in claim or "ip" in claim:
+    if not {"uuid", "ip", "mac"}.isdisjoint(claim):
         ids = {device["id"] for device in _devices(analysis, claim)}
         found = [finding for finding in found if finding["device"] in ids]
     return found

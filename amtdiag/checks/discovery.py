@@ -291,7 +291,7 @@ class Ipv6Only(Check):
     """The server has an IPv6 address only, and the device does not say Hello to it."""
 
     id = "ipv6-no-hello"
-    title = "The server has an IPv6 address only, and the device says no Hello"
+    title = "The server has IPv6 only, and the device says no Hello"
     label = "IPv6 only"
     catalogue = "F44"
     basis = "inferred"
@@ -322,7 +322,7 @@ class Ipv6Only(Check):
             f"DNS gives {target} and no IPv4 address ({frames(proof(found))}); within {span(waited)} the "
             "device connects to no Hello port.",
             proof(found),
-            f"dns || ipv6.addr=={target}",
+            f"dns || {address_filter(found[-1].client)}",
             times=[one.ts for one in found],
             count=len(found),
         )
@@ -332,7 +332,7 @@ class NotLooking(Check):
     """An AMT device that does not look for a server."""
 
     id = "not-looking"
-    title = "An AMT device that is not set up does not look for its server"
+    title = "A device that is not set up does not look for its server"
     label = "not looking"
     severity = "info"
     basis = "inferred"

@@ -118,7 +118,7 @@ class PskAmongPki(SceneCheck):
     """A device speaks PSK to a server that provisions by certificate."""
 
     id = "psk-among-pki"
-    title = "A device says a PSK Hello where others are provisioned by certificate"
+    title = "A PSK Hello where others are provisioned by certificate"
     label = "PSK, not PKI"
     catalogue = "F17"
     severity = "warning"
@@ -138,7 +138,7 @@ class PkiAmongPsk(SceneCheck):
     """A device speaks PKI to a server that provisions by pre-shared key."""
 
     id = "pki-among-psk"
-    title = "A device says a PKI Hello where others are provisioned by PSK"
+    title = "A PKI Hello where others are provisioned by PSK"
     label = "PKI, not PSK"
     catalogue = "F16"
     severity = "warning"

@@ -32,6 +32,8 @@ class NoLease(Check):
         asked = [one for one in case.leases if one.kind in ("discover", "request") and one.version == 4]
         if not asked or any(one.kind in ("offer", "ack", "nak") for one in case.leases):
             return
+        if case.lookups or case.sets_out_after(asked[0].ts):
+            return  # it has an address: it was answered, elsewhere than here
         # A question asked again says that no answer reached the device, wherever the capture was taken.
         if len(asked) < 2 or asked[-1].ts - asked[0].ts < _PATIENCE // 2:
             yield Unknown(
@@ -49,7 +51,6 @@ class NoLease(Check):
             discovery_filter(case),
             times=[one.ts for one in asked],
             count=len(asked),
-            overcome=case.sets_out_after(asked[0].ts),
             candidates=(
                 Candidate("no DHCP server serves this segment", "the DHCP server's log; its relay's"),
                 Candidate(
@@ -65,7 +66,6 @@ class LeaseRefused(Check):
     id = "lease-refused"
     title = "DHCP refuses the device's address"
     label = "DHCP refuses"
-    severity = "warning"
     remedy = (
         "The device asks for an address of another network, or of somebody else: look at the scope and its "
         "reservations. A device that was moved gets over it by asking anew."
@@ -85,7 +85,6 @@ class LeaseRefused(Check):
             discovery_filter(case),
             times=[one.ts for one in refused],
             count=len(refused),
-            severity="error",
             overcome=case.sets_out_after(refused[-1].ts),
         )
 

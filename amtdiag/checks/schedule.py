@@ -226,7 +226,7 @@ class ModesDisagree(Check):
                 f"It shows {first.name} ({first.reason}), {between.name} ({between.reason}) and again "
                 f"{first.name} ({frames(evidence)}).",
                 evidence,
-                "rmcp || tcp.port in {9971, 16992..16995}",
+                f"(rmcp || tcp.port in {{9971, 16992..16995}}) && {address_filter(case.device.ips[-1])}",
                 times=[start, end],
                 candidates=(
                     Candidate("two machines share the address or the UUID", "their MACs, by ARP or DHCP"),

@@ -60,7 +60,8 @@ def _stages(case: Case, basis: Basis) -> Iterator[StageReached]:
         if DEVICE_PORTS[link.ends.dport] == "tls" and link.client_bytes and link.server_bytes
     ]
     if talks:
-        yield StageReached("tls", talks[0].ts, basis, None, _frames(talks), _tls_detail(talks[-1]))
+        best = next((link for link in talks if link.tls and link.tls.finished), talks[-1])
+        yield StageReached("tls", talks[0].ts, basis, _is_shaken(best), _frames(talks), _tls_detail(best))
 
 
 def _discovery(case: Case) -> StageReached:
@@ -141,6 +142,14 @@ def _gaps_in_words(gaps: Sequence[int]) -> str:
         return ""
     shown = ", ".join(span(gap) for gap in gaps[:_GAPS_SHOWN])
     return f", gaps {shown}{' ...' if len(gaps) > _GAPS_SHOWN else ''}"
+
+
+def _is_shaken(link: ConnectionEvent) -> bool | None:
+    """True where the handshake was finished, False where it was broken off; None where that is not known."""
+    tls = link.tls
+    if tls is None or tls.alert is not None:
+        return None if tls is None else False
+    return tls.finished
 
 
 def _tls_detail(link: ConnectionEvent) -> str:

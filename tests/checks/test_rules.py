@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from helpers import (
@@ -18,36 +18,42 @@ from helpers import (
     SERVER,
     START,
     AnyEvent,
+    asks,
     back,
     capture,
     case_of,
     followed,
-    gather,
     hello,
     lease,
     link,
     lookup,
+    odd,
     ping,
     pong,
     replace,
+    scene_of,
     sighting,
+    vain,
 )
 
-from amtdiag.checks import connection, discovery, message, roots, schedule
-from amtdiag.checks.base import Check
-from amtdiag.checks.catalogue import (
-    CAPTURE_DROPS,
-    CHECKS,
-    NOT_A_HELLO,
-    OTHER_TITLES,
-    capture_findings,
-    examine,
-    likeliest_first,
-    stray_findings,
-)
-from amtdiag.checks.fleet import ODD_SERVER, PID_REUSED, SWEEP, compare, silence, traffic_findings
+from amtdiag.checks import arrival, callback, discovery, fleet, message, roots, schedule, surroundings
+from amtdiag.checks import lease as lease_rules
+from amtdiag.checks.base import Check, Rule, SceneCheck
+from amtdiag.checks.catalogue import CHECKS, RULES, examine, likeliest_first
 from amtdiag.config import Options
-from amtdiag.model import SEVERITIES, ConnectionEvent, Finding, HelloEvent, Outcome, Severity, Unknown
+from amtdiag.model import (
+    SEVERITIES,
+    ConnectionEvent,
+    Crossing,
+    Finding,
+    HelloEvent,
+    Mode,
+    Outcome,
+    Severity,
+    TlsTalk,
+    Unknown,
+    WebServer,
+)
 from amtdiag.times import SECOND, clock
 from amtdiag.trust.catalogue import Root
 from amtdiag.trust.catalogue import roots as catalogue
@@ -77,9 +83,21 @@ def on_the_last_day() -> HelloEvent:
     return replace(event, ts=START - days * DAY)
 
 
+def shaking(alert: int | None = None, by: Literal["client", "server"] = "server") -> TlsTalk:
+    """A handshake that is not finished."""
+    return TlsTalk(False, None if alert is None else by, alert)
+
+
 def at_length(outcome: Outcome = "established", **fields: Any) -> ConnectionEvent:
     """A conversation on the device's TLS port that lasts a second and that the device ends."""
-    talk = {"client_bytes": 517, "server_bytes": 7, "closed_by": "server", "lasts": 1.0, **fields}
+    talk = {
+        "client_bytes": 517,
+        "server_bytes": 7,
+        "closed_by": "server",
+        "lasts": 1.0,
+        "tls": shaking(48),
+        **fields,
+    }
     return back(1, outcome, **talk)
 
 
@@ -99,6 +117,7 @@ ELSEWHERE = "192.168.2.149"
 HOUR = 3600
 DENIED = lookup(0, rcode="NXDOMAIN")
 BARE = lookup(0, rcode="NXDOMAIN", name="provisionserver")
+NAT_OFFER = "10.6.6.6"
 FAILED = lookup(0, rcode="SERVFAIL")
 ASKED = lookup(1, SERVER)
 REDIRECTION = back(0, "established", dport=16994, client_bytes=9, server_bytes=9)
@@ -124,16 +143,63 @@ class Example:
 
 
 EXAMPLES = [
-    Example(connection.ServerRefusesHello, [link(0, "refused")], [link(0, "unanswered", syns=3)]),
-    Example(connection.ServerSilent, [link(0, "unanswered", syns=2)], [link(0, "unanswered")]),
-    Example(connection.NoConnectBack, ANSWERED, [*ANSWERED, back(5, "refused")]),
-    Example(connection.ConnectBackRefused, [hello(), back(1, "refused")], [hello(2), back(1, "refused")]),
+    Example(arrival.ServerRefusesHello, [link(0, "refused")], [link(0, "unanswered", syns=3)]),
+    Example(arrival.ServerSilent, [link(0, "unanswered", syns=2)], [link(0, "unanswered")]),
+    Example(callback.NoConnectBack, ANSWERED, [*ANSWERED, back(5, "refused")]),
+    Example(callback.ConnectBackRefused, [hello(), back(1, "refused")], [hello(2), back(1, "refused")]),
     Example(
-        connection.ConnectBackUnanswered,
+        callback.ConnectBackUnanswered,
         [hello(), back(1, "unanswered", syns=2)],
         [hello(), back(1, "unanswered")],
     ),
-    Example(connection.TlsEnded, [hello(), at_length()], [hello(), at_length(closed_by="client")]),
+    Example(
+        callback.TlsEnded,
+        [hello(), at_length()],
+        [hello(), at_length(tls=TlsTalk(finished=True, alert_by=None, alert=None))],
+    ),
+    Example(
+        arrival.ServerNotThere, [lookup(0, SERVER), vain(1, SERVER)], [lookup(0, SERVER), vain(1, "10.1.1.1")]
+    ),
+    Example(arrival.ServerRejected, [link(0, "rejected", rejection="10.0.0.1 says: prohibited")], [
+        link(0, "rejected", rejection="10.0.0.1 says: the host is not there")
+    ]),
+    Example(arrival.WrongPort, [lookup(0, SERVER), odd(1)], [lookup(0, SERVER), odd(1), link(2, "refused")]),
+    Example(
+        callback.ConnectBackRejected,
+        [hello(), back(1, "rejected", rejection="10.0.0.1 says: prohibited")],
+        [hello(2), back(1, "rejected", rejection="10.0.0.1 says: prohibited")],
+    ),
+    Example(
+        discovery.CustomNameUnknown,
+        [pong(0, "setup"), *(lookup(n, rcode="NXDOMAIN", name="sca.example.com") for n in (1, 9))],
+        [pong(0, "setup"), lookup(1, rcode="NXDOMAIN", name="sca.example.com")],
+    ),
+    Example(discovery.Ipv6Only, [lookup(0, "fd00::10")], [lookup(0, "fd00::10"), lookup(1, SERVER)]),
+    Example(
+        discovery.ServerOtherThanTold,
+        [lookup(-9, "10.6.6.6"), hello()],
+        [lookup(-9, "10.6.6.6"), lookup(-5, SERVER), hello()],
+    ),
+    Example(
+        lease_rules.NoLease,
+        [sighting(-9, MAC), pong(-9, "setup"), *(asks(n) for n in (0, 3, 9))],
+        [sighting(-9, MAC), pong(-9, "setup"), *(asks(n) for n in (0, 3, 9)), lease(10, "offer")],
+    ),
+    Example(
+        lease_rules.LeaseRefused,
+        [sighting(-9, MAC), pong(-9, "setup"), asks(0), lease(1, "nak")],
+        [sighting(-9, MAC), pong(-9, "setup"), asks(0), lease(1, "nak"), lease(5)],
+    ),
+    Example(
+        lease_rules.AnotherDhcpServer,
+        [lease(0, "offer", server=NAT_OFFER), lease(1), ASKED],
+        [lease(0, "offer"), lease(1), ASKED],
+    ),
+    Example(
+        schedule.ModesDisagree,
+        [hello(), pong(5, "operational"), hello(30)],
+        [hello(), pong(5, "operational"), hello(700)],
+    ),
     Example(roots.RootNotListed, [hello()], [hello(digests=[GOOD, OWN_ROOT])], OWN),
     Example(roots.ZeroDigest, [hello(digests=[GOOD, bytes(32)])], [hello(digests=[GOOD, bytes(31) + b"\1"])]),
     Example(roots.UnknownDigest, [hello(digests=[GOOD, b"\1" * 32])], [hello(digests=[GOOD, bytes(32)])]),
@@ -148,8 +214,8 @@ EXAMPLES = [
     Example(message.UndocumentedVersion, [hello(version=4)], [hello(version=None)]),
     Example(discovery.NoServerRecord, [DENIED], [DENIED, lookup(1, SERVER, name="provisionserver.corp")]),
     Example(discovery.NoSuffix, [BARE], [BARE, lookup(1, name="provisionserver.corp")]),
-    Example(discovery.NoDomainOption, [lease(0, domain=None), ASKED], [lease(0), ASKED]),
-    Example(discovery.NoDnsServer, [lease(0, dns=()), pong(1, "setup")], [lease(0), pong(1, "setup")]),
+    Example(lease_rules.NoDomainOption, [lease(0, domain=None), ASKED], [lease(0), ASKED]),
+    Example(lease_rules.NoDnsServer, [lease(0, dns=()), pong(1, "setup")], [lease(0), pong(1, "setup")]),
     Example(discovery.DnsRefuses, [FAILED], [FAILED, lookup(1, SERVER)]),
     Example(
         discovery.DnsSilent,
@@ -163,9 +229,9 @@ EXAMPLES = [
         [lookup(0, SERVER, "10.6.6.6")],
     ),
     Example(
-        discovery.SecondDhcpServer,
+        lease_rules.SecondDhcpServer,
         [lease(0, "offer", server="10.6.6.6", domain="example.net"), lease(1), lookup(2, SERVER)],
-        [lease(0, "offer", server="10.6.6.6"), lease(1), lookup(2, SERVER)],
+        [lease(0, "offer", server=NAT_OFFER), lease(1), lookup(2, SERVER)],
     ),
     Example(schedule.GaveUp, [hello(retry_count=14)], [hello(retry_count=13)]),
     Example(schedule.WindowClosed, series(0, 3, 6), series(0, 2, 4), until=13 * HOUR),
@@ -176,12 +242,12 @@ EXAMPLES = [
         [hello(mac=MAC), hello(10, src=ELSEWHERE, mac=MAC)],
     ),
     Example(
-        schedule.ConnectsElsewhere,
+        callback.ConnectsElsewhere,
         [hello(), back(1, "refused", dst="10.7.7.7")],
         [hello(), back(1, "refused", dst="10.7.7.7"), back(2, "refused")],
     ),
     Example(
-        schedule.LeaseMoved,
+        callback.LeaseMoved,
         [hello(mac=MAC), lease(10, address=ELSEWHERE), back(20, "unanswered")],
         [hello(mac=MAC), back(5, "unanswered"), lease(10, address=ELSEWHERE)],
     ),
@@ -215,8 +281,9 @@ def unknown(rule: type[Check], events: Iterable[Event], until: float = 600) -> U
 
 
 def test_every_rule_has_an_example() -> None:
-    # Two devices are needed for that one: see test_two_devices_at_one_address.
-    assert {example.rule for example in EXAMPLES} == set(CHECKS) - {schedule.SharedAddress}
+    # Two devices are needed for two of them, and one says only what it cannot tell: see below.
+    elsewhere = {schedule.SharedAddress, arrival.RecordElsewhere, discovery.NotLooking}
+    assert {example.rule for example in EXAMPLES} == set(CHECKS) - elsewhere
 
 
 @every_example
@@ -226,6 +293,8 @@ def test_the_fault_is_found(example: Example) -> None:
     assert (finding.rule, finding.severity, finding.category) == (rule.id, rule.severity, rule.category)
     assert finding.catalogue == rule.catalogue
     assert finding.device == case_of(example.fault).id
+    if rule is lease_rules.LeaseRefused:
+        return  # graver where no lease follows, see below
     assert (finding.basis, finding.confidence) == (rule.basis, rule.confidence)
     assert finding.count >= 1
     assert finding.evidence
@@ -263,7 +332,7 @@ def test_a_healthy_device_has_no_findings(example: Example) -> None:
     healthy: list[Event] = [
         link(0, "established"),
         hello(digests=[GOOD, OWN_ROOT]),
-        at_length(closed_by="client", lasts=30.0),
+        at_length(closed_by="client", lasts=30.0, tls=TlsTalk(finished=True, alert_by=None, alert=None)),
     ]
     if example.rule is roots.UnknownDigest:
         healthy[1] = hello(digests=[GOOD])
@@ -276,11 +345,11 @@ def test_a_healthy_device_has_no_findings(example: Example) -> None:
 @pytest.mark.parametrize(
     ("rule", "failed", "later"),
     [
-        (connection.ServerRefusesHello, [link(0, "refused")], hello(9)),
-        (connection.ServerRefusesHello, [link(0, "refused")], link(9, "established")),
-        (connection.ServerSilent, [link(0, "unanswered", syns=3)], hello(9)),
-        (connection.ConnectBackRefused, [hello(), back(1, "refused")], back(9, "established")),
-        (connection.ConnectBackUnanswered, [hello(), back(1, "unanswered", syns=3)], back(9, "reset")),
+        (arrival.ServerRefusesHello, [link(0, "refused")], hello(9)),
+        (arrival.ServerRefusesHello, [link(0, "refused")], link(9, "established")),
+        (arrival.ServerSilent, [link(0, "unanswered", syns=3)], hello(9)),
+        (callback.ConnectBackRefused, [hello(), back(1, "refused")], back(9, "established")),
+        (callback.ConnectBackUnanswered, [hello(), back(1, "unanswered", syns=3)], back(9, "reset")),
     ],
 )
 def test_what_was_overcome_is_a_warning(rule: type[Check], failed: Sequence[Event], later: Event) -> None:
@@ -292,7 +361,7 @@ def test_what_was_overcome_is_a_warning(rule: type[Check], failed: Sequence[Even
 
 @pytest.mark.parametrize(
     ("rule", "outcome"),
-    [(connection.ConnectBackRefused, "refused"), (connection.ConnectBackUnanswered, "unanswered")],
+    [(callback.ConnectBackRefused, "refused"), (callback.ConnectBackUnanswered, "unanswered")],
 )
 def test_what_failed_after_a_success_is_not_overcome(rule: type[Check], outcome: Outcome) -> None:
     failed = back(9, outcome, syns=3)
@@ -302,7 +371,7 @@ def test_what_failed_after_a_success_is_not_overcome(rule: type[Check], outcome:
 
 
 def test_attempts_are_counted_and_few_frames_are_named() -> None:
-    finding = found(connection.ServerRefusesHello, [link(second, "refused") for second in range(20)])
+    finding = found(arrival.ServerRefusesHello, [link(second, "refused") for second in range(20)])
     assert finding.count == 20
     assert len(finding.evidence) == 8
     assert (finding.first_ts, finding.last_ts) == (START, START + 19 * SECOND)
@@ -311,49 +380,49 @@ def test_attempts_are_counted_and_few_frames_are_named() -> None:
 # ------------------------------------------------------------------------------------ what cannot be told yet
 
 
-@pytest.mark.parametrize("seconds", [0.05, 30, 59])
+@pytest.mark.parametrize("seconds", [0.05, 15, 29])
 def test_silence_is_no_fault_while_the_server_has_time(seconds: float) -> None:
-    assert "the capture ends" in unknown(connection.NoConnectBack, ANSWERED, seconds).why
+    assert "the capture ends" in unknown(callback.NoConnectBack, ANSWERED, seconds).why
 
 
-@pytest.mark.parametrize("seconds", [61, 600])
+@pytest.mark.parametrize("seconds", [31, 600])
 def test_silence_is_a_fault_once_patience_is_over(seconds: float) -> None:
-    assert "never connects back" in found(connection.NoConnectBack, ANSWERED, seconds).summary
+    assert "never connects back" in found(callback.NoConnectBack, ANSWERED, seconds).summary
 
 
 def test_silence_is_no_fault_where_the_server_is_not_seen() -> None:
     one_way: list[Event] = [link(0, "partial", server_seen=False, client_bytes=841), hello()]
-    assert "no packet from the server" in unknown(connection.NoConnectBack, one_way).why
+    assert "no packet from the server" in unknown(callback.NoConnectBack, one_way).why
 
 
 def test_silence_is_no_fault_where_the_capture_has_a_gap() -> None:
     """Two files a day apart: nobody was looking when the server would have connected back."""
     captures = [capture(5), capture(90_000, since=86_400)]
     cases = followed(*ANSWERED, captures=captures).cases
-    (result,) = connection.NoConnectBack(OWN).look(cases[0])
+    (result,) = callback.NoConnectBack(OWN).look(cases[0])
     assert isinstance(result, Unknown)
 
 
 def test_connections_before_the_first_hello_do_not_break_the_silence() -> None:
-    assert found(connection.NoConnectBack, [back(-30, "established"), *ANSWERED]).count == 1
+    assert found(callback.NoConnectBack, [back(-30, "established"), *ANSWERED]).count == 1
 
 
 def test_a_psk_device_has_a_row_of_its_own() -> None:
-    finding = found(connection.NoConnectBack, [link(0, "established"), hello(pid="0000037M")])
+    finding = found(callback.NoConnectBack, [link(0, "established"), hello(pid="0000037M")])
     assert finding.catalogue == "F13"
     assert "PID" in finding.candidates[0].cause
 
 
 def test_no_hello_no_silence() -> None:
-    assert looked(connection.NoConnectBack, [link(0, "refused")]) == []
+    assert looked(callback.NoConnectBack, [link(0, "refused")]) == []
 
 
 def test_a_single_syn_at_the_end_of_a_capture_says_nothing() -> None:
-    assert "ends right after" in unknown(connection.ServerSilent, [link(0, "unanswered")], until=0.5).why
+    assert "ends right after" in unknown(arrival.ServerSilent, [link(0, "unanswered")], until=0.5).why
 
 
 def test_a_single_syn_without_repetition_says_nothing() -> None:
-    assert "no repetition" in unknown(connection.ServerSilent, [link(0, "unanswered")]).why
+    assert "no repetition" in unknown(arrival.ServerSilent, [link(0, "unanswered")]).why
 
 
 def test_a_list_that_is_not_whole_may_hold_the_root() -> None:
@@ -374,36 +443,66 @@ def test_a_pid_without_a_list_is_no_list_without_the_root() -> None:
 @pytest.mark.parametrize(
     "talk",
     [
-        at_length(lasts=6.0),
+        at_length(lasts=6.0, tls=shaking()),
+        at_length(closed_by="client", tls=shaking()),
         at_length(server_bytes=0),
-        at_length(client_bytes=0),
+        at_length(client_bytes=0, tls=shaking()),
         at_length(dport=16992),
         at_length("refused"),
+        at_length(tls=TlsTalk(finished=None, alert_by=None, alert=None)),
     ],
-    ids=["too long for a handshake", "device silent", "server silent", "no TLS port", "refused"],
+    ids=[
+        "too long for a handshake",
+        "the server ends it",
+        "device silent",
+        "server silent",
+        "no TLS port",
+        "refused",
+        "TLS 1.3",
+    ],
 )
 def test_what_is_no_ended_handshake(talk: ConnectionEvent) -> None:
-    assert looked(connection.TlsEnded, [hello(), talk]) == []
+    assert looked(callback.TlsEnded, [hello(), talk]) == []
 
 
-def test_only_the_last_handshake_counts() -> None:
-    better = replace(at_length(closed_by="client"), ts=START + 9 * SECOND, last_ts=START + 10 * SECOND)
-    assert looked(connection.TlsEnded, [hello(), at_length(), better]) == []
+def test_a_handshake_that_is_finished_later_is_what_counts() -> None:
+    done = at_length(tls=TlsTalk(finished=True, alert_by=None, alert=None))
+    better = replace(done, ts=START + 9 * SECOND, last_ts=START + 10 * SECOND)
+    finding = found(callback.TlsEnded, [hello(), at_length(), better])
+    assert (finding.overcome, finding.severity) == (True, "warning")
+
+
+@pytest.mark.parametrize(
+    ("alert", "by", "who", "candidates"),
+    [(48, "server", "The device", 1), (70, "client", "The server", 1), (90, "server", "The device", 3)],
+)
+def test_who_breaks_a_handshake_off_is_said(
+    alert: int, by: Literal["client", "server"], who: str, candidates: int
+) -> None:
+    finding = found(callback.TlsEnded, [hello(), at_length(tls=shaking(alert, by))])
+    assert finding.summary.startswith(who)
+    assert f"alert {alert} (" in finding.summary
+    assert len(finding.candidates) == candidates
+
+
+def test_without_an_alert_the_end_is_a_guess() -> None:
+    finding = found(callback.TlsEnded, [hello(), at_length(tls=shaking())])
+    assert (finding.severity, finding.basis, finding.confidence) == ("warning", "inferred", "low")
 
 
 def test_an_operational_device_may_end_its_sessions() -> None:
     session = back(0.5, "established", dport=16994, client_bytes=9, server_bytes=9)
-    assert looked(connection.TlsEnded, [hello(), session, at_length()]) == []
+    assert looked(callback.TlsEnded, [hello(), session, at_length()]) == []
 
 
 def test_a_plain_port_that_is_closed_gets_its_own_advice() -> None:
-    assert "16.1" in found(connection.ConnectBackRefused, [hello(), back(1, "refused", dport=16992)]).remedy
-    assert "16.1" not in found(connection.ConnectBackRefused, [hello(), back(1, "refused")]).remedy
+    assert "16.1" in found(callback.ConnectBackRefused, [hello(), back(1, "refused", dport=16992)]).remedy
+    assert "16.1" not in found(callback.ConnectBackRefused, [hello(), back(1, "refused")]).remedy
 
 
 def test_a_shared_address_makes_the_way_back_a_guess() -> None:
     case, _ = followed(hello(), hello(1, uuid=OTHER_UUID), back(0.5, "refused")).cases
-    (finding,) = connection.ConnectBackRefused(OWN).look(case)
+    (finding,) = callback.ConnectBackRefused(OWN).look(case)
     assert isinstance(finding, Finding)
     assert (finding.basis, finding.confidence) == ("inferred", "medium")
 
@@ -426,9 +525,9 @@ def test_every_hello_of_a_kind_is_counted() -> None:
     ("rule", "events"),
     [
         (discovery.NoServerRecord, [DENIED, hello(30)]),
-        (discovery.NoDomainOption, [lease(0, domain=None), link(5, "refused", mac=MAC)]),
+        (lease_rules.NoDomainOption, [lease(0, domain=None), link(5, "refused", mac=MAC)]),
         (discovery.DnsRefuses, [FAILED, link(5, "established"), hello(6)]),
-        (discovery.NoDnsServer, [lease(0, dns=()), link(5, "refused", mac=MAC)]),
+        (lease_rules.NoDnsServer, [lease(0, dns=()), link(5, "refused", mac=MAC)]),
     ],
 )
 def test_who_reaches_a_server_has_overcome_it(rule: type[Check], events: Sequence[Event]) -> None:
@@ -442,7 +541,7 @@ def test_who_reaches_a_server_has_overcome_it(rule: type[Check], events: Sequenc
         (discovery.NoSuffix, [BARE], 4),
         (discovery.DnsSilent, [lookup(0, rcode=None), lookup(60, rcode=None)], 600),
         (discovery.DnsSilent, [lookup(0, rcode=None)], 600),
-        (discovery.ResolvedButSilent, [lookup(0, SERVER)], 59),
+        (discovery.ResolvedButSilent, [lookup(0, SERVER)], 29),
         (schedule.GaveUp, [hello(retry_count=14)], 30),
     ],
 )
@@ -451,7 +550,9 @@ def test_what_did_not_happen_yet_is_unknown(rule: type[Check], events: Sequence[
 
 
 @pytest.mark.parametrize(
-    "rule", [rule for rule in CHECKS if rule.__module__.endswith("discovery")], ids=lambda rule: rule.id
+    "rule",
+    [rule for rule in CHECKS if rule.__module__.endswith(("discovery", "lease"))],
+    ids=lambda rule: rule.id,
 )
 def test_a_capture_at_the_server_blames_neither_dhcp_nor_dns(rule: type[Check]) -> None:
     """Taken where neither goes by: that they are not there says nothing."""
@@ -462,8 +563,8 @@ def test_a_capture_at_the_server_blames_neither_dhcp_nor_dns(rule: type[Check]) 
 @pytest.mark.parametrize("kind", ["discover", "offer", "request", "nak"])
 def test_only_an_acknowledged_lease_can_lack_options(kind: str) -> None:
     events: list[Event] = [sighting(-1, MAC), lease(0, kind, domain=None, dns=()), lookup(1, SERVER)]
-    assert looked(discovery.NoDomainOption, events) == []
-    assert looked(discovery.NoDnsServer, events) == []
+    assert looked(lease_rules.NoDomainOption, events) == []
+    assert looked(lease_rules.NoDnsServer, events) == []
 
 
 def test_who_goes_on_to_a_server_was_answered_elsewhere() -> None:
@@ -475,12 +576,12 @@ def test_a_question_asked_anew_was_not_answered() -> None:
 
 
 def test_one_lease_with_a_domain_is_enough() -> None:
-    assert looked(discovery.NoDomainOption, [lease(0, domain=None), lease(9), lookup(10, SERVER)]) == []
+    assert looked(lease_rules.NoDomainOption, [lease(0, domain=None), lease(9), lookup(10, SERVER)]) == []
 
 
 def test_what_the_client_asked_for_and_got_instead_is_said() -> None:
     events = [lease(0, "request", wanted=frozenset({1, 3})), lease(1, domain=None, search=True)]
-    summary = found(discovery.NoDomainOption, [*events, lookup(2, SERVER)]).summary
+    summary = found(lease_rules.NoDomainOption, [*events, lookup(2, SERVER)]).summary
     assert "did not ask" in summary
     assert "119" in summary
 
@@ -503,6 +604,135 @@ def test_two_devices_at_one_address() -> None:
     assert [list(schedule.SharedAddress(OWN).look(case)) for case in apart] == [[], []]
 
 
+# ----------------------------------------------------------------------- what nobody answers, and who says so
+
+
+def test_one_question_for_a_lease_says_nothing() -> None:
+    assert "asked again" in unknown(lease_rules.NoLease, [sighting(-9, MAC), pong(-9, "setup"), asks(0)]).why
+
+
+def test_dhcpv6_in_vain_is_the_rule_in_most_networks() -> None:
+    solicits = [asks(n, version=6) for n in (0, 3, 9)]
+    assert looked(lease_rules.NoLease, [sighting(-9, MAC), pong(-9, "setup"), *solicits]) == []
+
+
+def test_a_machine_that_nothing_shows_to_have_amt_is_conjecture() -> None:
+    events = [asks(0), lease(1, dns=())]
+    finding = found(lease_rules.NoDnsServer, events)
+    assert (finding.severity, finding.basis, finding.confidence) == ("warning", "inferred", "low")
+    assert not case_of(events).device.is_amt
+
+
+def test_beside_a_device_other_clients_are_none() -> None:
+    cases = followed(hello(), asks(0, mac=OTHER_MAC), asks(5, mac=OTHER_MAC)).cases
+    assert [case.id for case in cases] == [f"uuid:{hello().hello.uuid}"]
+
+
+def test_a_lease_without_a_fault_makes_no_device() -> None:
+    assert followed(asks(0), lease(1)).cases == []
+
+
+def test_the_device_that_is_gone_when_it_is_called_back() -> None:
+    finding = found(callback.ConnectBackUnanswered, [hello(), vain(1, DEVICE, asker=SERVER)])
+    assert "who has" in finding.summary
+    assert finding.severity == "error"
+    assert looked(callback.NoConnectBack, [*ANSWERED, vain(1, DEVICE, asker=SERVER)]) == []
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [vain(-30, DEVICE, asker=SERVER), hello()],
+        [hello(), vain(1, DEVICE, asker="10.9.9.9")],
+        [hello(), vain(90, DEVICE, asker=SERVER)],
+        [hello(), back(1, "established"), vain(9, DEVICE, asker=SERVER)],
+        [hello(), lease(5, mac=MAC), vain(1, DEVICE, asker=SERVER)],
+    ],
+    ids=["before the Hello", "somebody else asks", "long after", "it had been reached", "DHCP looks first"],
+)
+def test_who_is_asked_for_in_vain_and_was_not_called_back(events: list[Event]) -> None:
+    assert looked(callback.ConnectBackUnanswered, events) == []
+
+
+def test_a_server_that_is_reached_later_was_there_after_all() -> None:
+    assert found(
+        arrival.ServerNotThere, [lookup(0, SERVER), vain(1, SERVER), link(9, "established")]
+    ).overcome
+
+
+def test_what_two_sensors_show_is_said() -> None:
+    lost = link(0, "unanswered", crossing=Crossing("SYN", "device.pcapng", "server.pcapng"))
+    finding = found(arrival.ServerSilent, [lost])
+    assert "in device.pcapng and not in server.pcapng" in finding.summary
+    assert finding.confidence == "high"
+    assert finding.candidates == ()
+
+
+REVERSE = "148.2.168.192.in-addr.arpa"
+
+
+@pytest.mark.parametrize(("address", "says"), [("10.7.7.7", "the address 10.7.7.7"), (None, "no address")])
+def test_a_name_that_leads_the_server_elsewhere(address: str | None, says: str) -> None:
+    asked = [
+        lookup(1, client=SERVER, name=REVERSE, type="PTR", names=("pc-old.example.com",)),
+        lookup(1.1, *([address] if address else []), client=SERVER, name="pc-old.example.com"),
+    ]
+    finding = found(callback.ConnectsElsewhere, [*ANSWERED, *asked])
+    assert says in finding.summary
+    assert looked(callback.NoConnectBack, [*ANSWERED, *asked]) == []
+
+
+def test_a_name_that_leads_to_the_device_is_right() -> None:
+    asked = [
+        lookup(1, client=SERVER, name=REVERSE, type="PTR", names=("pc.example.com",)),
+        lookup(1.1, DEVICE, client=SERVER, name="pc.example.com"),
+    ]
+    assert looked(callback.ConnectsElsewhere, [*ANSWERED, *asked]) == []
+
+
+def test_a_server_that_stopped_over_a_hello() -> None:
+    finding = found(arrival.ServerRefusesHello, [*ANSWERED, link(60, "refused")])
+    assert "it has stopped since" in finding.summary
+    assert "ended" in finding.candidates[0].cause
+
+
+def test_a_question_that_cannot_be_delivered_needs_no_repetition() -> None:
+    finding = found(
+        discovery.DnsSilent, [lookup(0, rcode=None, rejection="10.0.0.1 says: the port is closed")]
+    )
+    assert "the port is closed" in finding.summary
+
+
+def test_a_refused_bare_name_is_no_fault_beside_another() -> None:
+    events = [lookup(0, rcode="REFUSED", name="provisionserver"), DENIED]
+    assert looked(discovery.DnsRefuses, events) == []
+    assert found(discovery.DnsRefuses, [lookup(0, rcode="REFUSED", name="provisionserver")]).count == 1
+
+
+def test_dns_leads_one_device_astray_and_not_the_other() -> None:
+    events: list[Event] = [lookup(0, "10.6.6.6"), link(1, "refused", dst="10.6.6.6"), hello(src=ELSEWHERE)]
+    cases = followed(*events).cases
+    results = [one for case in cases for one in arrival.RecordElsewhere(OWN).look(case)]
+    (finding,) = results
+    assert isinstance(finding, Finding)
+    assert (finding.catalogue, finding.severity) == ("F05", "warning")
+    alone = followed(*events[:2]).cases
+    assert [one for case in alone for one in arrival.RecordElsewhere(OWN).look(case)] == []
+
+
+@pytest.mark.parametrize(("mode", "asks_why"), [("factory", True), ("setup", True), ("operational", False)])
+def test_a_device_that_does_not_look_for_its_server(mode: Mode, asks_why: bool) -> None:
+    results = looked(discovery.NotLooking, [pong(0, mode)])
+    assert [isinstance(one, Unknown) for one in results] == [True] * asks_why
+    assert looked(discovery.NotLooking, [pong(0, mode)], until=20) == []
+
+
+def test_a_cloned_uuid_behind_a_router() -> None:
+    turns = [hello(60 * n, src=(DEVICE, ELSEWHERE)[n % 2]) for n in range(4)]
+    assert found(schedule.ClonedUuid, turns).confidence == "medium"
+    assert looked(schedule.ClonedUuid, turns[:3]) == []
+
+
 # ----------------------------------------------------------------------------------- devices compared
 
 
@@ -517,13 +747,22 @@ def device(number: int, **changes: Any) -> HelloEvent:
     )
 
 
-def rules_of(*events: Event) -> list[tuple[str, str | None]]:
-    return [(one.rule, one.device) for one in compare(followed(*events).cases)]
+def seen(
+    rule: type[SceneCheck], *events: Event, options: Options = OWN, **changes: Any
+) -> list[Finding | Unknown]:
+    """What a rule says of all that was seen."""
+    return list(rule(options).look(scene_of(*events, **changes)))
+
+
+def rules_of(*events: Event, options: Options = OWN) -> list[tuple[str, str | None]]:
+    rules = (fleet.PidReused, fleet.UnexpectedServer, fleet.PskAmongPki, fleet.PkiAmongPsk)
+    results = [one for rule in rules for one in seen(rule, *events, options=options)]
+    return [(one.rule, one.device) for one in results if isinstance(one, Finding)]
 
 
 def test_a_pid_of_two_devices() -> None:
     shared = [device(number, pid="0000037M") for number in (1, 2)]
-    assert rules_of(*shared) == [(PID_REUSED, None)]
+    assert rules_of(*shared) == [("pid-reused", None)]
     assert rules_of(device(1, pid="0000037M"), device(1, pid="0000037M")) == []
 
 
@@ -535,19 +774,60 @@ def to_server(event: HelloEvent, server: str) -> HelloEvent:
 def test_one_that_goes_to_another_server(others: int, odd: bool) -> None:
     hellos = [device(number) for number in range(1, others + 1)]
     stray = to_server(device(99), "10.6.6.6")
-    expected = [(ODD_SERVER, f"uuid:{stray.hello.uuid}")] if odd else []
+    expected = [("unexpected-server", f"uuid:{stray.hello.uuid}")] if odd else []
     assert rules_of(*hellos, stray) == expected
     assert rules_of(*hellos, stray, to_server(device(98), "10.6.6.6")) == [], (
         "two of them are a second server"
     )
 
 
+def test_a_server_that_was_not_named() -> None:
+    mine = Options(servers=frozenset({SERVER}))
+    assert rules_of(device(1), options=mine) == []
+    stray = to_server(device(99), "10.6.6.6")
+    assert rules_of(device(1), stray, options=mine) == [("unexpected-server", f"uuid:{stray.hello.uuid}")]
+
+
+@pytest.mark.parametrize(
+    ("odd_one", "usual", "rule"),
+    [("0000037M", None, "psk-among-pki"), (None, "0000037M", "pki-among-psk")],
+)
+def test_a_type_that_the_server_does_not_serve(odd_one: str | None, usual: str | None, rule: str) -> None:
+    served: list[Event] = [device(1, pid=usual), back(2, "established", dst="10.0.0.1")]
+    left = device(9, pid=odd_one)
+    assert rules_of(*served, left) == [(rule, f"uuid:{left.hello.uuid}")]
+    alike = rules_of(*served, device(9, pid=usual, digests=[b"\1" * 32]))
+    assert alike == ([] if usual is None else [("pid-reused", None)])
+    assert rules_of(left) == []
+
+
+@pytest.mark.parametrize(("targets", "scans"), [(7, False), (8, True)])
+def test_attempts_at_many_servers(targets: int, scans: bool) -> None:
+    tries = [link(n, "refused", src="10.9.9.9", dst=f"10.0.0.{n}") for n in range(targets)]
+    results = seen(surroundings.PortSweep, *tries)
+    assert [one.count for one in results if isinstance(one, Finding)] == ([targets] if scans else [])
+
+
+def test_other_ways_of_management_are_named_where_no_hello_is() -> None:
+    talk: dict[str, Any] = {"client_bytes": 99, "server_bytes": 99}
+    cira = link(0, "established", dport=4433, dst="10.0.0.44", **talk)
+    web = back(1, "established", dport=16992, dst=ELSEWHERE, web=WebServer("11.8.50", 401), **talk)
+    name = lookup(2, "10.0.0.80", client="10.0.0.5", name="rps.example.com")
+    other = lookup(3, "10.0.0.81", client="10.0.0.5", name="rpsomething.example.com")
+    results = seen(surroundings.AnotherPath, cira, web, name, other)
+    said = [one.summary for one in results if isinstance(one, Finding)]
+    assert [text.partition(":")[0] for text in said] == [DEVICE, ELSEWHERE, "10.0.0.5"]
+    assert "rpsomething" not in said[2]
+    assert seen(surroundings.AnotherPath, cira, web, name, hello(src="10.0.0.99")) == []
+
+
 @pytest.mark.parametrize(("targets", "sweeps"), [(15, False), (16, True)])
 def test_pings_to_many_addresses(targets: int, sweeps: bool) -> None:
     pings = [ping(number, f"10.0.0.{number}") for number in range(targets)]
-    found = traffic_findings(gather([*pings, *(ping(number, asker="10.1.1.1") for number in range(99))]))
+    results = seen(surroundings.RmcpSweep, *pings, *(ping(number, asker="10.1.1.1") for number in range(99)))
+    found = [one for one in results if isinstance(one, Finding)]
     assert [(one.rule, one.severity, one.count) for one in found] == (
-        [(SWEEP, "info", targets)] if sweeps else []
+        [("rmcp-sweep", "info", targets)] if sweeps else []
     )
     assert all(len(one.evidence) <= 8 for one in found)
 
@@ -559,17 +839,17 @@ SIX_ONLY = lease(0, domain=None, dns=(), address=None)
 @pytest.mark.parametrize(
     ("rule", "events"),
     [
-        (discovery.NoDomainOption, [CUT_LEASE, ASKED]),
-        (discovery.NoDomainOption, [SIX_ONLY, ASKED]),
-        (discovery.NoDnsServer, [CUT_LEASE, pong(1, "setup")]),
+        (lease_rules.NoDomainOption, [CUT_LEASE, ASKED]),
+        (lease_rules.NoDomainOption, [SIX_ONLY, ASKED]),
+        (lease_rules.NoDnsServer, [CUT_LEASE, pong(1, "setup")]),
         (discovery.NoServerRecord, [lookup(0, rcode="NOERROR", type="AAAA")]),
         (discovery.NoServerRecord, [DENIED, lookup(1, SERVER, name="provisionserver")]),
         (schedule.HelloAfterOperational, [hello(), pong(5, "operational"), lookup(9)]),
         (
-            schedule.ConnectsElsewhere,
+            callback.ConnectsElsewhere,
             [back(-5, "established", dst="10.7.7.7"), hello(), back(1, "refused", dst="10.7.7.7")],
         ),
-        (schedule.ConnectsElsewhere, [hello(), *(back(1, "refused", dst=f"10.7.7.{n}") for n in range(3))]),
+        (callback.ConnectsElsewhere, [hello(), *(back(1, "refused", dst=f"10.7.7.{n}") for n in range(3))]),
     ],
 )  # fmt: skip
 def test_what_proves_nothing(rule: type[Check], events: list[Event]) -> None:
@@ -586,7 +866,7 @@ def test_silence_is_said_only_where_there_is_silence() -> None:
         ([link(0, "refused")], False),
     ]
     for events, silent in stories:
-        assert bool(silence(gather(events), followed(*events).cases)) is silent
+        assert bool(seen(surroundings.NoHello, *events)) is silent
 
 
 # -------------------------------------------------------------------------------------- beyond single devices
@@ -596,8 +876,8 @@ def test_strangers_at_the_hello_port() -> None:
     strays = [link(n, "established", src="10.0.0.9", foreign="an HTTP request") for n in range(3)]
     strays.append(link(5, "established", src="10.0.0.9", foreign="a TLS handshake"))
     strays.append(link(6, "established", src="10.0.0.8"))
-    first, second = stray_findings(strays)
-    assert (first.rule, first.count, first.severity, first.device) == (NOT_A_HELLO, 3, "info", None)
+    first, second = (one for one in seen(surroundings.NotAHello, *strays) if isinstance(one, Finding))
+    assert (first.rule, first.count, first.severity, first.device) == ("not-a-hello", 3, "info", None)
     assert first.summary == f"10.0.0.9 sent an HTTP request to port 9971 of {SERVER}: no Hello."
     assert second.count == 1
     assert first.id != second.id
@@ -605,8 +885,9 @@ def test_strangers_at_the_hello_port() -> None:
 
 def test_dropped_packets() -> None:
     captures = [capture(), capture(drops=0), capture(drops=37, file="lossy.pcapng")]
-    (finding,) = capture_findings(captures)
-    assert (finding.rule, finding.count, finding.device) == (CAPTURE_DROPS, 37, None)
+    (finding,) = seen(surroundings.CaptureDrops, captures=captures)
+    assert isinstance(finding, Finding)
+    assert (finding.rule, finding.count, finding.device) == ("capture-drops", 37, None)
     assert finding.summary.startswith("lossy.pcapng: ")
 
 
@@ -615,7 +896,7 @@ def test_examine_runs_every_rule_over_every_device() -> None:
         hello(n, uuid=f"0000000{n}-13d4-1d18-e487-1c697a6b7a2b", src=f"10.0.0.{n}", admin_credentials=0)
         for n in range(1, 4)
     ]
-    findings, unknowns = examine(followed(*devices).cases, OWN)
+    findings, unknowns = examine(scene_of(*devices), OWN)
     assert {(one.rule, one.device) for one in findings} >= {
         (rule, f"uuid:{event.hello.uuid}")
         for rule in ("admin-credentials-unset", "unknown-digest", "root-not-listed")
@@ -628,13 +909,13 @@ def test_examine_runs_every_rule_over_every_device() -> None:
 
 
 def test_ids_are_unique_and_stable_words() -> None:
-    ids = [check.id for check in CHECKS] + list(OTHER_TITLES)
+    ids = [rule.id for rule in RULES]
     assert len(set(ids)) == len(ids)
     assert all(one.replace("-", "").isalnum() and one.islower() for one in ids)
 
 
-@pytest.mark.parametrize("rule", CHECKS, ids=lambda rule: rule.id)
-def test_every_rule_says_what_it_is(rule: type[Check]) -> None:
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_every_rule_says_what_it_is(rule: type[Rule]) -> None:
     assert rule.title[0].isupper()
     assert not rule.title.endswith(".")
     assert len(rule.title) <= 60

@@ -87,7 +87,7 @@ def sca_rejected(site: Site) -> None:
         assert not device.hello(server, retry, timeout=5)
         site.until(again)
     site.ends(device, "connection", by_ip=True)
-    site.found(None, device, "F08", by_ip=True)
+    site.found("server-rejected", device, "F08", by_ip=True)
     site.truth.also_true |= {"server-silent", "server-refuses-hello"}
 
 
@@ -104,7 +104,7 @@ def wrong_port(site: Site) -> None:
         assert not device.hello(server, retry, port=9981)
         site.until(again)
     site.ends(device, "connection", by_ip=True)
-    site.found(None, device, "F09", by_ip=True)
+    site.found("wrong-port", device, "F09", by_ip=True)
     site.truth.also_true |= {"server-refuses-hello", "resolved-no-connection"}
 
 
@@ -212,7 +212,7 @@ def back_dead(site: Site) -> None:
     device.machine.ip("link set eth0 down")
     site.until(28)
     site.ends(device, "connect_back")
-    site.found(None, device, "F11")
+    site.found("connect-back-unanswered", device, "F11")
     site.truth.also_true |= {"connect-back-unanswered"}
 
 
@@ -267,7 +267,7 @@ def back_elsewhere_dead(site: Site) -> None:
     device.hello(device.discover())
     site.until(28)
     site.ends(device, "hello")
-    site.found(None, device, "F12")
+    site.found("connect-back-elsewhere", device, "F12")
     site.truth.also_true |= {"no-connect-back", "connect-back-elsewhere"}
 
 
@@ -295,7 +295,7 @@ def plain_refused(site: Site) -> None:
     device.hello(device.discover())
     site.until(5)
     site.ends(device, "tls")
-    site.found(None, device, "F49")
+    site.found("connect-back-refused", device, "F49")
     site.truth.overcome |= {"connect-back-refused"}
 
 

@@ -95,7 +95,8 @@ def no_option_6(site: Site) -> None:
     device.lease()
     assert device.find_server() is None
     site.until(75)
-    site.found("no-option-6", catalogue="F04")
+    site.nothing_shows_amt(device)
+    site.found("no-option-6", device, "F04", by_mac=True)
 
 
 @scenario(
@@ -131,7 +132,7 @@ def dns_port_closed(site: Site) -> None:
     assert device.find_server() is None
     site.until(22)
     site.ends(device, "resolution", by_ip=True, suffix=site.suffix)
-    site.found(None, device, "F06", by_ip=True)
+    site.found("dns-silent", device, "F06", by_ip=True)
     site.truth.also_true |= {"dns-silent", "dns-fails"}
 
 
@@ -188,7 +189,7 @@ def dns_stale_dead(site: Site) -> None:
         assert not device.hello(server, retry)
         site.until(again)
     site.ends(device, "connection", by_ip=True, suffix=site.suffix)
-    site.found(None, device, "F05", by_ip=True)
+    site.found("server-not-there", device, "F05", by_ip=True)
     site.truth.also_true |= {"resolved-no-connection", "server-silent"}
 
 
@@ -213,7 +214,8 @@ def dns_stale_other(site: Site) -> None:
         site.until(again)
     site.ends(device, "connection", by_ip=True, suffix=site.suffix)
     site.ends(lucky, "tls", suffix=site.suffix)
-    site.found(None, device, "F05", by_ip=True)
+    site.found("server-refuses-hello", device, "F07", by_ip=True)
+    site.found("server-record-elsewhere", device, "F05", by_ip=True)
     site.truth.also_true |= {"server-refuses-hello"}
 
 
@@ -306,7 +308,7 @@ def custom_fqdn_nxdomain(site: Site) -> None:
         assert not device.resolve(site.name("sca"))
         site.until(again)
     site.ends(device, "resolution", by_ip=True, suffix=site.suffix, firmware="AMT 11.8", weight="decisive")
-    site.found(None, device, "F01", by_ip=True)
+    site.found("custom-name-unknown", device, "F01", by_ip=True)
     site.truth.also_true |= {"no-server-record"}
 
 
@@ -339,6 +341,8 @@ def dhcp_silent(site: Site) -> None:
     site.record()
     assert not device.lease(limit=30)
     site.until(30)
+    site.nothing_shows_amt(device)
+    site.found("no-lease", device, by_mac=True)
 
 
 @scenario(
@@ -394,8 +398,7 @@ def ipv6_only(site: Site) -> None:
     assert device.resolve(site.name(SERVER_NAME), wire.AAAA) == [f"{net}10"]
     site.until(72)
     site.truth.devices.append({"ip": address, "stage": "resolution", "mode": "setup"})
-    site.truth.findings.append({"catalogue": "F44", "ip": address})
-    site.truth.also_true |= {"resolved-no-connection"}
+    site.truth.findings.append({"rule": "ipv6-no-hello", "catalogue": "F44", "ip": address})
 
 
 def _global_address(machine: Namespace) -> str:

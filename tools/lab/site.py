@@ -247,6 +247,12 @@ class Site:
         told = {key: value for key, value in (("stage", stage), ("mode", mode)) if value}
         self.truth.devices.append({**who, **told, **facts})
 
+    def nothing_shows_amt(self, device: AmtDevice) -> None:
+        """The stand-in never gets as far as to show that it is an AMT device: a lease with a fault is all."""
+        self.truth.devices.append(
+            {"mac": device.card.mac, "stage": "discovery", "mode": "unknown", "is_amt": False}
+        )
+
     def found(
         self,
         rule: str | None,
@@ -255,11 +261,13 @@ class Site:
         *,
         severity: str | None = None,
         by_ip: bool = False,
+        by_mac: bool = False,
     ) -> None:
         """What a diagnosis has to name. Without a rule: the row of the catalogue alone."""
         entry: dict[str, Any] = {"rule": rule} if rule else {}
         if device is not None:
-            entry |= {"ip": device.card.ip} if by_ip else {"uuid": device.card.uuid}
+            by_address = {"mac": device.card.mac} if by_mac else {"ip": device.card.ip}
+            entry |= by_address if by_ip or by_mac else {"uuid": device.card.uuid}
         pairs = (("severity", severity), ("catalogue", catalogue))
         self.truth.findings.append(entry | {key: value for key, value in pairs if value})
 
