@@ -1590,8 +1590,8 @@ def _several_conversations() -> Iterator[Shape]:
     yield several(
         "overlapping_files_same_packets",
         [("east.pcap", records(first)), ("west.pcap", records(late))],
-        optional=True,
-        notes=("two files may be two views of one network, or of two that use the same addresses",),
+        evidence=tuple((file, frame) for file in ("east.pcap", "west.pcap") for frame in (4, 6)),
+        notes=("one Hello, which both views show",),
     )
     yield several(
         "files_of_different_kinds",

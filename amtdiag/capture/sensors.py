@@ -1,8 +1,8 @@
-"""Which files were captured at one place: the parts of a ring, as against two sensors at the same time.
+"""Which files were captured at one place: the parts of a ring, as against two sensors.
 
-Files that follow each other are one sensor's. Files that run at the same time are of two, and what both saw
-of a connection are two views of it. Files of one series, told by their names, are one sensor's whatever the
-pause between them.
+Files of one series, told by their names, that follow each other are one sensor's: a connection goes on from
+one to the next. Any others are views of their own, and what two of them show of a connection are two views of
+it, even if they do not run at the same time by their clocks: those may be wrong.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from dataclasses import dataclass
 
 SEAM = 1_000_000_000
 """Nanoseconds by which files of one ring may overlap: packets are written slightly out of order."""
-_PAUSE = 60_000_000_000
-"""Nanoseconds within which a file of another name goes on where one ended."""
-_NUMBERING = re.compile(r"([-_.]?\d+)*(\.(pcap|pcapng|cap|dmp))?\d*(\.(gz|zst|xz|bz2))?$", re.IGNORECASE)
-"""What a ring adds to a name: numbers and times, before the suffix (dumpcap) or behind it (tcpdump)."""
+_NUMBERING = re.compile(r"([-_.]?\d+|[-_.][a-z])*(\.(pcap|pcapng|cap|dmp))?\d*(\.(gz|zst|xz|bz2))?$", re.IGNORECASE)
+"""What tells the files of a series apart: numbers, times, a letter, before the suffix or behind it."""
 
 
 @dataclass(slots=True)
@@ -43,9 +41,8 @@ class Sensors:
             if (end := self._end_of(sensor.files[-1])) is not None and end <= start + SEAM
         }
         same = [number for number in free if self._sensors[number].series == series]
-        near = [number for number, end in free.items() if start - end <= _PAUSE]
-        if same or near:
-            number = max(same or near, key=lambda one: free[one])
+        if same:
+            number = max(same, key=lambda one: free[one])
             self._sensors[number].files.append(file)
             return number
         self._sensors.append(_Sensor([file], series))

@@ -157,7 +157,9 @@ class ServerSilent(Check):
             return
         ends = failed[0].ends
         crossing = next((link.crossing for link in failed if link.crossing), None)
-        repeated = any(link.syns > 1 for link in failed) or len(failed) > 1
+        # A new attempt may follow a refusal that this capture does not show; a SYN that is sent again cannot.
+        again = any(link.syns > 1 for link in failed)
+        repeated = again or (len(failed) > 1 and case.is_spoken_to)
         patient = case.covered_until - failed[0].ts >= SECOND
         if not repeated and not patient:
             yield Unknown(
@@ -171,7 +173,7 @@ class ServerSilent(Check):
         if not repeated and crossing is None:
             yield Unknown(
                 f"whether {ends.dst} answers on port {ends.dport}",
-                "one SYN without an answer in this capture, and no repetition by the device",
+                "no answer in this capture, and no SYN that the device sent again",
                 case.id,
                 "a capture that shows both directions",
             )

@@ -195,7 +195,9 @@ class ConnectBackUnanswered(Check):
         reached, failed = _split(case)
         silent = [link for link in failed if link.outcome == "unanswered"]
         crossing = next((link.crossing for link in silent if link.crossing), None)
-        if len(silent) == 1 and silent[0].syns < 2 and crossing is None:
+        # A new attempt may follow a refusal that this capture does not show; a SYN that is sent again cannot.
+        again = any(link.syns > 1 for link in silent)
+        if not again and crossing is None and (len(silent) < 2 or not case.is_heard):
             silent = []
         if not silent:
             yield from self._gone(case, reached)

@@ -119,7 +119,9 @@ class NoSuffix(Check):
         suffixed = [one for one in case.lookups if one.name != HOST]
         if not bare or suffixed or any(one.addresses for one in bare) or case.sets_out_after(bare[0].ts):
             return
-        if case.covered_until - bare[-1].ts < _PATIENCE:
+        # While a question is open the resolver goes on asking it, and the other name has to wait.
+        answered = any(one.rcode is not None for one in bare)
+        if case.covered_until - bare[-1].ts < (_PATIENCE if answered else _CONNECTS):
             yield Unknown(
                 "whether the device asks for its server with a domain too",
                 "the capture ends right after it asked for the bare name",
@@ -162,16 +164,20 @@ class DnsSilent(Check):
         asked = sum(one.queries for one in silent)
         if case.sets_out_after(silent[0].ts):
             return  # it went on to a server, so that it was answered, elsewhere than here
-        # A question asked again says that no answer reached the device, wherever the capture was taken.
-        again = any(
-            (a.name, a.type) == (b.name, b.type) and b.ts - a.ts <= _ASKS_AGAIN
-            for a, b in pairwise(sorted(silent, key=_by_question))
+        # The same question sent again says that no answer reached the device, wherever the capture was taken;
+        # one that is asked anew says so where an answer would be in the capture.
+        again = any(one.queries > 1 for one in silent) or (
+            case.is_spoken_to
+            and any(
+                (a.name, a.type) == (b.name, b.type) and b.ts - a.ts <= _ASKS_AGAIN
+                for a, b in pairwise(sorted(silent, key=_by_question))
+            )
         )
         rejected = next((one.rejection for one in silent if one.rejection), None)
-        if not again and rejected is None and not any(one.queries > 1 for one in silent):
+        if not again and rejected is None:
             yield Unknown(
                 f"whether {silent[0].server} answers the device's DNS question",
-                "no answer in this capture, and the device does not ask again",
+                "no answer in this capture, and no question that the device sent again",
                 case.id,
                 "a capture that goes on for a minute and shows both directions",
             )
@@ -252,6 +258,14 @@ class ResolvedButSilent(Check):
                 f"the capture ends {span(waited)} after DNS gave the address",
                 case.id,
                 "a capture that goes on for a minute",
+            )
+            return
+        if not case.server_in_view:
+            yield Unknown(
+                f"whether the device connects to {target}",
+                "this capture shows nothing that the server sent: it may be taken beside the way to it",
+                case.id,
+                "a capture on the device's own switch port, or on the server",
             )
             return
         yield self.finding(

@@ -52,7 +52,8 @@ class DatagramReader:
             yield from self._rejection(one, evidence)
         elif DNS_PORT in (one.sport, one.dport):
             ends = (address_text(one.src), address_text(one.dst))
-            yield from self._wanted(self._lookups.take(one.payload, one.ts, ends, evidence))
+            port = one.dport if one.sport == DNS_PORT else one.sport
+            yield from self._wanted(self._lookups.take(one.payload, one.ts, ends, port, evidence))
         elif one.dport in DHCP_PORTS:
             yield from _dhcp(one, evidence)
         elif one.dport in DHCPV6_PORTS:
@@ -114,7 +115,8 @@ class DatagramReader:
                 file, frames = piece.frames
                 evidence = tuple(Evidence(self._files[file], frame) for frame in frames)
                 message = stream.data[at + 2 : at + 2 + length]
-                yield from self._wanted(self._lookups.take(message, piece.ts, way, evidence))
+                port = connection.client[1]
+                yield from self._wanted(self._lookups.take(message, piece.ts, way, port, evidence))
                 at += 2 + length
 
     def finish(self) -> Iterator[DatagramEvent]:

@@ -52,18 +52,22 @@ class Lookups:
     """Open questions. `take` yields the lookups that are over; `finish` the rest."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[tuple[str, str, int, str, int], _Open] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str, int, int, str, int], _Open] = OrderedDict()
 
     def take(
-        self, data: bytes, ts: int, ends: tuple[str, str], evidence: tuple[Evidence, ...]
+        self, data: bytes, ts: int, ends: tuple[str, str], port: int, evidence: tuple[Evidence, ...]
     ) -> Iterator[LookupEvent]:
-        """Take one message from the first of `ends` to the second; yield what its time proves over."""
+        """Take one message from the first of `ends` to the second; yield what its time proves over.
+
+        `port` is the client's. A resolver that asks again does so from the same port; a new question has a
+        new one, even where careless software gives all its questions one number.
+        """
         message = dns.parse(data)
         if message is None:
             return
         source, target = ends
         client, server = (target, source) if message.is_response else (source, target)
-        key = (client, server, message.id, message.name, message.type)
+        key = (client, server, port, message.id, message.name, message.type)
         one = self._open.get(key)
         if one is not None and ts - one.ts > _EXPIRES:
             yield self._open.pop(key).event()

@@ -74,8 +74,10 @@ class Book:
         self._take_leases(events.dhcp)
         self._take_unanswered(events)
         working = frozenset(event.ends.dst for event in events.hellos)
+        senders = events.senders()
         for case in self.cases.values():
             case.working_servers = working
+            case.server_in_view = any(not senders.isdisjoint(lookup.addresses) for lookup in case.resolved)
 
     def _take_hellos(self, hellos: Sequence[HelloEvent]) -> None:
         """Give Hellos to their devices, those that say most about themselves first."""

@@ -51,6 +51,8 @@ class Case:
     """Somebody asks in vain who has its own address, after its Hello."""
     macs: list[str] = field(default_factory=list)
     """MACs that identify it, in the order they were learnt."""
+    server_in_view: bool = False
+    """Something that the server sent which DNS named is in the capture."""
     working_servers: frozenset[str] = frozenset()
     """Addresses that took a Hello of some device in this capture."""
     shared_address: bool = False
@@ -102,6 +104,21 @@ class Case:
             return False
         later = [ack for ack in self.acks if hellos[-1] < ack.ts <= ts and ack.address]
         return bool(later) and later[-1].address != address
+
+    @property
+    def is_heard(self) -> bool:
+        """Something that it sent is in the capture."""
+        said = any(link.syns or link.client_bytes for link in self.attempts)
+        asked = any(lookup.queries for lookup in self.lookups)
+        answered = any(link.server_seen for link in self.returns)
+        return bool(self.hellos or self.pongs) or said or asked or answered
+
+    @property
+    def is_spoken_to(self) -> bool:
+        """Something that was sent to it is in the capture: an answer to it would be there too."""
+        told = any(lease.kind in ("offer", "ack", "nak") for lease in self.leases)
+        answered = any(lookup.rcode is not None or lookup.rejection for lookup in self.lookups)
+        return told or answered or bool(self.returns) or any(link.server_seen for link in self.attempts)
 
     def sets_out_after(self, ts: int) -> bool:
         """True where the device reached out to a server after `ts`: by whatever way, it knows one."""

@@ -54,6 +54,17 @@ class Events:
         self.pings.sort(key=lambda one: one.ts)
         self.nobody.sort(key=lambda one: one.ts)
 
+    def senders(self) -> frozenset[str]:
+        """Return the addresses of which packets are seen that they sent themselves."""
+        found = {link.ends.dst for link in self.connections if link.server_seen}
+        found |= {link.ends.src for link in self.connections}
+        found |= {one.address for one in self.sightings} | {one.device for one in self.pongs}
+        for lookups in (self.lookups, self.other_lookups):
+            found |= {one.client for one in lookups} | {
+                one.server for one in lookups if one.rcode is not None
+            }
+        return frozenset(found)
+
     def join_rejections(self) -> None:
         """Say of every attempt and question that an ICMP message was about why it failed."""
         about: defaultdict[tuple[str, str, int], list[RejectionEvent]] = defaultdict(list)

@@ -231,7 +231,7 @@ def _one_hello(one: HelloEvent, other: HelloEvent) -> HelloEvent:
     nearer = min(one, other, key=lambda event: event.ts)
     ends = better.ends._replace(src_mac=nearer.ends.src_mac)
     worse = other if better is one else one
-    return better._replace(ends=ends, ts=nearer.ts, evidence=_evidence(better, worse))
+    return better._replace(ends=ends, ts=one.ts, evidence=_evidence(better, worse))
 
 
 def _one_lookup(one: LookupEvent, other: LookupEvent) -> LookupEvent:
@@ -247,7 +247,7 @@ def _one_lookup(one: LookupEvent, other: LookupEvent) -> LookupEvent:
 
 def _connections(views: Sequence[View]) -> list[ConnectionEvent]:
     """Every connection once, with what became of it on its way from sensor to sensor."""
-    alive = [_senders(view.events) for view in views]
+    alive = [view.events.senders() for view in views]
     joined: list[ConnectionEvent] = []
     for group in _groups(views):
         numbers = [number for number, _ in group]
@@ -311,15 +311,6 @@ def _one_link(links: Sequence[ConnectionEvent], names: Sequence[str]) -> Connect
         foreign=next((one.foreign for one in links if one.foreign), None),
         crossing=crossing,
     )
-
-
-def _senders(events: Events) -> frozenset[str]:
-    """The addresses of which a view shows packets that they sent themselves."""
-    found = {link.ends.dst for link in events.connections if link.server_seen}
-    found |= {link.ends.src for link in events.connections}
-    found |= {one.address for one in events.sightings} | {one.client for one in events.lookups}
-    found |= {one.client for one in events.other_lookups} | {one.device for one in events.pongs}
-    return frozenset(found)
 
 
 def _never_came(

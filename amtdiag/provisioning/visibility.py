@@ -68,16 +68,18 @@ class Coverage:
         self._sensor = {file: sensor for sensor in range(len(watch)) for file in watch.files(sensor)}
 
     def until(self, ts: int, files: Iterable[str]) -> int:
-        """Return the time up to which a sensor that wrote one of these files goes on watching after `ts`."""
-        return max(
-            (
-                last
-                for sensor in {self._sensor[file] for file in files if file in self._sensor}
-                for first, last in self._spans[sensor]
-                if first <= ts <= last
-            ),
-            default=ts,
-        )
+        """Return the time up to which somebody goes on watching after `ts` where these files were written.
+
+        A capture that begins where another ends goes on with it, whatever it is called.
+        """
+        spans = self._spans
+        reached = ts
+        sensors = {self._sensor[file] for file in files if file in self._sensor}
+        found = [last for sensor in sensors for first, last in spans[sensor] if first <= ts <= last]
+        while found and max(found) > reached:
+            reached = max(found)
+            found = [last for one in spans for first, last in one if abs(first - reached) <= _SEAM]
+        return reached
 
 
 def lanes_of(case: Case) -> dict[str, bool]:

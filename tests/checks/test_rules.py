@@ -222,7 +222,11 @@ EXAMPLES = [
         [lookup(0, rcode=None, queries=2)],
         [lookup(0, rcode=None, queries=3), lookup(1, rcode="NXDOMAIN")],
     ),
-    Example(discovery.ResolvedButSilent, [lookup(0, SERVER)], [lookup(0, SERVER), link(50, "unanswered")]),
+    Example(
+        discovery.ResolvedButSilent,
+        [lookup(0, SERVER), sighting(0, OTHER_MAC, SERVER)],
+        [lookup(0, SERVER), sighting(0, OTHER_MAC, SERVER), link(50, "unanswered")],
+    ),
     Example(
         discovery.ServerAmbiguous,
         [lookup(0, SERVER, other_addresses=("10.6.6.6",))],
@@ -422,7 +426,7 @@ def test_a_single_syn_at_the_end_of_a_capture_says_nothing() -> None:
 
 
 def test_a_single_syn_without_repetition_says_nothing() -> None:
-    assert "no repetition" in unknown(arrival.ServerSilent, [link(0, "unanswered")]).why
+    assert "sent again" in unknown(arrival.ServerSilent, [link(0, "unanswered")]).why
 
 
 def test_a_list_that_is_not_whole_may_hold_the_root() -> None:
@@ -572,7 +576,28 @@ def test_who_goes_on_to_a_server_was_answered_elsewhere() -> None:
 
 
 def test_a_question_asked_anew_was_not_answered() -> None:
-    assert found(discovery.DnsSilent, [lookup(0, rcode=None), lookup(5, rcode=None)]).count == 2
+    asked = [lookup(0, rcode=None), lookup(5, rcode=None)]
+    assert found(discovery.DnsSilent, [sighting(-9, MAC), lease(-5), *asked]).count == 2
+
+
+def test_a_question_asked_anew_may_have_been_answered_where_no_answer_would_be_seen() -> None:
+    assert (
+        "shows both directions"
+        in unknown(discovery.DnsSilent, [lookup(0, rcode=None), lookup(5, rcode=None)]).would_decide
+    )
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_new_attempts_may_follow_refusals_that_are_not_seen(attempts: int) -> None:
+    """Of a capture that holds what one side sends: a SYN that is sent again is another thing."""
+    silent = [link(9 * n, "unanswered") for n in range(attempts)]
+    assert "both directions" in unknown(arrival.ServerSilent, silent).would_decide
+    called = [back(9 * n, "unanswered") for n in range(attempts)]
+    assert looked(callback.ConnectBackUnanswered, [lookup(-9, SERVER, queries=0), *called]) == []
+
+
+def test_the_server_that_dns_names_may_be_out_of_view() -> None:
+    assert "nothing that the server sent" in unknown(discovery.ResolvedButSilent, [lookup(0, SERVER)]).why
 
 
 def test_one_lease_with_a_domain_is_enough() -> None:

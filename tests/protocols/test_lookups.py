@@ -34,7 +34,7 @@ def answer(*addresses: str, number: int = 7, name: str = NAME, **fields: Any) ->
 Step = tuple[float, bytes]
 
 
-def lookups(*steps: Step) -> list[LookupEvent]:
+def lookups(*steps: Step, port: int = 50_000) -> list[LookupEvent]:
     """What becomes of messages, each so many seconds after `START`."""
     reader = Lookups()
     found: list[LookupEvent] = []
@@ -42,7 +42,7 @@ def lookups(*steps: Step) -> list[LookupEvent]:
         is_response = bool(data[2] & 0x80)
         ends = (DNS_SERVER, CLIENT) if is_response else (CLIENT, DNS_SERVER)
         at = START + round(after * SECOND)
-        found += reader.take(data, at, ends, (Evidence(FILE, frame),))
+        found += reader.take(data, at, ends, port, (Evidence(FILE, frame),))
     return [*found, *reader.finish()]
 
 
@@ -52,6 +52,14 @@ def test_question_and_answer() -> None:
     assert (one.queries, one.rcode, one.addresses, one.other_addresses) == (1, "NOERROR", ("10.0.0.5",), ())
     assert [frame.frame for frame in one.evidence] == [1, 2]
     assert one.ts == START
+
+
+def test_careless_software_numbers_its_questions_alike() -> None:
+    reader = Lookups()
+    for after, port in ((0, 50_000), (5, 50_000), (9, 50_001)):
+        at = START + after * SECOND
+        assert not list(reader.take(question(), at, (CLIENT, DNS_SERVER), port, (Evidence(FILE, after),)))
+    assert [one.queries for one in reader.finish()] == [2, 1]
 
 
 def test_an_answer_without_its_question() -> None:
