@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 SEAM = 1_000_000_000
 """Nanoseconds by which files of one ring may overlap: packets are written slightly out of order."""
-_NUMBERING = re.compile(r"([-_.]?\d+|[-_.][a-z])*(\.(pcap|pcapng|cap|dmp))?\d*(\.(gz|zst|xz|bz2))?$", re.IGNORECASE)
+_NUMBERING = re.compile(
+    r"(?:[-_.]?\d++|[-_.][a-z])*(?:\.(?:pcap|pcapng|cap|dmp))?\d*(?:\.(?:gz|zst|xz|bz2))?$", re.IGNORECASE
+)
 """What tells the files of a series apart: numbers, times, a letter, before the suffix or behind it."""
 
 

@@ -72,3 +72,7 @@ def test_a_file_that_is_still_read_is_not_over() -> None:
     sensors = Sensors(["a.pcap", "a2.pcap"], lambda number: None)
     assert [sensors.place(0, 0), sensors.place(1, SECOND)] == [0, 1]
     assert list(sensors.files()) == [(0,), (1,)]
+
+
+def test_a_name_of_digits_takes_no_time() -> None:
+    assert placed(("1" * 4000 + "x", 0, 1), ("1_" * 2000 + "x.pcap", 2, 3)) == [0, 1]
