@@ -41,6 +41,10 @@ class NoConnectBack(Check):
             return
         ends = hello.ends
         waited = case.covered_until - case.hellos[0].event.ts
+        stopped = any(
+            link.outcome == "refused" and link.ts > hello.ts and link.ends.dst == ends.dst
+            for link in case.attempts
+        )
         what = f"whether the server {ends.dst} connects back to the device"
         if case.elsewhere or _misnamed(case):
             return  # it does connect back, to the wrong address: a rule of its own
@@ -59,7 +63,7 @@ class NoConnectBack(Check):
                 case.id,
                 "a capture on the server, or on a SPAN port with both directions",
             )
-        elif waited < PATIENCE:
+        elif waited < PATIENCE and not stopped:
             yield Unknown(
                 what,
                 f"the capture ends {span(waited)} after the Hello",

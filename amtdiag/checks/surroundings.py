@@ -31,8 +31,12 @@ class RmcpSweep(SceneCheck):
         sent: defaultdict[str, list[PingEvent]] = defaultdict(list)
         for ping in scene.events.pings:
             sent[ping.asker].append(ping)
+        # On its own segment a ping to an address that nobody has ends with ARP.
+        vain: defaultdict[str, set[str]] = defaultdict(set)
+        for one in scene.events.nobody:
+            vain[one.asker].add(one.target)
         for asker, pings in sent.items():
-            asked = {ping.target for ping in pings}
+            asked = {ping.target for ping in pings} | vain[asker]
             if len(asked) >= _SWEEP:
                 yield self.finding(
                     asker,
@@ -121,7 +125,12 @@ class AnotherPath(SceneCheck):
         if scene.events.hellos:
             return
         cira = [link for case in scene.cases for link in case.outgoing if link.server_bytes]
-        web = [link for case in scene.cases for link in case.returns if link.web or link.server_bytes]
+        web = [
+            link
+            for case in scene.cases
+            for link in (*case.returns, *case.visits)
+            if link.web or link.server_bytes
+        ]
         names = [one for one in scene.events.other_lookups if _ACTIVATION.match(one.name) and one.addresses]
         for subject, events, what in (
             ("cira", cira, f"talk to port {CIRA_PORT} (CIRA, device to presence server)"),

@@ -14,6 +14,7 @@ from amtdiag.model import (
     HelloRecord,
     LookupEvent,
     PongEvent,
+    UnansweredArp,
 )
 from amtdiag.protocols.dns import address_of_reverse
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS
@@ -66,7 +67,7 @@ class Book:
         self._take_hellos(events.hellos)
         self._take_lookups(events.lookups)
         self._take_pongs(events.pongs)
-        self._take_connections(events.connections)
+        self._take_connections(events.connections, events.nobody)
         self._take_odd_attempts(events.odd_attempts)
         self._take_custom_lookups(events.other_lookups)
         self._sift_vain_lookups()
@@ -207,9 +208,9 @@ class Book:
             if case is not None:
                 case.pongs.append(pong)
 
-    def _take_connections(self, links: Sequence[ConnectionEvent]) -> None:
+    def _take_connections(self, links: Sequence[ConnectionEvent], nobody: Sequence[UnansweredArp]) -> None:
         attempts = [link for link in links if self._is_hello_port(link)]
-        self.scanners = scanners(attempts)
+        self.scanners = scanners(attempts, nobody)
         strangers: list[ConnectionEvent] = []
         for link in links:
             if self._is_hello_port(link):
@@ -230,9 +231,12 @@ class Book:
                     case = self._owner(link.ends.dst, link.ts, link.ends.dst_mac)
                     if case is None:
                         continue
-                case.returns.append(link)
-                if case.shared_address:
-                    self._tell_neighbours(case, link)
+                if self._is_call(case, link):
+                    case.returns.append(link)
+                    if case.shared_address:
+                        self._tell_neighbours(case, link)
+                else:
+                    case.visits.append(link)
             elif link.ends.dport == CIRA_PORT:
                 case = self._resident(link.ends.src, link.ts)
                 if case is None and _talks(link):
@@ -240,6 +244,15 @@ class Book:
                 if case is not None:
                     case.outgoing.append(link)
         self._give_strangers(strangers)
+
+    def _is_call(self, case: Case, link: ConnectionEvent) -> bool:
+        """True where a connection to an AMT port may be the server that calls back, no console or scan."""
+        hellos = [record.event for record in case.hellos]
+        servers = _told(case) | {event.ends.dst for event in hellos}
+        if not servers:
+            return _talks(link)  # what came before it is not in the capture
+        soon = any(0 <= link.ts - event.ts <= _SOON for event in hellos)
+        return link.ends.src in servers or (soon and link.ends.src not in self.scanners)
 
     def _is_hello_port(self, link: ConnectionEvent) -> bool:
         return link.ends.dport in self._hello_ports or (link.ends.dst, link.ends.dport) in self._servers

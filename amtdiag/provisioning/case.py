@@ -30,7 +30,9 @@ class Case:
     attempts: list[ConnectionEvent] = field(default_factory=list)
     """Connections of the device to a Hello port."""
     returns: list[ConnectionEvent] = field(default_factory=list)
-    """Connections to the device's own AMT ports."""
+    """Connections to the device's own AMT ports by its server, as far as that can be told."""
+    visits: list[ConnectionEvent] = field(default_factory=list)
+    """Connections to its AMT ports by others: consoles, scanners."""
     elsewhere: list[ConnectionEvent] = field(default_factory=list)
     """Connections of its server to AMT ports of an address that is no device's, right after its Hello."""
     outgoing: list[ConnectionEvent] = field(default_factory=list)

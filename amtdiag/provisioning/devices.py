@@ -98,7 +98,7 @@ def _times(case: Case) -> Iterator[int]:
     yield from (lease.ts for lease in case.leases)
     yield from (lookup.ts for lookup in case.lookups)
     yield from (pong.ts for pong in case.pongs)
-    for link in (*case.attempts, *case.odd_attempts, *case.returns, *case.outgoing):
+    for link in (*case.attempts, *case.odd_attempts, *case.returns, *case.visits, *case.outgoing):
         yield link.ts
         yield link.last_ts
     yield from (asked.last_ts for asked in (*case.server_gone, *case.sought))
@@ -111,6 +111,8 @@ def _frames(case: Case) -> Iterator[Evidence]:
     for events in (case.leases, case.lookups, case.pongs, case.attempts, case.returns, case.outgoing):
         for event in events:
             yield from event.evidence[:1]
+    for link in case.visits:
+        yield from link.evidence[:1]
 
 
 def _addresses(case: Case) -> Iterator[str]:
@@ -120,7 +122,7 @@ def _addresses(case: Case) -> Iterator[str]:
     yield from (lookup.client for lookup in case.lookups)
     yield from (lease.address for lease in case.acks if lease.address)
     yield from (pong.device for pong in case.pongs)
-    yield from (link.ends.dst for link in case.returns)
+    yield from (link.ends.dst for link in (*case.returns, *case.visits))
     yield from (link.ends.src for link in case.outgoing)
 
 
@@ -135,7 +137,7 @@ def _server(case: Case) -> str | None:
 def _firmware(case: Case, last: HelloRecord | None) -> str | None:
     """A pong says the version; else the digest list hints at it."""
     versions = [pong.version for pong in case.pongs if pong.version]
-    versions += [link.web.version for link in case.returns if link.web and link.web.version]
+    versions += [link.web.version for link in (*case.returns, *case.visits) if link.web and link.web.version]
     if versions:
         return f"AMT {versions[-1]} (it says so itself)"
     return consistent_with(last.event.hello, last.digests) if last else None
@@ -149,10 +151,9 @@ def _signs(case: Case) -> Iterator[Sign]:
         trigger = _PONG_TRIGGERS.get(pong.mode)
         if trigger is not None:
             yield Sign(pong.ts, trigger, pong.evidence)
-    for link in case.returns:
-        if link.web is not None:
-            yield Sign(link.ts, "web", link.evidence)
-    talks = [("redirection", link) for link in case.returns if DEVICE_PORTS[link.ends.dport] in _REDIRECTION]
+    spoken = [*case.returns, *case.visits]
+    yield from (Sign(link.ts, "web", link.evidence) for link in spoken if link.web is not None)
+    talks = [("redirection", link) for link in spoken if DEVICE_PORTS[link.ends.dport] in _REDIRECTION]
     talks += [("cira", link) for link in case.outgoing]
     for name, link in talks:
         if link.outcome in ("established", "reset") and link.client_bytes and link.server_bytes:

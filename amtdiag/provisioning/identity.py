@@ -10,7 +10,15 @@ from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from amtdiag.model import ConnectionEvent, DhcpEvent, Endpoints, Evidence, HelloEvent, Sighting
+from amtdiag.model import (
+    ConnectionEvent,
+    DhcpEvent,
+    Endpoints,
+    Evidence,
+    HelloEvent,
+    Sighting,
+    UnansweredArp,
+)
 from amtdiag.protocols.hello import PLACEHOLDER_UUIDS, uuid_text
 from amtdiag.times import rfc3339
 
@@ -131,10 +139,16 @@ def _has_dns(acks: Iterable[DhcpEvent]) -> bool:
     return any(one.dns or not one.whole for one in acks)
 
 
-def scanners(attempts: Iterable[ConnectionEvent]) -> frozenset[str]:
-    """Return the addresses that try Hello ports at many servers: they scan, and are no devices."""
-    servers: defaultdict[str, set[str]] = defaultdict(set)
+def scanners(attempts: Iterable[ConnectionEvent], nobody: Iterable[UnansweredArp]) -> frozenset[str]:
+    """Return the addresses that try Hello ports at many servers: they scan, and are no devices.
+
+    On a scanner's own segment most of what it tries ends with an ARP request that nobody answers.
+    """
+    targets: defaultdict[str, set[str]] = defaultdict(set)
     for attempt in attempts:
-        if len(servers[attempt.ends.src]) < _SCAN:
-            servers[attempt.ends.src].add(attempt.ends.dst)
-    return frozenset(source for source, seen in servers.items() if len(seen) >= _SCAN)
+        if len(targets[attempt.ends.src]) < _SCAN:
+            targets[attempt.ends.src].add(attempt.ends.dst)
+    for one in nobody:
+        if one.asker in targets and len(targets[one.asker]) < _SCAN:
+            targets[one.asker].add(one.target)
+    return frozenset(source for source, seen in targets.items() if len(seen) >= _SCAN)

@@ -721,6 +721,18 @@ def test_a_server_that_stopped_over_a_hello() -> None:
     assert "ended" in finding.candidates[0].cause
 
 
+def test_a_server_that_stopped_will_not_call_back_however_short_the_capture() -> None:
+    assert found(callback.NoConnectBack, [*ANSWERED, link(5, "refused")], until=6).catalogue == "F10"
+
+
+def test_a_sweep_on_its_own_segment_is_mostly_arp() -> None:
+    asked = [vain(n, f"10.0.0.{n}", asker=SERVER) for n in range(20)]
+    (finding,) = seen(surroundings.RmcpSweep, ping(0), *asked)
+    assert isinstance(finding, Finding)
+    assert "21 addresses" in finding.summary
+    assert seen(surroundings.RmcpSweep, *asked) == []
+
+
 def test_a_question_that_cannot_be_delivered_needs_no_repetition() -> None:
     finding = found(
         discovery.DnsSilent, [lookup(0, rcode=None, rejection="10.0.0.1 says: the port is closed")]

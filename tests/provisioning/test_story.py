@@ -31,6 +31,7 @@ from helpers import (
     lookup,
     pong,
     sighting,
+    vain,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,14 +143,32 @@ def scan(count: int) -> list[ConnectionEvent]:
 @pytest.mark.parametrize(("servers", "is_scanner"), [(7, False), (8, True), (30, True)])
 def test_who_tries_many_servers_scans(servers: int, is_scanner: bool) -> None:
     attempts = scan(servers)
-    assert scanners(attempts) == (frozenset({"10.9.9.9"}) if is_scanner else frozenset())
+    assert scanners(attempts, []) == (frozenset({"10.9.9.9"}) if is_scanner else frozenset())
     found = followed(*attempts)
     assert bool(found.cases) is not is_scanner
     assert len(found.strays) == (servers if is_scanner else 0)
 
 
+def test_on_its_own_segment_a_scan_is_mostly_arp() -> None:
+    """Of 200 addresses two are there; for the others nobody answers, and no SYN is sent."""
+    asked = [vain(n / 10, f"10.0.0.{n}", asker="10.9.9.9") for n in range(30, 60)]
+    tries = scan(2)
+    assert scanners(tries, asked) == frozenset({"10.9.9.9"})
+    assert followed(*tries, *asked).cases == []
+    assert scanners(tries, [vain(1, SERVER, asker="10.9.9.9")]) == frozenset()
+
+
+def test_a_console_is_no_server_that_calls_back() -> None:
+    """Somebody else than the server tries the device's ports: that is none of its story."""
+    visit = back(300, "refused", src="10.0.0.99")
+    case = case_of([hello(), back(1, "established"), visit])
+    assert (len(case.returns), case.visits) == (1, [visit])
+    soon = case_of([hello(), back(1, "refused", src="10.0.0.11")])
+    assert len(soon.returns) == 1, "a server may have several addresses"
+
+
 def test_many_attempts_at_one_server_are_no_scan() -> None:
-    assert scanners([link(n, "refused") for n in range(100)]) == frozenset()
+    assert scanners([link(n, "refused") for n in range(100)], []) == frozenset()
 
 
 def test_a_device_is_a_device_even_if_it_scans() -> None:
