@@ -189,7 +189,13 @@ def discovery_filter(case: Case) -> str:
 
 def frames(evidence: Sequence[Evidence], most: int = 5) -> str:
     """Name frames in a sentence: `frame 20`, `frames 25, 27, 29 ...`, with their files where these differ."""
+    shown: dict[str, list[str]] = {}
+    for one in evidence[:most]:
+        shown.setdefault(one.file, []).append(str(one.frame))
     several = len({one.file for one in evidence}) > 1
-    numbers = [f"{one.frame} of {one.file}" if several else str(one.frame) for one in evidence[:most]]
+    named = ", ".join(
+        f"{', '.join(numbers)} of {file}" if several else ", ".join(numbers)
+        for file, numbers in shown.items()
+    )
     more = " ..." if len(evidence) > most else ""
-    return f"frame {numbers[0]}" if len(numbers) == 1 else f"frames {', '.join(numbers)}{more}"
+    return f"frame {named}" if len(evidence) == 1 else f"frames {named}{more}"

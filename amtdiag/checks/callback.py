@@ -1,4 +1,4 @@
-"""From the server back to the device: the silence after the Hello, the attempts to connect, TLS."""
+"""From the server back to the device: the silence after the Hello, the attempts to connect."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from amtdiag.checks.base import Check, address_filter, frames, lost_between, proof, times_tried
 from amtdiag.model import FAILED, Candidate, ConnectionEvent, Finding, LookupEvent, UnansweredArp, Unknown
-from amtdiag.protocols.tls import ALERTS
 from amtdiag.provisioning.case import Case
 from amtdiag.times import SECOND, span
 
 PATIENCE = 30 * SECOND
 """A server that would come back has done so by then: MeshCentral takes 15 to 30 ms."""
-_TLS = frozenset({16993, 664})
-_HANDSHAKE = 5 * SECOND
+TLS_PORTS = frozenset({16993, 664})
 
 
 class NoConnectBack(Check):
@@ -113,7 +111,7 @@ def _psk_candidates() -> tuple[Candidate, ...]:
     )
 
 
-def _split(case: Case) -> tuple[list[ConnectionEvent], list[ConnectionEvent]]:
+def calls_back(case: Case) -> tuple[list[ConnectionEvent], list[ConnectionEvent]]:
     """Connections back after the first Hello: those that got through, those that did not."""
     start = case.hellos[0].event.ts if case.hellos else 0
     back = [link for link in case.returns if link.ts >= start and not case.had_left(link.ends.dst, link.ts)]
@@ -154,7 +152,7 @@ class ConnectBackRefused(Check):
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """Refused connections back; a trouble that passed where one got through."""
-        reached, failed = _split(case)
+        reached, failed = calls_back(case)
         refused = [link for link in failed if link.outcome == "refused"]
         if not refused:
             return
@@ -170,7 +168,7 @@ class ConnectBackRefused(Check):
             count=len(refused),
             severity="warning" if reached else None,
             overcome=_came_later(reached, refused),
-            catalogue="F49" if plain and any(link.ends.dport in _TLS for link in reached) else None,
+            catalogue="F49" if plain and any(link.ends.dport in TLS_PORTS for link in reached) else None,
             basis="inferred" if case.shared_address else None,
             confidence="medium" if case.shared_address else None,
             remedy="From AMT 16.1 on the plain ports 16992 and 16994 are closed: use TLS on 16993. "
@@ -196,7 +194,7 @@ class ConnectBackUnanswered(Check):
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """SYNs back without an answer, repeated so that it is not the capture's end; or ARP in vain."""
-        reached, failed = _split(case)
+        reached, failed = calls_back(case)
         silent = [link for link in failed if link.outcome == "unanswered"]
         crossing = next((link.crossing for link in silent if link.crossing), None)
         # A new attempt may follow a refusal that this capture does not show; a SYN that is sent again cannot.
@@ -258,7 +256,7 @@ class ConnectBackRejected(Check):
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """Connections back that an ICMP message answers."""
-        reached, failed = _split(case)
+        reached, failed = calls_back(case)
         rejected = [link for link in failed if link.outcome == "rejected"]
         if not rejected:
             return
@@ -371,91 +369,3 @@ class LeaseMoved(Check):
             times=[*(link.ts for link in links), *(one.ts for one in sought)],
             count=len(links) + len(sought),
         )
-
-
-class TlsEnded(Check):
-    """The connection back is made, and the TLS handshake does not come to its end."""
-
-    id = "tls-ended"
-    title = "The TLS handshake with the device breaks off"
-    label = "TLS breaks off"
-    severity = "error"
-    remedy = (
-        "Look into the handshake: who sends which alert, and which certificates were shown. "
-        "Then check the provisioning certificate against the device's digest list (--root-of)."
-    )
-    source = (
-        "RFC 5246 and 8446, alerts; recording of a real provisioning server, which says 408 for each of these"
-    )
-
-    def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """A handshake on a TLS port that an alert or the device ended before it was finished."""
-        reached, _ = _split(case)
-        talks = [link for link in reached if link.server_bytes and link.ends.dport in _TLS]
-        broken = [link for link in talks if _breaks_off(link)]
-        if not broken or case.device.mode.name == "operational":
-            return
-        last = broken[-1]
-        alerted = next((link for link in reversed(broken) if link.tls and link.tls.alert is not None), None)
-        overcome = any(link.ts > last.ts and link.tls and link.tls.finished for link in talks)
-        yield self.finding(
-            case,
-            _refusal(alerted) if alerted is not None else _hang_up(last),
-            proof(broken),
-            f"tls && tcp.port=={last.ends.dport} && {address_filter(last.ends.dst)}",
-            times=[link.ts for link in broken],
-            count=len(broken),
-            overcome=overcome,
-            severity=None if alerted is not None else "warning",
-            basis=None if alerted is not None else "inferred",
-            confidence=None if alerted is not None else "low",
-            candidates=_why_broken(alerted.tls.alert if alerted is not None and alerted.tls else None),
-        )
-
-
-def _breaks_off(link: ConnectionEvent) -> bool:
-    """True where a handshake was ended by an alert in the clear, or by the device before its end."""
-    if link.tls is not None and link.tls.alert is not None:
-        return True
-    if link.tls is not None and link.tls.finished is not False:
-        return False
-    quick = link.last_ts - link.ts <= _HANDSHAKE
-    return link.closed_by == "server" and bool(link.client_bytes) and quick
-
-
-def _refusal(link: ConnectionEvent) -> str:
-    assert link.tls is not None
-    ends, alert = link.ends, link.tls.alert
-    who = f"The device, {ends.dst}," if link.tls.alert_by == "server" else f"The server, {ends.src},"
-    name = ALERTS.get(alert or 0, "unknown")
-    return f"{who} ends the handshake with alert {alert} ({name}; {frames(link.evidence)})."
-
-
-def _hang_up(link: ConnectionEvent) -> str:
-    return (
-        f"The connection back was made ({frames(link.evidence)}), and the device ended it after "
-        f"{span(link.last_ts - link.ts)}, in the middle of the handshake: it sent {link.server_bytes:,} "
-        f"bytes, the server {link.client_bytes:,}."
-    )
-
-
-_CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48})
-_VERSION_ALERTS = frozenset({40, 47, 70, 71})
-_KEY_ALERTS = frozenset({20, 51, 115})
-
-
-def _why_broken(alert: int | None) -> tuple[Candidate, ...]:
-    """What may be behind an alert; which firmware sends which for what is not documented."""
-    certificate = Candidate(
-        "the certificate of the other side is not accepted: its root is not in the device's list, its usage "
-        "or name does not fit, or it has expired",
-        "the certificates in the handshake; --root-of YOUR-CHAIN.pem",
-    )
-    version = Candidate("no common TLS version or cipher", "the versions and suites that both sides offer")
-    key = Candidate("with PSK: the keys differ", "enter PID and PPS again on both sides")
-    ways = {
-        alert in _CERTIFICATE_ALERTS: certificate,
-        alert in _VERSION_ALERTS: version,
-        alert in _KEY_ALERTS: key,
-    }
-    return (ways[True],) if True in ways else (certificate, version, key)

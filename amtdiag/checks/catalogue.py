@@ -21,21 +21,17 @@ from amtdiag.checks.callback import (
     ConnectsElsewhere,
     LeaseMoved,
     NoConnectBack,
-    TlsEnded,
 )
 from amtdiag.checks.discovery import (
     CustomNameUnknown,
     DnsRefuses,
     DnsSilent,
-    Ipv6Only,
     NoServerRecord,
     NoSuffix,
-    NotLooking,
-    ResolvedButSilent,
     ServerAmbiguous,
-    ServerOtherThanTold,
 )
 from amtdiag.checks.fleet import PidReused, PkiAmongPsk, PskAmongPki, UnexpectedServer
+from amtdiag.checks.handshake import TlsEnded
 from amtdiag.checks.lease import (
     AnotherDhcpServer,
     LeaseRefused,
@@ -53,6 +49,7 @@ from amtdiag.checks.message import (
     PidCheckFailed,
     UndocumentedVersion,
 )
+from amtdiag.checks.resolved import Ipv6Only, NotLooking, ResolvedButSilent, ServerOtherThanTold
 from amtdiag.checks.roots import ExpiredRoot, RootNotListed, UnknownDigest, WeakRoot, ZeroDigest
 from amtdiag.checks.schedule import (
     ClonedUuid,

@@ -77,7 +77,7 @@ def _clocks(views: Sequence[View]) -> tuple[list[int], list[str]]:
         if start in offsets:
             continue
         offsets[start] = 0
-        alone += not shared[start]
+        alone += not shared[start] and _overlaps(start, views)
         reached = [start]
         while reached:
             known = reached.pop(0)
@@ -100,6 +100,18 @@ def _clocks(views: Sequence[View]) -> tuple[list[int], list[str]]:
             "common: clocks are taken as they are"
         )
     return [offsets[number] for number in range(len(views))], notes
+
+
+def _overlaps(number: int, views: Sequence[View]) -> bool:
+    """True where another sensor was capturing at the same time, by clocks as they are."""
+    mine = views[number].spans
+    return any(
+        first <= until and since <= last
+        for at, view in enumerate(views)
+        if at != number
+        for first, last in view.spans
+        for since, until in mine
+    )
 
 
 def _shared(opened: Sequence[Mapping[Hashable, _Opening]]) -> list[dict[int, list[Hashable]]]:

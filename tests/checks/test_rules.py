@@ -36,7 +36,18 @@ from helpers import (
     vain,
 )
 
-from amtdiag.checks import arrival, callback, discovery, fleet, message, roots, schedule, surroundings
+from amtdiag.checks import (
+    arrival,
+    callback,
+    discovery,
+    fleet,
+    handshake,
+    message,
+    resolved,
+    roots,
+    schedule,
+    surroundings,
+)
 from amtdiag.checks import lease as lease_rules
 from amtdiag.checks.base import Check, Rule, SceneCheck
 from amtdiag.checks.catalogue import CHECKS, RULES, examine, likeliest_first
@@ -153,7 +164,7 @@ EXAMPLES = [
         [hello(), back(1, "unanswered")],
     ),
     Example(
-        callback.TlsEnded,
+        handshake.TlsEnded,
         [hello(), at_length()],
         [hello(), at_length(tls=TlsTalk(finished=True, alert_by=None, alert=None))],
     ),
@@ -174,9 +185,9 @@ EXAMPLES = [
         [pong(0, "setup"), *(lookup(n, rcode="NXDOMAIN", name="sca.example.com") for n in (1, 9))],
         [pong(0, "setup"), lookup(1, rcode="NXDOMAIN", name="sca.example.com")],
     ),
-    Example(discovery.Ipv6Only, [lookup(0, "fd00::10")], [lookup(0, "fd00::10"), lookup(1, SERVER)]),
+    Example(resolved.Ipv6Only, [lookup(0, "fd00::10")], [lookup(0, "fd00::10"), lookup(1, SERVER)]),
     Example(
-        discovery.ServerOtherThanTold,
+        resolved.ServerOtherThanTold,
         [lookup(-9, "10.6.6.6"), hello()],
         [lookup(-9, "10.6.6.6"), lookup(-5, SERVER), hello()],
     ),
@@ -223,7 +234,7 @@ EXAMPLES = [
         [lookup(0, rcode=None, queries=3), lookup(1, rcode="NXDOMAIN")],
     ),
     Example(
-        discovery.ResolvedButSilent,
+        resolved.ResolvedButSilent,
         [lookup(0, SERVER), sighting(0, OTHER_MAC, SERVER)],
         [lookup(0, SERVER), sighting(0, OTHER_MAC, SERVER), link(50, "unanswered")],
     ),
@@ -286,7 +297,7 @@ def unknown(rule: type[Check], events: Iterable[Event], until: float = 600) -> U
 
 def test_every_rule_has_an_example() -> None:
     # Two devices are needed for two of them, and one says only what it cannot tell: see below.
-    elsewhere = {schedule.SharedAddress, arrival.RecordElsewhere, discovery.NotLooking}
+    elsewhere = {schedule.SharedAddress, arrival.RecordElsewhere, resolved.NotLooking}
     assert {example.rule for example in EXAMPLES} == set(CHECKS) - elsewhere
 
 
@@ -466,13 +477,13 @@ def test_a_pid_without_a_list_is_no_list_without_the_root() -> None:
     ],
 )
 def test_what_is_no_ended_handshake(talk: ConnectionEvent) -> None:
-    assert looked(callback.TlsEnded, [hello(), talk]) == []
+    assert looked(handshake.TlsEnded, [hello(), talk]) == []
 
 
 def test_a_handshake_that_is_finished_later_is_what_counts() -> None:
     done = at_length(tls=TlsTalk(finished=True, alert_by=None, alert=None))
     better = replace(done, ts=START + 9 * SECOND, last_ts=START + 10 * SECOND)
-    finding = found(callback.TlsEnded, [hello(), at_length(), better])
+    finding = found(handshake.TlsEnded, [hello(), at_length(), better])
     assert (finding.overcome, finding.severity) == (True, "warning")
 
 
@@ -483,20 +494,20 @@ def test_a_handshake_that_is_finished_later_is_what_counts() -> None:
 def test_who_breaks_a_handshake_off_is_said(
     alert: int, by: Literal["client", "server"], who: str, candidates: int
 ) -> None:
-    finding = found(callback.TlsEnded, [hello(), at_length(tls=shaking(alert, by))])
+    finding = found(handshake.TlsEnded, [hello(), at_length(tls=shaking(alert, by))])
     assert finding.summary.startswith(who)
     assert f"alert {alert} (" in finding.summary
     assert len(finding.candidates) == candidates
 
 
 def test_without_an_alert_the_end_is_a_guess() -> None:
-    finding = found(callback.TlsEnded, [hello(), at_length(tls=shaking())])
+    finding = found(handshake.TlsEnded, [hello(), at_length(tls=shaking())])
     assert (finding.severity, finding.basis, finding.confidence) == ("warning", "inferred", "low")
 
 
 def test_an_operational_device_may_end_its_sessions() -> None:
     session = back(0.5, "established", dport=16994, client_bytes=9, server_bytes=9)
-    assert looked(callback.TlsEnded, [hello(), session, at_length()]) == []
+    assert looked(handshake.TlsEnded, [hello(), session, at_length()]) == []
 
 
 def test_a_plain_port_that_is_closed_gets_its_own_advice() -> None:
@@ -545,7 +556,7 @@ def test_who_reaches_a_server_has_overcome_it(rule: type[Check], events: Sequenc
         (discovery.NoSuffix, [BARE], 4),
         (discovery.DnsSilent, [lookup(0, rcode=None), lookup(60, rcode=None)], 600),
         (discovery.DnsSilent, [lookup(0, rcode=None)], 600),
-        (discovery.ResolvedButSilent, [lookup(0, SERVER)], 29),
+        (resolved.ResolvedButSilent, [lookup(0, SERVER)], 29),
         (schedule.GaveUp, [hello(retry_count=14)], 30),
     ],
 )
@@ -555,7 +566,7 @@ def test_what_did_not_happen_yet_is_unknown(rule: type[Check], events: Sequence[
 
 @pytest.mark.parametrize(
     "rule",
-    [rule for rule in CHECKS if rule.__module__.endswith(("discovery", "lease"))],
+    [rule for rule in CHECKS if rule.__module__.endswith(("discovery", "lease", "resolved"))],
     ids=lambda rule: rule.id,
 )
 def test_a_capture_at_the_server_blames_neither_dhcp_nor_dns(rule: type[Check]) -> None:
@@ -597,7 +608,7 @@ def test_new_attempts_may_follow_refusals_that_are_not_seen(attempts: int) -> No
 
 
 def test_the_server_that_dns_names_may_be_out_of_view() -> None:
-    assert "nothing that the server sent" in unknown(discovery.ResolvedButSilent, [lookup(0, SERVER)]).why
+    assert "nothing that the server sent" in unknown(resolved.ResolvedButSilent, [lookup(0, SERVER)]).why
 
 
 def test_one_lease_with_a_domain_is_enough() -> None:
@@ -759,9 +770,9 @@ def test_dns_leads_one_device_astray_and_not_the_other() -> None:
 
 @pytest.mark.parametrize(("mode", "asks_why"), [("factory", True), ("setup", True), ("operational", False)])
 def test_a_device_that_does_not_look_for_its_server(mode: Mode, asks_why: bool) -> None:
-    results = looked(discovery.NotLooking, [pong(0, mode)])
+    results = looked(resolved.NotLooking, [pong(0, mode)])
     assert [isinstance(one, Unknown) for one in results] == [True] * asks_why
-    assert looked(discovery.NotLooking, [pong(0, mode)], until=20) == []
+    assert looked(resolved.NotLooking, [pong(0, mode)], until=20) == []
 
 
 def test_a_cloned_uuid_behind_a_router() -> None:
