@@ -99,7 +99,7 @@ def headings(ax: Axes, title: str, below: str = "") -> None:
             fontsize=10, color=INK, va="bottom", **VERBATIM,
         )  # fmt: skip
     ax.set_title(
-        wrapped(title, 92),
+        wrapped(title, 88, 3),
         loc="left",
         fontsize=13,
         fontweight="bold",
