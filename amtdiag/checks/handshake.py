@@ -35,6 +35,14 @@ class TlsEnded(Check):
         reached, _ = calls_back(case)
         talks = [link for link in reached if link.server_bytes and link.ends.dport in TLS_PORTS]
         broken = [link for link in talks if _breaks_off(link)]
+        hidden = [link for link in talks if _is_hidden(link)]
+        if hidden and not broken and hidden[-1] is talks[-1]:
+            yield Unknown(
+                "whether the TLS handshake with the device was finished",
+                f"TLS 1.3 encrypts certificates and alerts, and the device ended it ({frames(proof(hidden))})",
+                case.id,
+                "the server's log at that time, or its TLS key log",
+            )
         if not broken or case.device.mode.name == "operational":
             return
         last = broken[-1]
@@ -53,6 +61,12 @@ class TlsEnded(Check):
             confidence=None if alerted is not None else "low",
             candidates=_why_broken(alerted.tls.alert if alerted is not None and alerted.tls else None),
         )
+
+
+def _is_hidden(link: ConnectionEvent) -> bool:
+    """True where TLS 1.3 hides what the device thought of the handshake before it hung up."""
+    unknown = link.tls is not None and link.tls.finished is None and link.tls.alert is None
+    return unknown and link.closed_by == "server" and link.last_ts - link.ts <= _HANDSHAKE
 
 
 def _breaks_off(link: ConnectionEvent) -> bool:

@@ -94,6 +94,9 @@ def on_the_last_day() -> HelloEvent:
     return replace(event, ts=START - days * DAY)
 
 
+HIDDEN = TlsTalk(finished=None, alert_by=None, alert=None)
+
+
 def shaking(alert: int | None = None, by: Literal["client", "server"] = "server") -> TlsTalk:
     """A handshake that is not finished."""
     return TlsTalk(False, None if alert is None else by, alert)
@@ -464,7 +467,7 @@ def test_a_pid_without_a_list_is_no_list_without_the_root() -> None:
         at_length(client_bytes=0, tls=shaking()),
         at_length(dport=16992),
         at_length("refused"),
-        at_length(tls=TlsTalk(finished=None, alert_by=None, alert=None)),
+        at_length(closed_by="client", tls=HIDDEN),
     ],
     ids=[
         "too long for a handshake",
@@ -478,6 +481,12 @@ def test_a_pid_without_a_list_is_no_list_without_the_root() -> None:
 )
 def test_what_is_no_ended_handshake(talk: ConnectionEvent) -> None:
     assert looked(handshake.TlsEnded, [hello(), talk]) == []
+
+
+def test_tls_13_hides_why_the_device_hangs_up() -> None:
+    assert "TLS 1.3" in unknown(handshake.TlsEnded, [hello(), at_length(tls=HIDDEN)]).why
+    done = replace(at_length(), ts=START + 9 * SECOND, tls=TlsTalk(finished=True, alert_by=None, alert=None))
+    assert looked(handshake.TlsEnded, [hello(), at_length(tls=HIDDEN), done]) == []
 
 
 def test_a_handshake_that_is_finished_later_is_what_counts() -> None:
