@@ -39,7 +39,7 @@ class TlsEnded(Check):
         if hidden and not broken and hidden[-1] is talks[-1]:
             yield Unknown(
                 "whether the TLS handshake with the device was finished",
-                f"TLS 1.3 encrypts certificates and alerts, and the device ended it ({frames(proof(hidden))})",
+                f"TLS 1.3 encrypts certificates and alerts; the device ended it ({frames(proof(hidden))})",
                 case.id,
                 "the server's log at that time, or its TLS key log",
             )
