@@ -21,7 +21,6 @@ Kernel = Literal["c", "python"]
 
 _CHOICE = "AMTDIAG_KERNEL"
 _REQUIRED = "AMTDIAG_REQUIRE_KERNEL"
-_ASK = ("", "0")
 
 _PORTS = 1 << 16
 _PLACES = 8
@@ -30,8 +29,8 @@ _TALLY = struct.Struct("=QQQQ")
 """Packets, earliest and latest stamp, link type."""
 
 MISSING = (
-    "the compiled kernel is not installed, so reading takes several times as long: install a C compiler, then "
-    f"amtdiag again ({_CHOICE}=python says that it is meant to be so)"
+    "the compiled kernel is not installed, so reading takes several times as long: install a C compiler, "
+    f"then amtdiag again ({_CHOICE}=python says that it is meant to be so)"
 )
 
 
@@ -96,8 +95,12 @@ def _extension() -> Callable[[bytes, bytes, bytes, int, int], Sieve] | None:
 
 
 def is_missing() -> bool:
-    """True where the compiled kernel would have been used and is not there."""
-    return not os.environ.get(_CHOICE) and _extension() is None
+    """True where the compiled kernel would be used and is not there, and nobody said that it should be."""
+    return not os.environ.get(_CHOICE) and not _is_required() and _extension() is None
+
+
+def _is_required() -> bool:
+    return os.environ.get(_REQUIRED, "") not in ("", "0")
 
 
 def sieve_for(interest: Interest) -> Sieve | None:
@@ -112,7 +115,7 @@ def sieve_for(interest: Interest) -> Sieve | None:
         raise UsageError(f"{_CHOICE} is 'c' or 'python', not {choice!a}")
     make = _extension()
     if make is None:
-        if choice or os.environ.get(_REQUIRED, "") not in _ASK:
+        if choice or _is_required():
             raise MissingToolError("the compiled kernel is demanded and not installed")
         return None
     places = interest.head[:_PLACES]
