@@ -31,7 +31,7 @@ NATIVE_CFLAGS = -std=c11 -g -O1 -Wall -Wextra -Wconversion -Werror \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 NATIVE_BUILD = build/native
 NATIVE_CC = gcc
-MUTATIONS = 5000000
+MUTATIONS = 20000000
 FUZZ_SECONDS = 120
 
 # One stamp for each depth of installation. Both are editable: only pyproject.toml and the C files make them stale.

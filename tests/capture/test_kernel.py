@@ -30,7 +30,7 @@ from amtdiag.capture.columns import Segment
 from amtdiag.capture.inputs import open_inputs
 from amtdiag.capture.kernel import PcapLayout, PcapngLayout, sieve_for
 from amtdiag.capture.linklayer import LINK_TYPES, OTHER_NAMES
-from amtdiag.capture.scan import Scan
+from amtdiag.capture.scan import Scan, _FileScan
 from amtdiag.capture.selection import Interest, Selection
 from amtdiag.config import Limits
 from amtdiag.errors import MissingToolError, UsageError
@@ -88,6 +88,8 @@ def assert_same(
     plain = read(paths, compiled=False, limits=limits)
     for chunk in chunks:
         assert read(paths, compiled=True, chunk=chunk, limits=limits) == plain, f"read in steps of {chunk}"
+    with patch.object(_FileScan, "_plain", return_value=False):
+        assert read(paths, compiled=True, limits=limits) == plain, "decoded layer by layer"
     return plain
 
 
