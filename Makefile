@@ -34,6 +34,9 @@ NATIVE_CC = gcc
 MUTATIONS = 20000000
 FUZZ_SECONDS = 120
 
+# Of the captures that are made for make bench.
+SIZE = 300M
+
 # One stamp for each depth of installation. Both are editable: only pyproject.toml and the C files make them stale.
 $(VENV)/.runtime: pyproject.toml tools/bootstrap.sh $(KERNEL_SOURCES)
 	@PYTHON="$(PYTHON)" sh tools/bootstrap.sh $(VENV)
@@ -99,6 +102,11 @@ fuzz: $(NATIVE_BUILD)/corpus ## libFuzzer on the C part for FUZZ_SECONDS, from t
 	@mkdir -p $(NATIVE_BUILD)/found
 	$(NATIVE_BUILD)/fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 \
 		-artifact_prefix=$(NATIVE_BUILD)/ $(NATIVE_BUILD)/found $(NATIVE_BUILD)/corpus
+
+# tcpdump is what the others are measured by; dpkt is in no extra, since nothing else wants it.
+bench: $(VENV)/.dev ## amtdiag beside tcpdump, tshark, scapy and others, on made captures of SIZE (a few minutes)
+	@command -v tcpdump >/dev/null || { echo "bench: no tcpdump here (Debian, Ubuntu: apt-get install tcpdump)"; exit 2; }
+	$(BIN)/python benchmarks/run.py --size $(SIZE) $(ARGS)
 
 clean: ## remove the virtual environment and all that was built (reports stay)
 	rm -f amtdiag/capture/_kernel*.so
