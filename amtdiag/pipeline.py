@@ -102,7 +102,7 @@ class _Seen(NamedTuple):
     notes: list[str]
     """Limits hit, and what came of comparing sensors."""
     kernel: Kernel
-    """Which walk read the captures."""
+    """Which sieve stood in front of the scan."""
 
 
 def _read(
@@ -111,7 +111,8 @@ def _read(
     """Read all files, each sensor's for itself, and bring together what they show."""
     ports = hello_ports | OTHER_PORTS | {DNS_PORT}
     interest = Interest(ports, DATAGRAM_PORTS, HEAD)
-    scan = Scan(inputs, Selection(interest, limits, sieve_for(interest)), limits)
+    sieve, kernel = sieve_for(interest)
+    scan = Scan(inputs, Selection(interest, limits, sieve), limits)
     labels = [one.label for one in inputs]
     journals = [Journal(labels, hello_ports, limits)]
     total = sum(one.size() for one in inputs)
@@ -130,7 +131,7 @@ def _read(
     views = [View(watch.name(at), one.events, watch.spans(at)) for at, one in enumerate(journals)]
     together = bring_together(views)
     notes = [*_limit_notes(journals, scan), *together.notes]
-    return _Seen(captures, together.events, Coverage(watch, together.offsets), notes, scan.kernel)
+    return _Seen(captures, together.events, Coverage(watch, together.offsets), notes, kernel)
 
 
 def _limit_notes(journals: Sequence[Journal], scan: Scan) -> list[str]:

@@ -1,7 +1,7 @@
-"""Which walk runs: behind the compiled sieve where that was built, else in plain Python alone.
+"""Which sieve stands in front of the scan: the compiled one where it was built, else one in plain Python.
 
-The sieve (`native/sieve.c`) passes over the packets that cannot matter and stops at each that may. Whatever
-is decoded and selected is so by the same Python code in both cases, so that the result is the same.
+A sieve passes over the packets that cannot matter and stops at each that may. Whatever is decoded and
+selected is so by the same code behind either, so that the result is the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _REQUIRED = "AMTDIAG_REQUIRE_KERNEL"
 _PORTS = 1 << 16
 _PLACES = 8
 """Of the first bytes of a conversation, so many are looked at before Python looks at all of them."""
-_TALLY = struct.Struct("=QQQQ")
+TALLY = struct.Struct("=QQQQ")
 """Packets, earliest and latest stamp, link type."""
 
 MISSING = (
@@ -59,7 +59,7 @@ class PcapngLayout(NamedTuple):
 
 
 class Sieve(Protocol):
-    """The compiled part: stops in front of a packet that may matter and of all that is no whole packet."""
+    """Stops in front of a packet that may matter, and of all that is no whole packet."""
 
     def watch(self, key: bytes, reverse: bytes, /) -> None:
         """Keep both directions of a conversation from now on."""
@@ -103,25 +103,31 @@ def _is_required() -> bool:
     return os.environ.get(_REQUIRED, "") not in ("", "0")
 
 
-def sieve_for(interest: Interest) -> Sieve | None:
-    """Return a sieve that lets through what may be of interest; None where Python does it alone.
+def sieve_for(interest: Interest) -> tuple[Sieve, Kernel]:
+    """Return a sieve that lets through what may be of interest, and its kind.
 
     Raises `MissingToolError` where the compiled kernel is demanded and not there.
     """
     choice = os.environ.get(_CHOICE) or None
     if choice == "python":
-        return None
+        return _plain(interest), "python"
     if choice not in (None, "c"):
         raise UsageError(f"{_CHOICE} is 'c' or 'python', not {choice!a}")
     make = _extension()
     if make is None:
         if choice or _is_required():
             raise MissingToolError("the compiled kernel is demanded and not installed")
-        return None
+        return _plain(interest), "python"
     places = interest.head[:_PLACES]
     head = bytes(sum((value in place) << at for at, place in enumerate(places)) for value in range(256))
     seed = int.from_bytes(os.urandom(8))
-    return make(_bits(interest.ports), _bits(interest.datagram_ports), head, len(places), seed)
+    return make(_bits(interest.ports), _bits(interest.datagram_ports), head, len(places), seed), "c"
+
+
+def _plain(interest: Interest) -> Sieve:
+    from amtdiag.capture.sieve import PlainSieve
+
+    return PlainSieve(interest)
 
 
 def _bits(ports: frozenset[int]) -> bytes:
@@ -137,7 +143,7 @@ class Tallies:
 
     def add(self, linktype: int) -> None:
         """Begin to count for one more interface."""
-        self.memory += _TALLY.pack(0, 0, 0, linktype)
+        self.memory += TALLY.pack(0, 0, 0, linktype)
 
     def clear(self) -> None:
         """Count from 0 again."""
@@ -148,7 +154,7 @@ class Tallies:
 
     def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
         """Yield packets, earliest and latest stamp, link type of each interface."""
-        return _TALLY.iter_unpack(self.memory)
+        return TALLY.iter_unpack(self.memory)
 
 
 class Passed:

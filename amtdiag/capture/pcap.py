@@ -49,8 +49,6 @@ class Pcap:
     def records(self, sieve: Sieve | None = None) -> Iterator[Record]:
         """Yield the packets in file order, those excepted that the sieve passes over."""
         window = self._window
-        if sieve is not None:
-            window.reuse_memory()
         if not window.fill(_HEADER):
             self.truncated = True
             self.notes.append("the file ends inside its header")

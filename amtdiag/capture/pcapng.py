@@ -90,8 +90,6 @@ class Pcapng:
     def records(self, sieve: Sieve | None = None) -> Iterator[Record]:
         """Yield the packets in file order, those excepted that the sieve passes over."""
         self._sieve = sieve
-        if sieve is not None:
-            self._window.reuse_memory()
         try:
             yield from self._blocks()
         except _DamagedError as damage:
@@ -170,7 +168,7 @@ class Pcapng:
                 self._passed.add(linktype, packets, interface.ns(first), interface.ns(last))
         self._tallies.clear()
 
-    def _section(self, data: bytes | bytearray, pos: int) -> int:
+    def _section(self, data: bytearray, pos: int) -> int:
         """Begin a section: byte order from its magic, interface numbers from 0. Returns its length."""
         order = _BYTE_ORDER.get(bytes(data[pos + 8 : pos + 12]))
         if order is None:
@@ -183,14 +181,14 @@ class Pcapng:
         total: int = struct.unpack_from(order + "I", data, pos + 4)[0]
         return total
 
-    def _check_version(self, data: bytes | bytearray, pos: int, end: int) -> None:
+    def _check_version(self, data: bytearray, pos: int, end: int) -> None:
         if end - pos < 12:
             raise _DamagedError("a section header that is too short")
         major, minor = struct.unpack_from(self._order + "HH", data, pos)
         if (major, minor) not in _VERSIONS:
             raise _DamagedError(f"a section of pcapng version {major}.{minor}, which is not known")
 
-    def _add_interface(self, data: bytes | bytearray, pos: int, end: int) -> None:
+    def _add_interface(self, data: bytearray, pos: int, end: int) -> None:
         self._interfaces_seen += 1
         if self._interfaces_seen > self._limits.interfaces:
             raise _DamagedError(f"more than {self._limits.interfaces:,} interfaces")
@@ -216,7 +214,7 @@ class Pcapng:
         self._once(f"time resolution {resolution:#x} makes no sense: microseconds taken")
         return _DEFAULT_RESOLUTION
 
-    def _options(self, data: bytes | bytearray, pos: int, end: int) -> Iterator[tuple[int, bytes]]:
+    def _options(self, data: bytearray, pos: int, end: int) -> Iterator[tuple[int, bytes]]:
         while pos + 4 <= end:
             code, length = struct.unpack_from(self._order + "HH", data, pos)
             if code == 0 or pos + 4 + length > end:
@@ -229,14 +227,14 @@ class Pcapng:
             raise _DamagedError(f"a packet of interface {number}, which is not described")
         return self._interfaces[number]
 
-    def _enhanced(self, data: bytes | bytearray, pos: int, end: int) -> Record:
+    def _enhanced(self, data: bytearray, pos: int, end: int) -> Record:
         if end - pos < 20:
             raise _DamagedError("a packet block that is too short")
         number, high, low, caplen, wirelen = struct.unpack_from(self._order + "IIIII", data, pos)
         ts = self._stamp(number, high << 32 | low, caplen, end - pos - 20)
         return ts, self._interfaces[number].linktype, data, pos + 20, pos + 20 + caplen, wirelen
 
-    def _obsolete(self, data: bytes | bytearray, pos: int, end: int) -> Record:
+    def _obsolete(self, data: bytearray, pos: int, end: int) -> Record:
         if end - pos < 20:
             raise _DamagedError("a packet block that is too short")
         number, _, high, low, caplen, wirelen = struct.unpack_from(self._order + "HHIIII", data, pos)
@@ -254,7 +252,7 @@ class Pcapng:
         self._last_ts = interface.ns(stamp)
         return self._last_ts
 
-    def _simple(self, data: bytes | bytearray, pos: int, end: int) -> Record:
+    def _simple(self, data: bytearray, pos: int, end: int) -> Record:
         if end - pos < 4:
             raise _DamagedError("a packet block that is too short")
         interface = self._interface(0)
@@ -266,7 +264,7 @@ class Pcapng:
         self.frame += 1
         return self._last_ts, interface.linktype, data, pos + 4, pos + 4 + caplen, wirelen
 
-    def _statistics(self, data: bytes | bytearray, pos: int, end: int) -> None:
+    def _statistics(self, data: bytearray, pos: int, end: int) -> None:
         if end - pos < 12:
             return
         number = struct.unpack_from(self._order + "I", data, pos)[0]

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from amtdiag.capture.kernel import Passed, Sieve
 
-Record = tuple[int, int, bytes | bytearray, int, int, int]
+Record = tuple[int, int, bytearray, int, int, int]
 """Time stamp in ns, link type, buffer, start and end of the packet in it, length on the wire.
 
-With a sieve the buffer is used again after the next record.
+The buffer is used again once the next record is asked for.
 """
 
 

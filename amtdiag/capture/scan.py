@@ -1,8 +1,7 @@
 """The scan: every record of every file looked at once, the few that matter decoded to columns.
 
 `Packets` leave it in time order, with frame numbers, and nothing else does but `CaptureInfo` per file. A
-sieve, where there is one, passes over most of what is thrown away; all that is kept is decoded and selected
-here.
+sieve passes over nearly all that is thrown away; what it leaves is decoded and selected here.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from collections.abc import Iterator
 from amtdiag.capture.columns import ARP, ICMP, ICMPV6, TCP, UDP, Packets, Segment
 from amtdiag.capture.fragments import Fragments, Origin, Whole
 from amtdiag.capture.inputs import Input
-from amtdiag.capture.ip import TUNNELS, VXLAN_PORT, walk
-from amtdiag.capture.kernel import Kernel, Sieve
+from amtdiag.capture.ip import VXLAN_PORT, walk
 from amtdiag.capture.linklayer import ETHERNET, LINK_TYPES, Network, link_name
 from amtdiag.capture.records import Container
 from amtdiag.capture.selection import Selection
@@ -45,8 +43,6 @@ _ICMP_HEADER = 8
 _UNREACHABLE = {ICMP: 3, ICMPV6: 1}
 """By protocol: the type of the message that says that a packet could not be delivered (RFC 792, RFC 4443)."""
 _TRANSPORTS = frozenset({TCP, UDP, *_UNREACHABLE})
-_SELDOM = frozenset({*TUNNELS, ICMPV6})
-"""Protocols inside of IPv4 that are decoded without a look at more than their number."""
 _ARP_LENGTH = 28
 _ARP_ETHERNET_IPV4 = b"\x00\x01\x08\x00\x06\x04"
 _MOST_AHEAD = 16 * BATCH
@@ -135,11 +131,6 @@ class Scan:
                 heapq.heapreplace(heap, (following.ts, number, following, rows))
 
     @property
-    def kernel(self) -> Kernel:
-        """Which walk this is."""
-        return "python" if self._selection.sieve is None else "c"
-
-    @property
     def incomplete_datagrams(self) -> int:
         """IP datagrams of which not all fragments are in the capture."""
         return self._fragments.incomplete
@@ -214,11 +205,10 @@ class _FileScan:
 
     def segments(self) -> Iterator[Segment]:
         """Yield the file's wanted segments in file order."""
-        sieve = self._selection.sieve
         try:
             with self.input.opened() as container:
                 self._container = container
-                yield from self._walk(container) if sieve is None else self._walk_sieved(container, sieve)
+                yield from self._walk(container)
         except (OSError, InputError) as error:
             self._notes.append(f"reading stopped: {getattr(error, 'strerror', None) or error}")
         self.end = self.input.first_ts if self._last_ts is None else self._last_ts
@@ -230,13 +220,13 @@ class _FileScan:
             self._transport(whole.payload, whole.missing, whole.origin, whole, out)
         return out
 
-    def _walk_sieved(self, container: Container, sieve: Sieve) -> Iterator[Segment]:
+    def _walk(self, container: Container) -> Iterator[Segment]:
         """Look at the records that the sieve leaves, and count the others as well."""
         out: list[Segment] = []
         linktypes = self._linktypes
         first, last = _NEVER, -_NEVER
         try:
-            for ts, linktype, data, start, end, wirelen in container.records(sieve):
+            for ts, linktype, data, start, end, wirelen in container.records(self._selection.sieve):
                 linktypes[linktype] += 1
                 last = max(last, ts)
                 first = min(first, ts)
@@ -250,55 +240,6 @@ class _FileScan:
             if linktypes:
                 self._first_ts = first if passed.first_ts is None else min(first, passed.first_ts)
                 self._last_ts = last if passed.last_ts is None else max(last, passed.last_ts)
-
-    def _walk(self, container: Container) -> Iterator[Segment]:
-        """Look at every record. What a capture is full of is thrown away right here, without a call."""
-        out: list[Segment] = []
-        linktypes = self._linktypes
-        ports, watched = self._selection.ports, self._selection.watched
-        datagram_ports, first_byte = self._selection.datagram_ports, self._selection.first_byte
-        first, last = _NEVER, -_NEVER
-        try:
-            for ts, linktype, data, start, end, wirelen in container.records():
-                linktypes[linktype] += 1
-                last = max(last, ts)
-                first = min(first, ts)
-                if (
-                    linktype == ETHERNET
-                    and data[start + 12 : start + 15] == _IPV4_NO_OPTIONS
-                    and end - start >= _PLAIN_HEADERS
-                    and data[start + 20 : start + 22] in _UNFRAGMENTED
-                ):
-                    protocol = data[start + 23]
-                    if protocol == TCP:
-                        if (
-                            data[start + 34 : start + 36] not in ports
-                            and data[start + 36 : start + 38] not in ports
-                            and data[start + 26 : start + 38] not in watched
-                            and not data[start + 47] & _SYN
-                        ):
-                            body = start + 34 + (data[start + 46] >> 4) * 4
-                            if body >= end or data[body] not in first_byte:
-                                continue
-                    elif protocol == UDP:
-                        if (
-                            data[start + 34 : start + 36] not in datagram_ports
-                            and data[start + 36 : start + 38] not in datagram_ports
-                            and data[start + 36 : start + 38] != VXLAN_PORT
-                        ):
-                            continue
-                    elif protocol == ICMP:
-                        if data[start + 34] != _UNREACHABLE[ICMP]:
-                            continue
-                    elif protocol not in _SELDOM:
-                        continue
-                self._decode(bytes(data[start:end]), linktype, (ts, container.frame, wirelen), out)
-                if out:
-                    yield from out
-                    out.clear()
-        finally:
-            if linktypes:
-                self._first_ts, self._last_ts = first, last
 
     def _decode(self, packet: bytes, linktype: int, at: tuple[int, int, int], out: list[Segment]) -> None:
         """Decode one packet from the link layer up; append to `out` what is selected."""

@@ -1,4 +1,4 @@
-"""The compiled sieve against the plain walk: of any capture the same rows and the same words about it."""
+"""Whichever sieve stands in front of the scan, or none: the same rows, and the same said of the capture."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import gzip
 import itertools
 import json
+import os
 import random
 import shutil
 import struct
@@ -69,12 +70,21 @@ def rows_of(packets: Any) -> list[tuple[int, Segment]]:
     ]
 
 
-def read(paths: Sequence[Path], *, compiled: bool, chunk: int = MIB, limits: Limits | None = None) -> Read:
+def sieve_of(choice: str) -> kernel.Sieve:
+    with patch.dict(os.environ, {"AMTDIAG_KERNEL": choice}):
+        sieve, kind = sieve_for(INTEREST)
+    assert kind == choice
+    return sieve
+
+
+def read(
+    paths: Sequence[Path], choice: str | None, *, chunk: int = MIB, limits: Limits | None = None
+) -> Read:
+    """What a scan gives behind one of the sieves, or behind none."""
     limits = limits or Limits()
     with patch.object(inputs, "CHUNK", chunk):
         opened = open_inputs(paths, limits)
-        sieve = sieve_for(INTEREST) if compiled else None
-        assert (sieve is not None) == compiled
+        sieve = sieve_of(choice) if choice else None
         scan = Scan(opened.inputs, Selection(INTEREST, limits, sieve), limits)
         rows = rows_of(scan)
         openings = rows_of(scan.openings(_Everywhere()))
@@ -85,12 +95,13 @@ def read(paths: Sequence[Path], *, compiled: bool, chunk: int = MIB, limits: Lim
 def assert_same(
     paths: Sequence[Path], *, chunks: Sequence[int] = (MIB,), limits: Limits | None = None
 ) -> Read:
-    plain = read(paths, compiled=False, limits=limits)
-    for chunk in chunks:
-        assert read(paths, compiled=True, chunk=chunk, limits=limits) == plain, f"read in steps of {chunk}"
+    """Each packet decoded layer by layer, and everything that is quicker."""
     with patch.object(_FileScan, "_plain", return_value=False):
-        assert read(paths, compiled=True, limits=limits) == plain, "decoded layer by layer"
-    return plain
+        truth = read(paths, None, limits=limits)
+    for choice in ("c", "python"):
+        for chunk in chunks:
+            assert read(paths, choice, chunk=chunk, limits=limits) == truth, f"{choice}, steps of {chunk}"
+    return truth
 
 
 def unpacked(path: Path) -> bytes:
@@ -161,7 +172,7 @@ CHANGES = st.lists(
 
 @settings(
     derandomize=True,
-    max_examples=1500,
+    max_examples=1000,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.integers(0, 10**6), CHANGES, st.integers(0, 12_000), st.sampled_from(CHUNKS))
@@ -382,22 +393,30 @@ def test_later_fragments_reach_the_datagram_they_belong_to(protocol: int, tmp_pa
 # --------------------------------------------------------------------------------------------- what it is for
 
 
-def bulk(count: int) -> list[Record]:
+WEB = Flow("10.1.0.1", dport=443)
+
+
+def bulk(count: int, flow: Flow = WEB, link: Link | None = None) -> list[Record]:
     """Packets of web traffic, as most of a capture is."""
-    flows = [Flow(f"10.1.0.{number}", sport=50000 + number, dport=443) for number in range(50)]
     web = shapes.noise(b"\x17\x03\x03" + bytes(500))
-    packets = [packet for flow in flows for packet in Talk(web, flow).send(0, 400).server_ack(400).packets]
-    stored = shapes.records(packets)
+    flows = [replace(flow, sport=50000 + number) for number in range(50)]
+    packets = [packet for one in flows for packet in Talk(web, one).send(0, 400).server_ack(400).packets]
+    stored = shapes.records(packets, link)
     return [replace(stored[number % len(stored)], at=shapes.T0 + number * 1000) for number in range(count)]
 
 
+@pytest.mark.parametrize("choice", ["c", "python"])
 @pytest.mark.parametrize("write", [pcap, functools.partial(pcapng, interfaces=[Interface(resolution=9)])])
-def test_most_of_a_capture_never_reaches_python(write: shapes.Writer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("flow", [WEB, replace(WEB, src="2001:db8::1", dst="2001:db8::2")], ids=["4", "6"])
+@pytest.mark.parametrize("tags", [(), ((0x8100, 5),)], ids=["untagged", "tagged"])
+def test_most_of_a_capture_is_passed_over(
+    choice: str, write: shapes.Writer, flow: Flow, tags: tuple[tuple[int, int], ...], tmp_path: Path
+) -> None:
     path = tmp_path / "a"
-    path.write_bytes(write(bulk(5000)))
+    path.write_bytes(write(bulk(5000, flow, ethernet(*tags))))
     (one,) = open_inputs([path], Limits()).inputs
     with one.opened() as container:
-        left = sum(1 for _ in container.records(sieve_for(INTEREST)))
+        left = sum(1 for _ in container.records(sieve_of(choice)))
         passed = container.passed()
     assert left < 10
     assert passed.packets == {1: 5000 - left}
@@ -431,7 +450,7 @@ def test_memory_is_given_back_after_a_large_block(tmp_path: Path) -> None:
     ))  # fmt: skip
     (one,) = open_inputs([path], Limits()).inputs
     with one.opened() as container:
-        for _ in container.records(sieve_for(INTEREST)):
+        for _ in container.records(sieve_of("c")):
             pass
         window = container._window  # type: ignore[attr-defined]
         assert len(window.data) < 3 * MIB
@@ -442,8 +461,7 @@ def test_memory_is_given_back_after_a_large_block(tmp_path: Path) -> None:
 
 
 def test_arguments_outside_of_the_buffer_are_refused() -> None:
-    sieve = sieve_for(INTEREST)
-    assert sieve is not None
+    sieve = sieve_of("c")
     layout = PcapLayout(False, False, False, 16, 1, 262_144)
     blocks = PcapngLayout(False, 16 * MIB, 262_144)
     tally = bytearray(32)
@@ -467,8 +485,7 @@ def test_arguments_outside_of_the_buffer_are_refused() -> None:
 
 
 def test_watching_is_counted() -> None:
-    sieve = sieve_for(INTEREST)
-    assert sieve is not None
+    sieve = sieve_of("c")
     data = ethernet().wrap(shapes.plain(shapes.noise(b"GET /"), Flow(dport=40000))[3])
     key, reverse = data[26:38], data[30:34] + data[26:30] + data[36:38] + data[34:36]
 
@@ -495,12 +512,10 @@ def test_watching_is_counted() -> None:
 
 
 def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AMTDIAG_KERNEL", "python")
-    assert sieve_for(INTEREST) is None
-    assert not kernel.is_missing()
-    for value in ("c", ""):
+    for value, kind in (("python", "python"), ("c", "c"), ("", "c")):
         monkeypatch.setenv("AMTDIAG_KERNEL", value)
-        assert sieve_for(INTEREST) is not None
+        assert sieve_for(INTEREST)[1] == kind
+        assert not kernel.is_missing()
     monkeypatch.setenv("AMTDIAG_KERNEL", "\x1b[31mfast")
     with pytest.raises(UsageError, match=r"'\\x1b\[31mfast'"):
         sieve_for(INTEREST)
@@ -511,9 +526,10 @@ def test_a_missing_kernel_may_be_demanded(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("AMTDIAG_KERNEL", raising=False)
     for value in ("", "0"):
         monkeypatch.setenv("AMTDIAG_REQUIRE_KERNEL", value)
-        assert sieve_for(INTEREST) is None
+        assert sieve_for(INTEREST)[1] == "python"
         assert kernel.is_missing()
     monkeypatch.setenv("AMTDIAG_REQUIRE_KERNEL", "1")
+    assert not kernel.is_missing()
     with pytest.raises(MissingToolError):
         sieve_for(INTEREST)
     monkeypatch.delenv("AMTDIAG_REQUIRE_KERNEL")
