@@ -15,21 +15,37 @@ WORKERS = 2
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help venv demo test system-packages lint format types contracts unit notebooks samples lab clean
+.PHONY: help venv demo test system-packages lint format types contracts unit notebooks samples lab \
+	sanitize fuzz bench clean
 
 help: ## list the targets (the default)
 	@echo "amtdiag: make TARGET"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | while IFS='|' read -r target text; do \
 		printf '  %-16s %s\n' "$$target" "$$text"; done
 
-# One stamp for each depth of installation. Both are editable: only pyproject.toml makes them stale.
-$(VENV)/.runtime: pyproject.toml tools/bootstrap.sh
+# The compiled part of the scan, which is optional. The tests want it: a compile error would else only make them slow.
+NATIVE = amtdiag/capture/native
+KERNEL_SOURCES = $(NATIVE)/sieve.c $(NATIVE)/sieve.h $(NATIVE)/module.c
+
+# Strict where it is judged; an installation uses whatever flags Python was built with.
+NATIVE_CFLAGS = -std=c11 -g -O1 -Wall -Wextra -Wconversion -Werror \
+	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+NATIVE_BUILD = build/native
+NATIVE_CC = gcc
+MUTATIONS = 20000000
+FUZZ_SECONDS = 120
+
+# Of the captures that are made for make bench.
+SIZE = 300M
+
+# One stamp for each depth of installation. Both are editable: only pyproject.toml and the C files make them stale.
+$(VENV)/.runtime: pyproject.toml tools/bootstrap.sh $(KERNEL_SOURCES)
 	@PYTHON="$(PYTHON)" sh tools/bootstrap.sh $(VENV)
 	@echo "installing amtdiag into $(VENV) ..."
 	@$(PIP_INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml tools/bootstrap.sh
+$(VENV)/.dev: pyproject.toml tools/bootstrap.sh $(KERNEL_SOURCES)
 	@PYTHON="$(PYTHON)" sh tools/bootstrap.sh $(VENV)
 	@echo "installing amtdiag and what its tests need into $(VENV) ..."
 	@$(PIP_INSTALL) --editable '.[dev]'
@@ -63,7 +79,7 @@ contracts: $(VENV)/.dev ## import-linter: who may import whom
 	$(BIN)/lint-imports --no-logo
 
 unit: $(VENV)/.dev ## pytest, which also executes the notebooks
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	AMTDIAG_REQUIRE_KERNEL=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 notebooks: $(VENV)/.dev ## execute the notebooks and keep their outputs
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
@@ -76,6 +92,29 @@ lab: ## record sample_pcaps/lab/ anew, in network namespaces (root only)
 	@[ "$$(id -u)" != 0 ] || sh tools/system-packages.sh lab
 	@$(PYTHON) -m tools.lab sample_pcaps/lab
 
+$(NATIVE_BUILD)/corpus: tests/native/corpus.py tests/shapes.py
+	@rm -rf $@
+	@$(PYTHON) tests/native/corpus.py $@
+
+sanitize: $(NATIVE_BUILD)/corpus ## the C part under AddressSanitizer and UBSan: samples and MUTATIONS of them (about a minute)
+	@command -v $(NATIVE_CC) >/dev/null || { echo "sanitize: no $(NATIVE_CC) here (Debian, Ubuntu: apt-get install gcc libc6-dev)"; exit 2; }
+	$(NATIVE_CC) $(NATIVE_CFLAGS) -o $(NATIVE_BUILD)/mutate tests/native/mutate.c tests/native/drive.c $(NATIVE)/sieve.c
+	$(NATIVE_BUILD)/mutate $(MUTATIONS) 1 $(NATIVE_BUILD)/corpus/*
+
+fuzz: $(NATIVE_BUILD)/corpus ## libFuzzer on the C part for FUZZ_SECONDS, from the samples on; needs clang
+	@command -v clang >/dev/null || { echo "fuzz: no clang here (Debian, Ubuntu: apt-get install clang)"; exit 2; }
+	clang $(NATIVE_CFLAGS) -fsanitize=fuzzer -o $(NATIVE_BUILD)/fuzz \
+		tests/native/fuzz.c tests/native/drive.c $(NATIVE)/sieve.c
+	@mkdir -p $(NATIVE_BUILD)/found
+	$(NATIVE_BUILD)/fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 \
+		-artifact_prefix=$(NATIVE_BUILD)/ $(NATIVE_BUILD)/found $(NATIVE_BUILD)/corpus
+
+# tcpdump is what the others are measured by; dpkt is in no extra, since nothing else wants it.
+bench: $(VENV)/.dev ## amtdiag beside tcpdump, tshark, scapy and others, on made captures of SIZE (a few minutes)
+	@command -v tcpdump >/dev/null || { echo "bench: no tcpdump here (Debian, Ubuntu: apt-get install tcpdump)"; exit 2; }
+	$(BIN)/python benchmarks/run.py --size $(SIZE) $(ARGS)
+
 clean: ## remove the virtual environment and all that was built (reports stay)
+	rm -f amtdiag/capture/_kernel*.so
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

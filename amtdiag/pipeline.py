@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from amtdiag._version import __version__
 from amtdiag.capture.inputs import Input, open_inputs
-from amtdiag.capture.scan import KERNEL, Scan
+from amtdiag.capture.kernel import Kernel, sieve_for
+from amtdiag.capture.scan import Scan
 from amtdiag.capture.selection import Interest, Selection
 from amtdiag.checks.base import Scene
 from amtdiag.checks.catalogue import examine
@@ -78,7 +79,7 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
         problems=tuple(opened.problems),
         tool={
             "version": __version__,
-            "kernel": KERNEL,
+            "kernel": seen.kernel,
             "options": {
                 "ports": sorted(hello_ports),
                 "root_of": options.root_name,
@@ -99,6 +100,8 @@ class _Seen(NamedTuple):
     coverage: Coverage
     notes: list[str]
     """Limits hit, and what came of comparing sensors."""
+    kernel: Kernel
+    """Which sieve stood in front of the scan."""
 
 
 def _read(
@@ -106,7 +109,9 @@ def _read(
 ) -> _Seen:
     """Read all files, each sensor's for itself, and bring together what they show."""
     ports = hello_ports | OTHER_PORTS | {DNS_PORT}
-    scan = Scan(inputs, Selection(Interest(ports, DATAGRAM_PORTS, HEAD), limits), limits)
+    interest = Interest(ports, DATAGRAM_PORTS, HEAD)
+    sieve, kernel = sieve_for(interest)
+    scan = Scan(inputs, Selection(interest, limits, sieve), limits)
     labels = [one.label for one in inputs]
     journals = [Journal(labels, hello_ports, limits)]
     total = sum(one.size() for one in inputs)
@@ -125,7 +130,7 @@ def _read(
     views = [View(watch.name(at), one.events, watch.spans(at)) for at, one in enumerate(journals)]
     together = bring_together(views)
     notes = [*_limit_notes(journals, scan), *together.notes]
-    return _Seen(captures, together.events, Coverage(watch, together.offsets), notes)
+    return _Seen(captures, together.events, Coverage(watch, together.offsets), notes, kernel)
 
 
 def _limit_notes(journals: Sequence[Journal], scan: Scan) -> list[str]:

@@ -88,7 +88,10 @@ def run(*words: str | Path, stdin: bytes = b"", columns: int = 80) -> Ran:
 
 
 def spawn(
-    *words: str | Path, stdin: bytes = b"", env: Mapping[str, str] | None = None
+    *words: str | Path,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command in a process of its own."""
     return subprocess.run(
@@ -98,6 +101,7 @@ def spawn(
         check=False,
         timeout=60,
         env={**os.environ, **(env or {})},
+        cwd=cwd,
     )
 
 

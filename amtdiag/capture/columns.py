@@ -52,17 +52,22 @@ class Packets:
     All are of one sensor: what two sensors saw of one connection are two views of it, not one stream.
     """
 
-    __slots__ = ("columns", "sensor")
+    __slots__ = ("_rows", "sensor")
 
     def __init__(self, rows: list[Segment], sensor: int = 0) -> None:
         self.sensor = sensor
-        self.columns: tuple[tuple[object, ...], ...] = tuple(zip(*rows, strict=True))
+        self._rows = rows
 
     def __len__(self) -> int:
-        return len(self.columns[0]) if self.columns else 0
+        return len(self._rows)
+
+    @property
+    def columns(self) -> tuple[tuple[object, ...], ...]:
+        """The columns in the order of `Segment`; none where there is no packet."""
+        return tuple(zip(*self._rows, strict=True))
 
     def rows(self, *protocols: int) -> Iterator[Segment]:
         """Yield the packets of some protocols row by row."""
-        for row in zip(*self.columns, strict=True):
-            if row[-1] in protocols:
-                yield Segment._make(row)
+        for row in self._rows:
+            if row.protocol in protocols:
+                yield row

@@ -37,6 +37,7 @@ class _Counted:
     def __init__(self, file: ByteStream) -> None:
         # A pipe gives what has come so far, instead of waiting until a whole buffer has.
         self._take = getattr(file, "read1", file.read)
+        self._take_into = getattr(file, "readinto1", None) or getattr(file, "readinto", None)
         self._returned = b""
         self.count = 0
 
@@ -57,6 +58,16 @@ class _Counted:
             data = self._take(size)
         self.count += len(data)
         return data
+
+    def readinto(self, memory: memoryview, /) -> int:
+        """Read up to as many bytes as the memory has room for; 0 at the end."""
+        if self._returned or self._take_into is None:
+            data = self.read(len(memory))
+            memory[: len(data)] = data
+            return len(data)
+        size = int(self._take_into(memory) or 0)
+        self.count += size
+        return size
 
 
 class Input:

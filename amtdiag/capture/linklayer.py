@@ -21,6 +21,8 @@ _ETHERNET_HEADER = 14
 _LLC_BELOW = 0x0600
 _SNAP = (b"\xaa\xaa\x03\x00\x00\x00", b"\xaa\xaa\x03\x00\x00\xf8")
 _MAX_LABELS = 16
+_MAX_TAGS = 16
+_MAX_PSEUDOWIRES = 8
 
 
 class Network(NamedTuple):
@@ -33,15 +35,15 @@ class Network(NamedTuple):
     vlan: tuple[int, ...]
 
 
-def ethernet(data: bytes, offset: int = 0) -> Network | None:
-    """Ethernet II or LLC/SNAP with any number of VLAN tags, PPPoE sessions and MPLS labels."""
-    if len(data) < offset + _ETHERNET_HEADER:
+def ethernet(data: bytes, offset: int = 0, depth: int = 0) -> Network | None:
+    """Ethernet II or LLC/SNAP with VLAN tags, PPPoE and MPLS; `depth` pseudowires are around it."""
+    if len(data) < offset + _ETHERNET_HEADER or depth > _MAX_PSEUDOWIRES:
         return None
     mac = data[offset + 6 : offset + 12]
-    return _ethertype(data, offset + 12, mac, ())
+    return _ethertype(data, offset + 12, mac, (), depth)
 
 
-def _ethertype(data: bytes, offset: int, mac: bytes, vlan: tuple[int, ...]) -> Network | None:
+def _ethertype(data: bytes, offset: int, mac: bytes, vlan: tuple[int, ...], depth: int = 0) -> Network | None:
     """Follow the chain of EtherTypes that begins at `offset`."""
     while True:
         kind = int.from_bytes(data[offset : offset + 2])
@@ -49,6 +51,8 @@ def _ethertype(data: bytes, offset: int, mac: bytes, vlan: tuple[int, ...]) -> N
         if kind in _VLAN_TAGS:
             vlan = (*vlan, int.from_bytes(data[offset : offset + 2]) & 0x0FFF)
             offset += 2
+            if len(vlan) > _MAX_TAGS:
+                return None
         elif kind < _LLC_BELOW:
             if data[offset : offset + 6] not in _SNAP:
                 return None
@@ -60,11 +64,11 @@ def _ethertype(data: bytes, offset: int, mac: bytes, vlan: tuple[int, ...]) -> N
     if kind == _PPPOE_SESSION:
         return _ppp_protocol(data, offset + 6, mac, vlan)
     if kind in _MPLS:
-        return _mpls(data, offset, mac, vlan)
+        return _mpls(data, offset, mac, vlan, depth)
     return Network(kind, offset, mac, vlan)
 
 
-def _mpls(data: bytes, offset: int, mac: bytes, vlan: tuple[int, ...]) -> Network | None:
+def _mpls(data: bytes, offset: int, mac: bytes, vlan: tuple[int, ...], depth: int = 0) -> Network | None:
     """Pop labels; what follows is told by its first nibble, as RFC 4928 has it."""
     for _ in range(_MAX_LABELS):
         if offset + 4 >= len(data):
@@ -81,7 +85,7 @@ def _mpls(data: bytes, offset: int, mac: bytes, vlan: tuple[int, ...]) -> Networ
     if nibble == 6:
         return Network(IPV6, offset, mac, vlan)
     # A pseudowire: Ethernet behind a control word (nibble 0) or right away.
-    inner = ethernet(data, offset + 4 if nibble == 0 else offset)
+    inner = ethernet(data, offset + 4 if nibble == 0 else offset, depth + 1)
     return inner and inner._replace(vlan=vlan + inner.vlan)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from amtdiag.capture.kernel import Passed, PcapLayout, Sieve, Tallies
 from amtdiag.capture.records import Record
 from amtdiag.capture.window import Window
 from amtdiag.config import Limits
@@ -44,9 +45,10 @@ class Pcap:
         self.watched_until: int | None = None
         self.truncated = False
         self.notes: list[str] = []
+        self._tallies = Tallies()
 
-    def records(self) -> Iterator[Record]:
-        """Yield the packets in file order."""
+    def records(self, sieve: Sieve | None = None) -> Iterator[Record]:
+        """Yield the packets in file order, those excepted that the sieve passes over."""
         window = self._window
         if not window.fill(_HEADER):
             self.truncated = True
@@ -67,11 +69,17 @@ class Pcap:
         maybe_swapped = major == _OLDEST_MAJOR and minor == _SWAPPED_BELOW_MINOR
         limit = max(self._limits.record_bytes, min(snaplen, self._limits.block_bytes))
         unpack = struct.Struct(order + "IIII").unpack_from
+        self._tallies.add(linktype)
+        layout = PcapLayout(order == ">", swapped, maybe_swapped, header_size, unit, limit)
         while True:
-            data, pos = window.data, window.pos
-            size = len(data)
+            data, pos, size = window.data, window.pos, window.end
             needed = header_size
-            while pos + header_size <= size:
+            while True:
+                if sieve is not None:
+                    pos, passed = sieve.pcap(data, pos, size, self._tallies.memory, layout)
+                    self.frame += passed
+                if pos + header_size > size:
+                    break
                 seconds, fraction, caplen, wirelen = unpack(data, pos)
                 if swapped or (maybe_swapped and caplen > wirelen):
                     caplen, wirelen = wirelen, caplen
@@ -91,9 +99,17 @@ class Pcap:
                 self._damaged(needed - header_size)
                 return
             if not window.fill(needed):
-                if len(window.data) > window.pos:
+                if window.end > window.pos:
                     self._cut()
                 return
+
+    def passed(self) -> Passed:
+        """Return what a sieve passed over."""
+        passed = Passed()
+        for packets, first, last, linktype in self._tallies:
+            if packets:
+                passed.add(linktype, packets, first, last)
+        return passed
 
     def _cut(self) -> None:
         self.truncated = True

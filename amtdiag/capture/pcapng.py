@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from amtdiag.capture.kernel import Passed, PcapngLayout, Sieve, Tallies
 from amtdiag.capture.records import Record
 from amtdiag.capture.window import Window
 from amtdiag.config import Limits
@@ -45,6 +46,10 @@ class _Interface:
     offset_ns: int = 0
     drops: int | None = None
 
+    def ns(self, stamp: int) -> int:
+        """The time that a stamp of the file means."""
+        return stamp * 1_000_000_000 // self.per_second + self.offset_ns
+
 
 class _DamagedError(Exception):
     """The block at hand cannot be read; its text is the reason."""
@@ -65,6 +70,9 @@ class Pcapng:
         self._closed_drops: int | None = None
         self._said: set[str] = set()
         self.watched_until: int | None = None
+        self._sieve: Sieve | None = None
+        self._tallies = Tallies()
+        self._passed = Passed()
         self.frame = 0
         self.truncated = False
         self.notes: list[str] = []
@@ -82,8 +90,9 @@ class Pcapng:
             reported.append(self._closed_drops)
         return sum(reported) if reported else None
 
-    def records(self) -> Iterator[Record]:
-        """Yield the packets in file order."""
+    def records(self, sieve: Sieve | None = None) -> Iterator[Record]:
+        """Yield the packets in file order, those excepted that the sieve passes over."""
+        self._sieve = sieve
         try:
             yield from self._blocks()
         except _DamagedError as damage:
@@ -93,8 +102,10 @@ class Pcapng:
         window = self._window
         head = struct.Struct("<II").unpack_from
         while True:
+            if self._sieve is not None:
+                self._pass_over(self._sieve)
             if not window.fill(_MIN_BLOCK):
-                if len(window.data) > window.pos:
+                if window.end > window.pos:
                     self._cut()
                 return
             data, pos = window.data, window.pos
@@ -137,25 +148,50 @@ class Pcapng:
             elif kind in _FRAMES_WITHOUT_PACKET:
                 self.frame += 1
 
-    def _section(self, data: bytes, pos: int) -> int:
+    def _pass_over(self, sieve: Sieve) -> None:
+        """Move on to the next block that the sieve leaves to us."""
+        window, limits = self._window, self._limits
+        layout = PcapngLayout(self._order == ">", limits.block_bytes, limits.record_bytes)
+        window.pos, packets, interface, stamp = sieve.pcapng(
+            window.data, window.pos, window.end, self._tallies.memory, layout
+        )
+        if packets:
+            self.frame += packets
+            self._last_ts = self._interfaces[interface].ns(stamp)
+
+    def passed(self) -> Passed:
+        """Return what a sieve passed over."""
+        self._settle()
+        return self._passed
+
+    def _settle(self) -> None:
+        """Enter what was passed over in the section so far, and count from 0 again."""
+        for (packets, first, last, linktype), interface in zip(self._tallies, self._interfaces, strict=True):
+            if packets:
+                self._passed.add(linktype, packets, interface.ns(first), interface.ns(last))
+        self._tallies.clear()
+
+    def _section(self, data: bytearray, pos: int) -> int:
         """Begin a section: byte order from its magic, interface numbers from 0. Returns its length."""
-        order = _BYTE_ORDER.get(data[pos + 8 : pos + 12])
+        order = _BYTE_ORDER.get(bytes(data[pos + 8 : pos + 12]))
         if order is None:
             raise _DamagedError("a section header without its byte-order mark")
         self._closed_drops = self.drops
+        self._settle()
+        self._tallies = Tallies()
         self._order = order
         self._interfaces = []
         total: int = struct.unpack_from(order + "I", data, pos + 4)[0]
         return total
 
-    def _check_version(self, data: bytes, pos: int, end: int) -> None:
+    def _check_version(self, data: bytearray, pos: int, end: int) -> None:
         if end - pos < 12:
             raise _DamagedError("a section header that is too short")
         major, minor = struct.unpack_from(self._order + "HH", data, pos)
         if (major, minor) not in _VERSIONS:
             raise _DamagedError(f"a section of pcapng version {major}.{minor}, which is not known")
 
-    def _add_interface(self, data: bytes, pos: int, end: int) -> None:
+    def _add_interface(self, data: bytearray, pos: int, end: int) -> None:
         self._interfaces_seen += 1
         if self._interfaces_seen > self._limits.interfaces:
             raise _DamagedError(f"more than {self._limits.interfaces:,} interfaces")
@@ -169,6 +205,7 @@ class Pcapng:
             elif code == _OPTION_TSOFFSET and len(value) >= 8:
                 interface.offset_ns = struct.unpack_from(self._order + "q", value)[0] * 1_000_000_000
         self._interfaces.append(interface)
+        self._tallies.add(linktype)
 
     def _per_second(self, resolution: int) -> int:
         exponent = resolution & 0x7F
@@ -180,12 +217,12 @@ class Pcapng:
         self._once(f"time resolution {resolution:#x} makes no sense: microseconds taken")
         return _DEFAULT_RESOLUTION
 
-    def _options(self, data: bytes, pos: int, end: int) -> Iterator[tuple[int, bytes]]:
+    def _options(self, data: bytearray, pos: int, end: int) -> Iterator[tuple[int, bytes]]:
         while pos + 4 <= end:
             code, length = struct.unpack_from(self._order + "HH", data, pos)
             if code == 0 or pos + 4 + length > end:
                 return
-            yield code, data[pos + 4 : pos + 4 + length]
+            yield code, bytes(data[pos + 4 : pos + 4 + length])
             pos += 4 + length + -length % 4
 
     def _interface(self, number: int) -> _Interface:
@@ -193,14 +230,14 @@ class Pcapng:
             raise _DamagedError(f"a packet of interface {number}, which is not described")
         return self._interfaces[number]
 
-    def _enhanced(self, data: bytes, pos: int, end: int) -> Record:
+    def _enhanced(self, data: bytearray, pos: int, end: int) -> Record:
         if end - pos < 20:
             raise _DamagedError("a packet block that is too short")
         number, high, low, caplen, wirelen = struct.unpack_from(self._order + "IIIII", data, pos)
         ts = self._stamp(number, high << 32 | low, caplen, end - pos - 20)
         return ts, self._interfaces[number].linktype, data, pos + 20, pos + 20 + caplen, wirelen
 
-    def _obsolete(self, data: bytes, pos: int, end: int) -> Record:
+    def _obsolete(self, data: bytearray, pos: int, end: int) -> Record:
         if end - pos < 20:
             raise _DamagedError("a packet block that is too short")
         number, _, high, low, caplen, wirelen = struct.unpack_from(self._order + "HHIIII", data, pos)
@@ -215,10 +252,10 @@ class Pcapng:
         if caplen > self._limits.record_bytes:
             raise _DamagedError(f"a packet of {caplen:,} bytes")
         self.frame += 1
-        self._last_ts = stamp * 1_000_000_000 // interface.per_second + interface.offset_ns
+        self._last_ts = interface.ns(stamp)
         return self._last_ts
 
-    def _simple(self, data: bytes, pos: int, end: int) -> Record:
+    def _simple(self, data: bytearray, pos: int, end: int) -> Record:
         if end - pos < 4:
             raise _DamagedError("a packet block that is too short")
         interface = self._interface(0)
@@ -230,7 +267,7 @@ class Pcapng:
         self.frame += 1
         return self._last_ts, interface.linktype, data, pos + 4, pos + 4 + caplen, wirelen
 
-    def _statistics(self, data: bytes, pos: int, end: int) -> None:
+    def _statistics(self, data: bytearray, pos: int, end: int) -> None:
         if end - pos < 12:
             return
         number = struct.unpack_from(self._order + "I", data, pos)[0]

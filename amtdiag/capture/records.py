@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-Record = tuple[int, int, bytes, int, int, int]
-"""Time stamp in ns, link type, buffer, start and end of the packet in it, length on the wire."""
+from amtdiag.capture.kernel import Passed, Sieve
+
+Record = tuple[int, int, bytearray, int, int, int]
+"""Time stamp in ns, link type, buffer, start and end of the packet in it, length on the wire.
+
+The buffer is used again once the next record is asked for.
+"""
 
 
 class Container(Protocol):
@@ -32,6 +37,13 @@ class Container(Protocol):
         """Packets that the capturing side reports as dropped; None where it does not say."""
         ...
 
-    def records(self) -> Iterator[Record]:
-        """Yield the packets of the file in file order. Damage ends the walk with a note."""
+    def records(self, sieve: Sieve | None = None) -> Iterator[Record]:
+        """Yield the packets of the file in file order. Damage ends the walk with a note.
+
+        With a sieve, packets that it passes over are not among them.
+        """
+        ...
+
+    def passed(self) -> Passed:
+        """Return what a sieve passed over."""
         ...

@@ -12,6 +12,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 
 from amtdiag.capture.columns import Segment
+from amtdiag.capture.kernel import Sieve
 from amtdiag.config import Limits
 
 _SYN = 2
@@ -55,8 +56,10 @@ class _Undecided:
 class Selection:
     """Decides packet by packet; shared by all files of a run, since a ring file may end anywhere."""
 
-    def __init__(self, interest: Interest, limits: Limits) -> None:
+    def __init__(self, interest: Interest, limits: Limits, sieve: Sieve | None = None) -> None:
+        """Begin with no conversations. A `sieve` for the same interest learns of each that is watched."""
         self.interest = interest
+        self.sieve = sieve
         self._limits = limits
         self.ports = frozenset(port.to_bytes(2) for port in interest.ports)
         self.datagram_ports = frozenset(port.to_bytes(2) for port in interest.datagram_ports)
@@ -132,6 +135,8 @@ class Selection:
         self._forget(reverse)
         state = _Undecided(key, first, opened)
         self.watched[key] = self.watched[reverse] = state
+        if self.sieve is not None:
+            self.sieve.watch(key, reverse)
         self._undecided[key] = reverse
         if len(self._undecided) > self._limits.undecided_conversations:
             self._give_up_oldest()
@@ -178,5 +183,7 @@ class Selection:
             if other is not None:
                 state = self.watched.pop(key, None)
                 self.watched.pop(other, None)
+                if self.sieve is not None:
+                    self.sieve.unwatch(key, other)
                 if state is not None:
                     self._held -= len(state.held)

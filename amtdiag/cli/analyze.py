@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from amtdiag.cli.common import add_inputs, address, exit_code, read_options, say_problems
+from amtdiag.cli.common import (
+    add_inputs,
+    address,
+    exit_code,
+    read_options,
+    say_how_it_reads,
+    say_problems,
+)
 from amtdiag.model import SEVERITIES, Diagnosis
 
 
@@ -51,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from amtdiag.pipeline import diagnose
 
     options = read_options(arguments, arguments.root_of)
+    say_how_it_reads()
     with progress_bar() as progress:
         diagnosis = diagnose(arguments.paths, options, progress)
     say_problems(diagnosis)

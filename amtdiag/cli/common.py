@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 
+from amtdiag.capture import kernel
 from amtdiag.config import Options
 from amtdiag.errors import InputError, UsageError
 from amtdiag.model import SEVERITIES, Diagnosis
@@ -78,6 +80,13 @@ def read_file(name: str) -> bytes:
             return file.read(_MOST_BYTES)
     except (OSError, ValueError) as error:
         raise InputError(f"{safe(name, 4096)}: {getattr(error, 'strerror', None) or error}") from error
+
+
+@cache
+def say_how_it_reads() -> None:
+    """Print on standard error, once, where reading takes longer than it has to."""
+    if kernel.is_missing():
+        print(f"amtdiag: {kernel.MISSING}", file=sys.stderr)
 
 
 def say_problems(diagnosis: Diagnosis) -> None:

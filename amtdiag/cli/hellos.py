@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from amtdiag.cli.common import add_inputs, read_options, say_problems
+from amtdiag.cli.common import add_inputs, read_options, say_how_it_reads, say_problems
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the Hellos."""
     from amtdiag.pipeline import diagnose
 
-    diagnosis = diagnose(arguments.paths, read_options(arguments))
+    options = read_options(arguments)
+    say_how_it_reads()
+    diagnosis = diagnose(arguments.paths, options)
     say_problems(diagnosis)
     if arguments.jsonl:
         from amtdiag.report.jsonout import dumps, hello_json

@@ -1,0 +1,173 @@
+"""Which sieve stands in front of the scan: the compiled one where it was built, else one in plain Python.
+
+A sieve passes over the packets that cannot matter and stops at each that may. Whatever is decoded and
+selected is so by the same code behind either, so that the result is the same.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from amtdiag.errors import MissingToolError, UsageError
+
+if TYPE_CHECKING:
+    from amtdiag.capture.selection import Interest
+
+Kernel = Literal["c", "python"]
+
+_CHOICE = "AMTDIAG_KERNEL"
+_REQUIRED = "AMTDIAG_REQUIRE_KERNEL"
+
+_PORTS = 1 << 16
+_PLACES = 8
+"""Of the first bytes of a conversation, so many are looked at before Python looks at all of them."""
+TALLY = struct.Struct("=QQQQ")
+"""Packets, earliest and latest stamp, link type."""
+
+MISSING = (
+    "the compiled kernel is not installed, so reading takes several times as long: install a C compiler, "
+    f"then amtdiag again ({_CHOICE}=python says that it is meant to be so)"
+)
+
+
+class PcapLayout(NamedTuple):
+    """How the records of a pcap file are laid out."""
+
+    big_endian: bool
+    swapped: bool
+    """Captured and original length are in the other order."""
+    maybe_swapped: bool
+    """They are so where the captured length would be the greater one."""
+    header: int
+    """Bytes of a record header."""
+    unit: int
+    """Nanoseconds per unit of the second time field."""
+    limit: int
+    """The longest record that is no damage."""
+
+
+class PcapngLayout(NamedTuple):
+    """How the packet blocks of a section are laid out."""
+
+    big_endian: bool
+    block_limit: int
+    record_limit: int
+
+
+class Sieve(Protocol):
+    """Stops in front of a packet that may matter, and of all that is no whole packet."""
+
+    def watch(self, key: bytes, reverse: bytes, /) -> None:
+        """Keep both directions of a conversation from now on."""
+
+    def unwatch(self, key: bytes, reverse: bytes, /) -> None:
+        """Take back one call of `watch`."""
+
+    def wants(self, linktype: int, packet: bytes, wirelen: int, /) -> bool:
+        """Tell whether a packet has to be looked at."""
+        ...
+
+    def pcap(
+        self, data: bytes | bytearray, pos: int, end: int, tally: bytearray, layout: PcapLayout, /
+    ) -> tuple[int, int]:
+        """Pass over records; return where to go on, and how many they were."""
+        ...
+
+    def pcapng(
+        self, data: bytes | bytearray, pos: int, end: int, tallies: bytearray, layout: PcapngLayout, /
+    ) -> tuple[int, int, int, int]:
+        """Pass over packet blocks; return where to go on, how many, and interface and stamp of the last."""
+        ...
+
+
+def _extension() -> Callable[[bytes, bytes, bytes, int, int], Sieve] | None:
+    """The maker of sieves, where it was compiled."""
+    try:
+        module = import_module("amtdiag.capture._kernel")
+    except ImportError:
+        return None
+    make: Callable[[bytes, bytes, bytes, int, int], Sieve] = module.Sieve
+    return make
+
+
+def is_missing() -> bool:
+    """True where the compiled kernel would be used and is not there, and nobody said that it should be."""
+    return not os.environ.get(_CHOICE) and not _is_required() and _extension() is None
+
+
+def _is_required() -> bool:
+    return os.environ.get(_REQUIRED, "") not in ("", "0")
+
+
+def sieve_for(interest: Interest) -> tuple[Sieve, Kernel]:
+    """Return a sieve that lets through what may be of interest, and its kind.
+
+    Raises `MissingToolError` where the compiled kernel is demanded and not there.
+    """
+    choice = os.environ.get(_CHOICE) or None
+    if choice == "python":
+        return _plain(interest), "python"
+    if choice not in (None, "c"):
+        raise UsageError(f"{_CHOICE} is 'c' or 'python', not {choice!a}")
+    make = _extension()
+    if make is None:
+        if choice or _is_required():
+            raise MissingToolError("the compiled kernel is demanded and not installed")
+        return _plain(interest), "python"
+    places = interest.head[:_PLACES]
+    head = bytes(sum((value in place) << at for at, place in enumerate(places)) for value in range(256))
+    seed = int.from_bytes(os.urandom(8))
+    return make(_bits(interest.ports), _bits(interest.datagram_ports), head, len(places), seed), "c"
+
+
+def _plain(interest: Interest) -> Sieve:
+    from amtdiag.capture.sieve import PlainSieve
+
+    return PlainSieve(interest)
+
+
+def _bits(ports: frozenset[int]) -> bytes:
+    """A bit a port, the lowest bit of a byte first."""
+    return sum(1 << port for port in ports).to_bytes(_PORTS // 8, "little")
+
+
+class Tallies:
+    """What a sieve passed over, an entry an interface, in memory that both sides write to."""
+
+    def __init__(self) -> None:
+        self.memory = bytearray()
+
+    def add(self, linktype: int) -> None:
+        """Begin to count for one more interface."""
+        self.memory += TALLY.pack(0, 0, 0, linktype)
+
+    def clear(self) -> None:
+        """Count from 0 again."""
+        linktypes = [linktype for *_, linktype in self]
+        self.memory = bytearray()
+        for linktype in linktypes:
+            self.add(linktype)
+
+    def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield packets, earliest and latest stamp, link type of each interface."""
+        return TALLY.iter_unpack(self.memory)
+
+
+class Passed:
+    """All that was passed over in a file, whatever it takes to count it."""
+
+    def __init__(self) -> None:
+        self.packets: dict[int, int] = {}
+        """By link type."""
+        self.first_ts: int | None = None
+        self.last_ts: int | None = None
+
+    def add(self, linktype: int, packets: int, first: int, last: int) -> None:
+        """Enter so many packets of one link type, captured between two times."""
+        self.packets[linktype] = self.packets.get(linktype, 0) + packets
+        self.first_ts = first if self.first_ts is None else min(self.first_ts, first)
+        self.last_ts = last if self.last_ts is None else max(self.last_ts, last)

@@ -1,0 +1,80 @@
+/* The sieve: walks the records of a capture and passes over the packets that cannot matter.
+ *
+ * What it cannot rule out, it leaves to the caller: it stops in front of that record, and the Python code that
+ * decodes and selects looks at it. So decoding and selection are written once, in Python, and this file only has to
+ * be right in one direction: never to pass over a packet that the Python code would do something with. It also
+ * stops in front of whatever is not a plain, whole packet record, damage included.
+ *
+ * No Python here: sanitizers and fuzzers run this file without an interpreter. Nothing is read outside of
+ * `data[0..end)`, nothing is allocated after `sieve_new`, and every loop is bounded by the bytes it looks at.
+ */
+#ifndef AMTDIAG_SIEVE_H
+#define AMTDIAG_SIEVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SIEVE_PORT_BYTES = 65536 / 8, /* a bit a port, the lowest bit of a byte first */
+    SIEVE_HEAD_BYTES = 256,
+    SIEVE_HEAD_MAX = 8,
+};
+
+struct sieve;
+
+/* `tcp_ports` and `udp_ports` are bit sets of SIEVE_PORT_BYTES. `head` says for each of the 256 byte values at which
+ * of the first `head_length` places of a wanted conversation it may stand: bit n for place n. `seed` keeps the
+ * senders of packets from knowing which conversations share a counter. NULL where there is no memory. */
+struct sieve *sieve_new(const uint8_t *tcp_ports, const uint8_t *udp_ports, const uint8_t *head, unsigned head_length,
+                        uint64_t seed);
+void sieve_free(struct sieve *sieve);
+
+/* A conversation to keep from now on, and no more: source, destination and ports of one direction, as on the wire.
+ * `length` is 12 (IPv4) or 36 (IPv6). Each `sieve_watch` is taken back by one `sieve_unwatch`. */
+void sieve_watch(struct sieve *sieve, const uint8_t *key, size_t length);
+void sieve_unwatch(struct sieve *sieve, const uint8_t *key, size_t length);
+
+/* Whether a packet has to be looked at. */
+bool sieve_wants(const struct sieve *sieve, uint32_t linktype, const uint8_t *packet, size_t size, uint32_t wirelen);
+
+/* What was passed over on one interface. Stamps are in the units of the file (pcap: nanoseconds). */
+struct tally {
+    uint64_t packets;
+    uint64_t earliest;
+    uint64_t latest;
+    uint64_t linktype;
+};
+
+struct pcap_layout {
+    bool big_endian;
+    bool swapped;       /* captured and original length in the other order */
+    bool maybe_swapped; /* so where the captured length would be the greater one */
+    uint32_t header;    /* bytes of a record header: 16 or 24 */
+    uint32_t unit;      /* nanoseconds per unit of the second time field */
+    uint32_t limit;     /* longest record that is no damage */
+};
+
+/* Pass over pcap records from `pos` on; return the position of the first one that is left to the caller. */
+size_t sieve_pcap(const struct sieve *sieve, const struct pcap_layout *layout, const uint8_t *data, size_t pos,
+                  size_t end, struct tally *tally);
+
+struct pcapng_layout {
+    bool big_endian;
+    uint32_t block_limit;
+    uint32_t record_limit;
+};
+
+/* How many packets one call passed over, and the last of them. */
+struct passed {
+    uint64_t packets;
+    uint32_t interface;
+    uint64_t stamp;
+};
+
+/* Pass over the enhanced packet blocks of a section with `interfaces` interfaces, a tally each; return the position
+ * of the first block that is left to the caller. */
+size_t sieve_pcapng(const struct sieve *sieve, const struct pcapng_layout *layout, const uint8_t *data, size_t pos,
+                    size_t end, struct tally *tallies, size_t interfaces, struct passed *passed);
+
+#endif
