@@ -24,7 +24,6 @@ from amtdiag.protocols.ports import DATAGRAM_PORTS, DNS_PORT, HELLO_PORTS, OTHER
 from amtdiag.provisioning.devices import follow
 from amtdiag.provisioning.events import Events
 from amtdiag.provisioning.journal import Journal
-from amtdiag.provisioning.views import View, bring_together
 from amtdiag.provisioning.visibility import Coverage, Watch
 
 Progress = Callable[[int, int], None]
@@ -127,10 +126,15 @@ def _read(
         journals[packets.sensor].feed_odd(packets)
     captures = scan.captures
     watch = Watch([[captures[file] for file in files] for files in scan.sensors.files()])
+    notes = _limit_notes(journals, scan)
+    if len(journals) == 1:
+        return _Seen(captures, journals[0].events, Coverage(watch), notes, kernel)
+    from amtdiag.provisioning.views import View, bring_together  # one sensor does without
+
     views = [View(watch.name(at), one.events, watch.spans(at)) for at, one in enumerate(journals)]
     together = bring_together(views)
-    notes = [*_limit_notes(journals, scan), *together.notes]
-    return _Seen(captures, together.events, Coverage(watch, together.offsets), notes, kernel)
+    coverage = Coverage(watch, together.offsets)
+    return _Seen(captures, together.events, coverage, [*notes, *together.notes], kernel)
 
 
 def _limit_notes(journals: Sequence[Journal], scan: Scan) -> list[str]:

@@ -12,7 +12,7 @@ def address_text(raw: bytes) -> str:
 
 def address_bytes(text: str) -> bytes:
     """Return what `address_text` was made of."""
-    return ip_address(text).packed
+    return ip_address(text).packed if ":" in text else bytes(map(int, text.split(".")))
 
 
 def mac_text(raw: bytes) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from statistics import median
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from amtdiag.model import ConnectionEvent, Crossing, Evidence, HelloEvent, LookupEvent
@@ -144,13 +143,16 @@ def _isn_key(link: ConnectionEvent) -> Hashable:
 
 
 def _offset(pairs: Iterable[tuple[_Opening, _Opening]]) -> int:
-    """How far the other clock is ahead. There and back cancel the time on the way out, as NTP does it."""
+    """How far the other clock is ahead, the median of all pairs.
+
+    There and back cancel the time on the way, as NTP does it.
+    """
     found = []
     for (syn, answer), (other_syn, other_answer) in pairs:
         there = other_syn - syn
         back = there if answer is None or other_answer is None else other_answer - answer
         found.append((there + back) // 2)
-    return int(median(found))
+    return sorted(found)[len(found) // 2]
 
 
 _TIMES = ("ts", "last_ts", "answer_ts")

@@ -61,9 +61,11 @@ class Coverage:
 
     def __init__(self, watch: Watch, offsets: Sequence[int] = (0,)) -> None:
         """Take what each sensor watched, and how far its clock is ahead."""
+        # Of a sensor that saw nothing of interest no offset is known, and none is needed.
+        known = [*offsets, *[0] * (len(watch) - len(offsets))]
         self._spans = [
             [(first - offset, last - offset) for first, last in watch.spans(sensor)]
-            for sensor, offset in zip(range(len(watch)), offsets, strict=False)
+            for sensor, offset in enumerate(known[: len(watch)])
         ]
         self._sensor = {file: sensor for sensor in range(len(watch)) for file in watch.files(sensor)}
 
