@@ -17,7 +17,9 @@ from test_samples import SAMPLES, Sample, every_sample
 
 from amtdiag import model
 from amtdiag.checks.catalogue import RULES
+from amtdiag.pipeline import diagnose
 from amtdiag.protocols.hello import ALGORITHMS
+from amtdiag.report.jsonout import analysis_json, analysis_text, dumps
 from amtdiag.trust.verdicts import VERDICTS
 
 SCHEMAS: dict[str, Any] = {
@@ -213,3 +215,9 @@ def test_samples_speak_of_most_rules() -> None:
     known = {rule.id for rule in RULES}
     assert seen <= known
     assert len(seen) >= 18
+
+
+@every_sample
+def test_the_document_in_pieces_is_the_document(sample: Sample) -> None:
+    found = diagnose([sample.path])
+    assert "".join(analysis_text(found)) == dumps(analysis_json(found)) + "\n"

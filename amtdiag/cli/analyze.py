@@ -72,9 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(diagnosis: Diagnosis, arguments: argparse.Namespace) -> None:
     if arguments.json:
-        from amtdiag.report.jsonout import analysis_json, dumps
+        from amtdiag.report.jsonout import analysis_text
 
-        sys.stdout.write(dumps(analysis_json(diagnosis)) + "\n")
+        sys.stdout.writelines(analysis_text(diagnosis))
     elif arguments.jsonl:
         from amtdiag.report.jsonout import analysis_lines, dumps
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from amtdiag import frames
 from amtdiag.errors import UsageError
 from amtdiag.model import Diagnosis
 from amtdiag.report.charts import write_charts
-from amtdiag.report.jsonout import analysis_json, dumps, hello_json
+from amtdiag.report.jsonout import analysis_text, dumps, hello_json
 
 _TABLES = {
     "hellos.csv": frames.hellos,
@@ -30,9 +31,8 @@ def write_report(diagnosis: Diagnosis, folder: str | PathLike[str]) -> Path:
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        (target / "report.json").write_text(dumps(analysis_json(diagnosis)) + "\n", encoding="utf-8")
-        lines = (dumps(hello_json(record)) + "\n" for record in diagnosis.hellos)
-        (target / "hellos.jsonl").write_text("".join(lines), encoding="utf-8")
+        _write(target / "report.json", analysis_text(diagnosis))
+        _write(target / "hellos.jsonl", (dumps(hello_json(record)) + "\n" for record in diagnosis.hellos))
         for name, table in _TABLES.items():
             frames.write_csv(table(diagnosis), target / name)
         write_charts(diagnosis, target / "charts")
@@ -40,3 +40,8 @@ def write_report(diagnosis: Diagnosis, folder: str | PathLike[str]) -> Path:
         shown = frames.plain(str(folder))
         raise UsageError(f"the report cannot be written to {shown}: {error.strerror or error}") from error
     return target
+
+
+def _write(path: Path, pieces: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(pieces)

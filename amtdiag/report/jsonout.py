@@ -309,15 +309,35 @@ def summary_json(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def analysis_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return the whole diagnosis: what `analyze --json` prints."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "tool": dict(diagnosis.tool),
-        "summary": summary_json(diagnosis),
-        "captures": [capture_json(one) for one in diagnosis.captures],
-        "devices": [device_json(one) for one in diagnosis.devices],
-        "findings": [finding_json(one) for one in diagnosis.findings],
-        "unknowns": [unknown_json(one) for one in diagnosis.unknowns],
-    }
+    return {key: list(value) if isinstance(value, map) else value for key, value in _parts(diagnosis)}
+
+
+def analysis_text(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield the same document as text in pieces: of a large fleet it is larger than all else."""
+    opening = "{"
+    for key, value in _parts(diagnosis):
+        yield f"{opening}{dumps(key)}: "
+        opening = ", "
+        if not isinstance(value, map):
+            yield dumps(value)
+            continue
+        before = "["
+        for item in value:
+            yield before + dumps(item)
+            before = ", "
+        yield "[]" if before == "[" else "]"
+    yield "}\n"
+
+
+def _parts(diagnosis: Diagnosis) -> Iterator[tuple[str, Any]]:
+    """Yield the keys of the document with their values, those that may be long as maps over their records."""
+    yield "schema_version", SCHEMA_VERSION
+    yield "tool", dict(diagnosis.tool)
+    yield "summary", summary_json(diagnosis)
+    yield "captures", map(capture_json, diagnosis.captures)
+    yield "devices", map(device_json, diagnosis.devices)
+    yield "findings", map(finding_json, diagnosis.findings)
+    yield "unknowns", map(unknown_json, diagnosis.unknowns)
 
 
 def analysis_lines(diagnosis: Diagnosis) -> Iterator[dict[str, Any]]:
