@@ -14,7 +14,6 @@ from amtdiag.net.connections import Connection, Side
 from amtdiag.net.stream import Assembled, Frames, Piece
 from amtdiag.protocols import hello as hello_protocol
 from amtdiag.protocols.addresses import address_text, mac_text
-from amtdiag.protocols.http import amt_web_server
 from amtdiag.protocols.ports import DEVICE_PORTS, OTHER_PORTS
 from amtdiag.protocols.tls import talk
 
@@ -146,6 +145,8 @@ def _web(connection: Connection) -> WebServer | None:
     """Read the answers of a device's web server."""
     if DEVICE_PORTS.get(connection.server[1]) != "plain" or not connection.streams["server"].bytes:
         return None
+    from amtdiag.protocols.http import amt_web_server  # its patterns take longer to make than a small capture
+
     return amt_web_server(connection.streams["server"].assemble().data)
 
 

@@ -270,6 +270,8 @@ class Book:
         for entries in waiting.values():
             entries.sort()
         met: set[tuple[str, str]] = set()
+        tried: set[tuple[str, str]] = set()
+        """Devices, and the strangers whose connections they were given."""
         for link in links:
             pair = (link.ends.src, link.ends.dst)
             entries = waiting.get(link.ends.src, [])
@@ -277,9 +279,10 @@ class Book:
             until = bisect_right(entries, link.ts, key=lambda entry: entry[0])
             cases = [self.cases[identity] for identity in dict.fromkeys(e[1] for e in entries[since:until])]
             for case in cases:
-                tried = any(one.ends.dst == link.ends.dst for one in case.elsewhere)
-                if not case.returns and (tried or pair not in met):
+                given = (case.id, link.ends.dst)
+                if not case.returns and (given in tried or pair not in met):
                     case.elsewhere.append(link)
+                    tried.add(given)
             met.add(pair)
         for case in self.cases.values():
             if len({link.ends.dst for link in case.elsewhere}) > _FEW_STRANGERS:
