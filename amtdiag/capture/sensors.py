@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
+_PAUSE = 60_000_000_000
+"""Nanoseconds within which a capture goes on in a file whose name is less alike."""
 SEAM = 1_000_000_000
 """Nanoseconds by which files of one ring may overlap: packets are written slightly out of order."""
 _NUMBERING = re.compile(
     r"(?:[-_.]?\d++|[-_.][a-z])*(?:\.(?:pcap|pcapng|cap|dmp))?\d*(?:\.(?:gz|zst|xz|bz2))?$", re.IGNORECASE
 )
 """What tells the files of a series apart: numbers, times, a letter, before the suffix or behind it."""
+_DIGITS = re.compile(r"\d+")
 
 
-@dataclass(slots=True)
 class _Sensor:
-    files: list[int]
-    series: str
+    def __init__(self, file: int, label: str) -> None:
+        self.files = [file]
+        self.series = _NUMBERING.sub("", label)
+        self.pattern = _DIGITS.sub("0", label)
+        """Its name with all numbers alike: some tools put the time in front."""
 
 
 class Sensors:
@@ -36,18 +40,24 @@ class Sensors:
 
     def place(self, file: int, start: int) -> int:
         """Return the sensor of a file that begins at `start`."""
-        series = _NUMBERING.sub("", self._labels[file])
+        new = _Sensor(file, self._labels[file])
         free = {
             number: end
             for number, sensor in enumerate(self._sensors)
             if (end := self._end_of(sensor.files[-1])) is not None and end <= start + SEAM
         }
-        same = [number for number in free if self._sensors[number].series == series]
-        if same:
-            number = max(same, key=lambda one: free[one])
+        same = [number for number in free if self._sensors[number].series == new.series]
+        # Numbers elsewhere in a name may be times, or tell sensors apart: so the one before has just ended.
+        alike = [
+            number
+            for number, end in free.items()
+            if self._sensors[number].pattern == new.pattern and start - end <= _PAUSE
+        ]
+        if same or alike:
+            number = max(same or alike, key=lambda one: free[one])
             self._sensors[number].files.append(file)
             return number
-        self._sensors.append(_Sensor([file], series))
+        self._sensors.append(new)
         return len(self._sensors) - 1
 
     def files(self) -> Iterator[tuple[int, ...]]:

@@ -69,6 +69,7 @@ def _clocks(views: Sequence[View]) -> tuple[list[int], list[str]]:
     """How far each clock is ahead of the first, told by the connections that two views share."""
     opened = [_by_isn(view.events.connections) for view in views]
     shared = _shared(opened)
+    beside = _beside_others(views)
     offsets: dict[int, int] = {}
     notes: list[str] = []
     alone = 0
@@ -76,7 +77,7 @@ def _clocks(views: Sequence[View]) -> tuple[list[int], list[str]]:
         if start in offsets:
             continue
         offsets[start] = 0
-        alone += not shared[start] and _overlaps(start, views)
+        alone += not shared[start] and start in beside
         reached = [start]
         while reached:
             known = reached.pop(0)
@@ -101,16 +102,18 @@ def _clocks(views: Sequence[View]) -> tuple[list[int], list[str]]:
     return [offsets[number] for number in range(len(views))], notes
 
 
-def _overlaps(number: int, views: Sequence[View]) -> bool:
-    """True where another sensor was capturing at the same time, by clocks as they are."""
-    mine = views[number].spans
-    return any(
-        first <= until and since <= last
-        for at, view in enumerate(views)
-        if at != number
-        for first, last in view.spans
-        for since, until in mine
-    )
+def _beside_others(views: Sequence[View]) -> frozenset[int]:
+    """The views that ran at the same time as another, by clocks as they are."""
+    found: set[int] = set()
+    running, until = -1, -1
+    for first, last, number in sorted(
+        (*watched, number) for number, view in enumerate(views) for watched in view.spans
+    ):
+        if running >= 0 and first <= until and number != running:
+            found |= {running, number}
+        if last > until:
+            running, until = number, last
+    return frozenset(found)
 
 
 def _shared(opened: Sequence[Mapping[Hashable, _Opening]]) -> list[dict[int, list[Hashable]]]:

@@ -74,5 +74,12 @@ def test_a_file_that_is_still_read_is_not_over() -> None:
     assert list(sensors.files()) == [(0,), (1,)]
 
 
+def test_times_in_front_of_a_name_are_no_sensors() -> None:
+    hours = [(f"20260302-{hour:02}00-uplink.pcap", hour * 3600, hour * 3600 + 3599) for hour in range(24)]
+    assert placed(*hours) == [0] * 24
+    later = ("20260305-0000-uplink.pcap", 3 * 86_400, 3 * 86_400 + 9)
+    assert placed(hours[0], later) == [0, 1], "after a pause nothing says that it is the same place"
+
+
 def test_a_name_of_digits_takes_no_time() -> None:
     assert placed(("1" * 4000 + "x", 0, 1), ("1_" * 2000 + "x.pcap", 2, 3)) == [0, 1]
