@@ -5,13 +5,12 @@ Each limit that is hit becomes a note that the reader of the report sees.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 MIB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Upper bounds. The defaults leave room for real captures and none for bombs."""
 
     decompressed_total: int = 1 << 40
@@ -59,8 +58,7 @@ class Limits:
     """Files taken from folders."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What the caller chose.
 
     `ports` are Hello ports beyond the standard ones. `root_digests` are the SHA-1, SHA-256 and SHA-384 of
@@ -73,4 +71,4 @@ class Options:
     root_digests: frozenset[bytes] = frozenset()
     strict: bool = False
     servers: frozenset[str] = frozenset()
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = Limits()

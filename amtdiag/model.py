@@ -1,15 +1,13 @@
 """The records that travel through amtdiag: facts first, then what is concluded from them.
 
 Events are facts that frames prove. Devices, findings and unknowns are conclusions; each says whether it was
-observed or inferred. All are frozen; times are nanoseconds since 1970 UTC, None where unknown. Most are named
-tuples, which Python makes in a seventh of the time that a frozen, slotted dataclass takes, at import and for
-each record; those with a field that a tuple has as a method (count, index) are dataclasses.
+observed or inferred. All are named tuples, which Python makes in a seventh of the time that a frozen, slotted
+dataclass takes, at import and for each record; times are nanoseconds since 1970 UTC, None where unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Basis = Literal["observed", "inferred", "none"]
@@ -142,11 +140,10 @@ class ConnectionEvent(NamedTuple):
     """What two sensors show of its way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(NamedTuple):
     """A root certificate's digest from a Hello."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     """Its place in the list, from 0."""
     algorithm: str
     """sha1, sha256, sha384 ...; told by the length where code and length disagree."""
@@ -390,8 +387,7 @@ class Candidate(NamedTuple):
     would_decide: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """A judgement about one device, or about the capture where `device` is None."""
 
     id: str
@@ -402,7 +398,7 @@ class Finding:
     device: str | None
     basis: Basis
     confidence: Confidence
-    count: int
+    count: int  # type: ignore[assignment]
     first_ts: int | None
     last_ts: int | None
     summary: str
@@ -454,5 +450,5 @@ class Diagnosis(NamedTuple):
     tool: Mapping[str, object]
     own_root: OwnRoot | None = None
     """None where the caller gave no certificate."""
-    residents: Mapping[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
+    residents: Mapping[str, tuple[tuple[int, str], ...]] = {}
     """By address: from when on it belonged to which device (id), in time order."""

@@ -35,7 +35,6 @@ from amtdiag.model import (
 from amtdiag.protocols.hello import build, parse
 from amtdiag.protocols.ports import HELLO_PORTS
 from amtdiag.provisioning.devices import Followed, follow
-from amtdiag.provisioning.events import Events
 from amtdiag.report.jsonout import analysis_lines
 from amtdiag.times import SECOND
 
@@ -134,7 +133,7 @@ class Story:
         return (Evidence(FILE, self._frame), Evidence(FILE, self._frame + 1))
 
     def follow(self, after: int = 600 * SECOND) -> Followed:
-        events = Events(hellos=[*self.hellos], connections=[*self.links])
+        events = gather([*self.hellos, *self.links])
         return follow(events, coverage(self.capture(after)), frozenset(HELLO_PORTS), 200_000)
 
     def capture(self, after: int) -> CaptureInfo:
@@ -145,7 +144,7 @@ class Story:
     def diagnosis(self, after: int = 600 * SECOND) -> Diagnosis:
         followed = self.follow(after)
         captures = (self.capture(after),)
-        events = Events(hellos=[*self.hellos], connections=[*self.links])
+        events = gather([*self.hellos, *self.links])
         scene = Scene(followed.cases, events, captures, followed.strays, followed.scanners)
         findings, unknowns = examine(scene, Options())
         return Diagnosis(

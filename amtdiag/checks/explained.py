@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from amtdiag.checks.base import Check, Rule, SceneCheck
 from amtdiag.checks.catalogue import RULES
 from amtdiag.model import Basis, Category, Confidence, Severity
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """One rule."""
 
     id: str

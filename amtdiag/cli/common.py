@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -68,7 +67,7 @@ def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Opt
         name, digests = own_root(read_file(chain))
     except UsageError as error:
         raise UsageError(f"{safe(chain, 4096)}: {error}") from error
-    return replace(options, root_name=name, root_digests=digests)
+    return options._replace(root_name=name, root_digests=digests)
 
 
 def read_file(name: str) -> bytes:

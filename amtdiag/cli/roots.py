@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
 
 from amtdiag.trust.catalogue import Root, roots
 
@@ -23,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         from amtdiag.report.jsonout import dumps
 
-        sys.stdout.write(dumps([asdict(root) for root in found]) + "\n")
+        sys.stdout.write(dumps([root._asdict() for root in found]) + "\n")
         return 0
     for root in found:
         print(root.shown)

@@ -6,8 +6,8 @@ with them: Intel's AMT guide, "Overview of PSK/PKI automatic configuration flow"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from amtdiag.safetext import safe
 
@@ -23,8 +23,7 @@ _REQUESTED = 50
 _SNAME, _FILE = (44, 108), (108, 236)
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """One DHCPv4 message. Text is safe to show; what the message does not carry is None or empty."""
 
     kind: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from amtdiag.protocols.addresses import address_text
 from amtdiag.protocols.dns import name_at
@@ -16,8 +16,7 @@ _MOST_SUFFIXES = 5
 """AMT uses up to five (Intel's AMT guide)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message between client and server."""
 
     kind: str

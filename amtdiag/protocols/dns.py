@@ -6,7 +6,7 @@ the device asks for ProvisionServer, bare or with the suffix of DHCP option 15.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from amtdiag.protocols.addresses import address_text
 from amtdiag.safetext import safe
@@ -24,8 +24,7 @@ _MAX_RECORDS = 64
 _POINTER = 0xC0
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One query or answer. Names are safe to show, lower case, without the final dot."""
 
     id: int

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -65,8 +64,7 @@ PLACEHOLDER_UUIDS = {
 """UUIDs that identify nobody, and what to say of each."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotHello:
+class NotHello(NamedTuple):
     """These bytes are no Hello: why, and where that shows."""
 
     offset: int

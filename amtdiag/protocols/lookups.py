@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from amtdiag.model import Evidence, LookupEvent
 from amtdiag.protocols import dns
@@ -15,17 +14,19 @@ _MOST_OPEN = 20_000
 _MOST_EVIDENCE = 8
 
 
-@dataclass(slots=True)
 class _Open:
-    ts: int
-    client: str
-    server: str
-    message: dns.Message
-    queries: int = 0
-    answers: int = 0
-    answer: dns.Message | None = None
-    other: tuple[str, ...] = ()
-    evidence: list[Evidence] = field(default_factory=list)
+    __slots__ = ("answer", "answers", "client", "evidence", "message", "other", "queries", "server", "ts")
+
+    def __init__(self, ts: int, client: str, server: str, message: dns.Message) -> None:
+        self.ts = ts
+        self.client = client
+        self.server = server
+        self.message = message
+        self.queries = 0
+        self.answers = 0
+        self.answer: dns.Message | None = None
+        self.other: tuple[str, ...] = ()
+        self.evidence: list[Evidence] = []
 
     def event(self) -> LookupEvent:
         answer = self.answer

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from amtdiag.model import Evidence, Sighting, UnansweredArp
 from amtdiag.times import SECOND
@@ -23,12 +22,13 @@ _REMEMBERED = 65_536
 _REPLY = 2
 
 
-@dataclass(slots=True)
 class _Asked:
-    ts: int
-    last_ts: int
-    count: int = 0
-    evidence: list[Evidence] = field(default_factory=list)
+    __slots__ = ("count", "evidence", "last_ts", "ts")
+
+    def __init__(self, ts: int) -> None:
+        self.ts = self.last_ts = ts
+        self.count = 0
+        self.evidence: list[Evidence] = []
 
 
 class Neighbours:
@@ -61,7 +61,7 @@ class Neighbours:
         yield from self._give_up(None)
 
     def _ask(self, ts: int, asker: str, target: str, evidence: tuple[Evidence, ...]) -> None:
-        asked = self._asked.setdefault((target, asker), _Asked(ts, ts))
+        asked = self._asked.setdefault((target, asker), _Asked(ts))
         self._askers.setdefault(target, set()).add(asker)
         self._asked.move_to_end((target, asker))
         asked.last_ts = ts

@@ -6,7 +6,7 @@ The guide counts the pong's data from 1, this module from the start of the UDP p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from amtdiag.model import Mode
 
@@ -16,15 +16,13 @@ _INTEL = b"\x00\x00\x01\x57"
 _MODES: dict[int, Mode] = {0: "factory", 1: "setup", 2: "operational"}
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(NamedTuple):
     """Somebody asks whether a managed device is there."""
 
     tag: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(NamedTuple):
     """An Intel device answers."""
 
     tag: int

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from amtdiag.model import (
     FAILED,
     ConnectionEvent,
@@ -21,51 +19,58 @@ _CALLED_BACK = 60 * SECOND
 """A server that calls back has begun to by then."""
 
 
-@dataclass(slots=True)
 class Case:
     """One device with all that was seen of it. Lists are in time order."""
 
-    id: str
-    hellos: list[HelloRecord] = field(default_factory=list)
-    attempts: list[ConnectionEvent] = field(default_factory=list)
-    """Connections of the device to a Hello port."""
-    returns: list[ConnectionEvent] = field(default_factory=list)
-    """Connections to the device's own AMT ports by its server, as far as that can be told."""
-    visits: list[ConnectionEvent] = field(default_factory=list)
-    """Connections to its AMT ports by others: consoles, scanners."""
-    elsewhere: list[ConnectionEvent] = field(default_factory=list)
-    """Connections of its server to AMT ports of an address that is no device's, right after its Hello."""
-    outgoing: list[ConnectionEvent] = field(default_factory=list)
-    """Connections of the device to a management presence server."""
-    leases: list[DhcpEvent] = field(default_factory=list)
-    lookups: list[LookupEvent] = field(default_factory=list)
-    """Its questions for the provisioning server, under whatever name."""
-    vain_lookups: list[LookupEvent] = field(default_factory=list)
-    """Its repeated questions for a name that does not exist and that may be its server's."""
-    names: list[LookupEvent] = field(default_factory=list)
-    """Its server's questions for its name (PTR), and for the address of that name."""
-    pongs: list[PongEvent] = field(default_factory=list)
-    odd_attempts: list[ConnectionEvent] = field(default_factory=list)
-    """Its attempts to reach the server that DNS named on ports where no Hello is expected."""
-    server_gone: list[UnansweredArp] = field(default_factory=list)
-    """It asks in vain who has the address of its server."""
-    asked_for: list[UnansweredArp] = field(default_factory=list)
-    """Somebody asks in vain who has its own address, after its Hello."""
-    macs: list[str] = field(default_factory=list)
-    """MACs that identify it, in the order they were learnt."""
-    server_in_view: bool = False
-    """Something that the server sent which DNS named is in the capture."""
-    working_servers: frozenset[str] = frozenset()
-    """Addresses that took a Hello of some device in this capture."""
-    shared_address: bool = False
-    """Another device sends Hellos from the same address: what comes back may be for either."""
-    neighbour_returns: bool = False
-    """A connection to the shared address came after its Hello, and went to another device's account."""
-    prospect: bool = False
-    """Nothing shows that it is an AMT device: it is here because its lease has a fault."""
-    device: DeviceRecord = field(init=False)
-    covered_until: int = 0
-    """How long the capture goes on after the last event of this device."""
+    __slots__ = (
+        "asked_for", "attempts", "covered_until", "device", "elsewhere", "hellos", "id", "leases",
+        "lookups", "macs", "names", "neighbour_returns", "odd_attempts", "outgoing", "pongs",
+        "prospect", "returns", "server_gone", "server_in_view", "shared_address", "vain_lookups",
+        "visits", "working_servers",
+    )  # fmt: skip
+
+    def __init__(self, identity: str) -> None:
+        self.id = identity
+        self.hellos: list[HelloRecord] = []
+        self.attempts: list[ConnectionEvent] = []
+        """Connections of the device to a Hello port."""
+        self.returns: list[ConnectionEvent] = []
+        """Connections to the device's own AMT ports by its server, as far as that can be told."""
+        self.visits: list[ConnectionEvent] = []
+        """Connections to its AMT ports by others: consoles, scanners."""
+        self.elsewhere: list[ConnectionEvent] = []
+        """Connections of its server to AMT ports of an address that is no device's, right after its Hello."""
+        self.outgoing: list[ConnectionEvent] = []
+        """Connections of the device to a management presence server."""
+        self.leases: list[DhcpEvent] = []
+        self.lookups: list[LookupEvent] = []
+        """Its questions for the provisioning server, under whatever name."""
+        self.vain_lookups: list[LookupEvent] = []
+        """Its repeated questions for a name that does not exist and that may be its server's."""
+        self.names: list[LookupEvent] = []
+        """Its server's questions for its name (PTR), and for the address of that name."""
+        self.pongs: list[PongEvent] = []
+        self.odd_attempts: list[ConnectionEvent] = []
+        """Its attempts to reach the server that DNS named on ports where no Hello is expected."""
+        self.server_gone: list[UnansweredArp] = []
+        """It asks in vain who has the address of its server."""
+        self.asked_for: list[UnansweredArp] = []
+        """Somebody asks in vain who has its own address, after its Hello."""
+        self.macs: list[str] = []
+        """MACs that identify it, in the order they were learnt."""
+        self.server_in_view = False
+        """Something that the server sent which DNS named is in the capture."""
+        self.working_servers: frozenset[str] = frozenset()
+        """Addresses that took a Hello of some device in this capture."""
+        self.shared_address = False
+        """Another device sends Hellos from the same address: what comes back may be for either."""
+        self.neighbour_returns = False
+        """A connection to the shared address came after its Hello, and went to another device's account."""
+        self.prospect = False
+        """Nothing shows that it is an AMT device: it is here because its lease has a fault."""
+        self.device: DeviceRecord
+        self.covered_until = 0
+        """How long the capture goes on after the last event of this device."""
 
     @property
     def last_hello(self) -> HelloEvent | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from amtdiag.model import Basis, ConnectionEvent, DeviceRecord, Evidence, HelloRecord, StageReached
 from amtdiag.protocols.ports import DEVICE_PORTS
@@ -26,8 +26,7 @@ _PONG_TRIGGERS: dict[str, Trigger] = {
 }
 
 
-@dataclass(slots=True)
-class Followed:
+class Followed(NamedTuple):
     """What `follow` gives: the cases, connections to Hello ports that are nobody's, and who lived where."""
 
     cases: list[Case]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 
 from amtdiag.model import (
     ConnectionEvent,
@@ -23,24 +22,29 @@ _ANSWERED_BY = 10 * SECOND
 """An ICMP message comes at once; one that is later is about another attempt."""
 
 
-@dataclass(slots=True)
 class Events:
     """The events of a run or of one sensor, each kind in time order once `sort` was called."""
 
-    hellos: list[HelloEvent] = field(default_factory=list)
-    connections: list[ConnectionEvent] = field(default_factory=list)
-    odd_attempts: list[ConnectionEvent] = field(default_factory=list)
-    """From a host that asked for a provisioning server to the address that it was told, on other ports."""
-    dhcp: list[DhcpEvent] = field(default_factory=list)
-    lookups: list[LookupEvent] = field(default_factory=list)
-    """For the provisioning server's usual name."""
-    other_lookups: list[LookupEvent] = field(default_factory=list)
-    pongs: list[PongEvent] = field(default_factory=list)
-    pings: list[PingEvent] = field(default_factory=list)
-    sightings: list[Sighting] = field(default_factory=list)
-    nobody: list[UnansweredArp] = field(default_factory=list)
-    """Addresses that are asked for in vain."""
-    rejections: list[RejectionEvent] = field(default_factory=list)
+    __slots__ = (
+        "connections", "dhcp", "hellos", "lookups", "nobody", "odd_attempts", "other_lookups",
+        "pings", "pongs", "rejections", "sightings",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.hellos: list[HelloEvent] = []
+        self.connections: list[ConnectionEvent] = []
+        self.odd_attempts: list[ConnectionEvent] = []
+        """From a host that asked for a provisioning server to the address it was told, on other ports."""
+        self.dhcp: list[DhcpEvent] = []
+        self.lookups: list[LookupEvent] = []
+        """For the provisioning server's usual name."""
+        self.other_lookups: list[LookupEvent] = []
+        self.pongs: list[PongEvent] = []
+        self.pings: list[PingEvent] = []
+        self.sightings: list[Sighting] = []
+        self.nobody: list[UnansweredArp] = []
+        """Addresses that are asked for in vain."""
+        self.rejections: list[RejectionEvent] = []
 
     def sort(self) -> None:
         """Put every kind in time order."""

@@ -8,7 +8,6 @@ Operational, so that no row says so.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from amtdiag.model import Basis, Evidence, Mode, ModeSpan, Weight
@@ -44,8 +43,7 @@ _BY_TRIGGER = {row.trigger: row for row in TRANSITIONS}
 UNKNOWN = ModeSpan("unknown", "none", "none", None, "nothing in this capture shows the mode", ())
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
+class Sign(NamedTuple):
     """A trigger, when it was seen and where."""
 
     ts: int

@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(NamedTuple):
     """One root certificate, as `roots.csv` describes it. Dates are ISO text."""
 
     name: str
@@ -60,7 +58,7 @@ def roots() -> tuple[Root, ...]:
 
 
 def _root(row: dict[str, str]) -> Root:
-    values: dict[str, Any] = {name: row[name] for name in Root.__dataclass_fields__}
+    values: dict[str, Any] = {name: row[name] for name in Root._fields}
     return Root(**{**values, "key_bits": int(row["key_bits"])})
 
 

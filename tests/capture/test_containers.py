@@ -12,7 +12,6 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -118,7 +117,7 @@ def test_zstd_and_its_window_limit(tmp_path: Path) -> None:
     options = {zstd.CompressionParameter.window_log: 27, zstd.CompressionParameter.content_size_flag: 0}
     compressor = zstd.ZstdCompressor(options=options)
     wide = compressor.compress(pcap(5)) + compressor.flush()
-    small = replace(Limits(), decompressor_memory=1 << 20)
+    small = Limits(decompressor_memory=1 << 20)
     with pytest.raises(InputError, match="more than 1 MiB"):
         read(written(tmp_path, wide), small)
 
@@ -127,16 +126,16 @@ def test_xz_dictionary_limit(tmp_path: Path) -> None:
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 64 << 20}]
     data = lzma.compress(pcap(), filters=filters)
     with pytest.raises(InputError, match="decompressor memory"):
-        read(written(tmp_path, data), replace(Limits(), decompressor_memory=1 << 20))
+        read(written(tmp_path, data), Limits(decompressor_memory=1 << 20))
 
 
 def test_bomb_is_stopped_and_said(tmp_path: Path) -> None:
-    limits = replace(Limits(), decompression_ratio_from=1 << 20, decompression_ratio=100)
+    limits = Limits(decompression_ratio_from=1 << 20, decompression_ratio=100)
     packer = zlib.compressobj(9, wbits=31)
     bomb = packer.compress(pcap(1) + bytes(64 << 20)) + packer.flush()
     info = read(written(tmp_path, bomb), limits)
     assert any("bomb" in note for note in info.notes)
-    total = replace(Limits(), decompressed_total=1 << 20)
+    total = Limits(decompressed_total=1 << 20)
     assert any("reading stopped" in note for note in read(written(tmp_path, bomb), total).notes)
 
 
@@ -163,7 +162,7 @@ def test_damage_ends_the_file_with_a_note(tmp_path: Path, data: bytes, note: str
 
 def test_too_many_interfaces(tmp_path: Path) -> None:
     interface = block(1, struct.pack("<HHI", 1, 0, 0))
-    info = read(written(tmp_path, pcapng(interface * 20, packet_block())), replace(Limits(), interfaces=10))
+    info = read(written(tmp_path, pcapng(interface * 20, packet_block())), Limits(interfaces=10))
     assert "interfaces" in info.notes[-1]
 
 

@@ -295,8 +295,7 @@ def test_layers_without_end(layer: bytes, tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------- selection under stress
 
-TIGHT = replace(
-    Limits(),
+TIGHT = Limits(
     undecided_conversations=4,
     marked_conversations=3,
     rejected_conversations=2,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from amtdiag.capture.columns import Segment
@@ -24,7 +22,7 @@ def offer(selection: Selection, port: int, seq: int, flags: int = ACK, payload: 
 
 
 def selection(**limits: int) -> Selection:
-    return Selection(Interest(frozenset(), frozenset(), HEAD), replace(Limits(), **limits))
+    return Selection(Interest(frozenset(), frozenset(), HEAD), Limits(**limits))
 
 
 def test_room_for_all_held_packets_is_bounded() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,7 +114,7 @@ def follow(*segments: Segment) -> list[Connection]:
 
 def test_all_connections_together_are_bounded() -> None:
     """Whoever opens many connections and fills them takes no more memory than is allowed."""
-    limits = replace(Limits(), streams_bytes=200_000)
+    limits = Limits(streams_bytes=200_000)
     table = Connections(lambda port: port == 9971, lambda one: True, limits)
     over = []
     for n in range(100):
