@@ -81,7 +81,7 @@ def analysis(sample: Sample, capsys: pytest.CaptureFixture[str]) -> Any:
 
 def test_there_are_samples_of_both_origins() -> None:
     origins = [sample.expected["origin"] == "amtdiag/simulate" for sample in SAMPLES]
-    assert origins.count(True) >= 48
+    assert origins.count(True) >= 71
     assert origins.count(False) >= 6
 
 
@@ -128,6 +128,7 @@ def test_devices_come_as_far_as_they_did(sample: Sample, analysis: Any) -> None:
         told = {key: value for key, value in device.items() if key in shown}
         assert {key: shown[key] for key in told} == told
         assert device.get("firmware", "") in (found[0]["consistent_with"] or "")
+        assert [word for word in device.get("hints", ()) if not _says(found[0]["hints"], word)] == []
 
 
 @every_sample
@@ -144,6 +145,25 @@ def test_what_did_not_go_wrong_is_not_found(sample: Sample, analysis: Any) -> No
         for finding in _matching(analysis, claim)
     }
     assert invented == {}
+
+
+@pytest.mark.parametrize(
+    "sample", [one for one in SAMPLES if "unknowns" in one.expected], ids=lambda sample: sample.name
+)
+def test_what_cannot_be_told_is_named(sample: Sample, analysis: Any) -> None:
+    named = [one["what"] for one in analysis["unknowns"]]
+    assert [words for words in sample.expected["unknowns"] if not _says(named, words)] == [], named
+
+
+@pytest.mark.parametrize(
+    "sample", [one for one in SAMPLES if "verdict" in one.expected], ids=lambda sample: sample.name
+)
+def test_the_verdict_says_so(sample: Sample, analysis: Any) -> None:
+    assert sample.expected["verdict"] in analysis["summary"]["verdict"]
+
+
+def _says(texts: Iterable[str], words: str) -> bool:
+    return any(words in text for text in texts)
 
 
 def _shown(device: Mapping[str, Any]) -> dict[str, Any]:

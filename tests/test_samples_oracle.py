@@ -143,7 +143,7 @@ MESSAGE_FIELDS = (
     "asf.tag",
     "udp.payload",
 )
-DHCP_TYPES = {"1": "discover", "2": "offer", "3": "request", "5": "ack"}
+DHCP_TYPES = {"1": "discover", "2": "offer", "3": "request", "5": "ack", "6": "nak"}
 RMCP_TYPES = {0x80: "ping", 0x40: "pong"}
 TELLING = [sample for sample in SAMPLES if "messages" in sample.expected]
 

@@ -64,12 +64,18 @@ class PortSweep(SceneCheck):
         for link in scene.strays:
             if link.ends.src in scene.scanners:
                 tried[link.ends.src].append(link)
+        # On its own segment most of what it tries ends with ARP.
+        vain: defaultdict[str, set[str]] = defaultdict(set)
+        for one in scene.events.nobody:
+            vain[one.asker].add(one.target)
         for source, links in tried.items():
             targets = {link.ends.dst for link in links}
+            absent = vain[source] - targets
+            nobody = f", and asks in vain for {len(absent)} more" if absent else ""
             yield self.finding(
                 source,
                 f"{source} tries port {links[0].ends.dport} at {len(targets)} addresses "
-                f"({frames(proof(links))}).",
+                f"({frames(proof(links))}){nobody}.",
                 proof(links),
                 f"tcp.port=={links[0].ends.dport} && {address_filter(source)}",
                 times=[link.ts for link in links],

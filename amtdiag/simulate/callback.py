@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from amtdiag.simulate import tls
+from amtdiag.simulate.datagrams import arp
 from amtdiag.simulate.hosts import SAMPLE_PID, Device
 from amtdiag.simulate.packets import MINUTE, SECOND
-from amtdiag.simulate.roots import MODERN, OLD, PLANTED
+from amtdiag.simulate.roots import MODERN, OLD, PLANTED, ZERO
 from amtdiag.simulate.scene import BETWEEN_TRIES, Scene
 
 
@@ -37,6 +40,32 @@ def planted_root(scene: Scene) -> None:
     device = scene.net.device(roots=(*MODERN[:23], PLANTED))
     _succeeds(scene, device)
     scene.must_find("unknown-digest", device)
+
+
+def zero_digest(scene: Scene) -> None:
+    """23 roots that are known and an entry of zeros."""
+    device = scene.net.device(roots=(*MODERN[:23], ZERO))
+    _succeeds(scene, device)
+    scene.must_find("zero-digest", device)
+    scene.must_not_find("unknown-digest")
+
+
+def undocumented_version(scene: Scene) -> None:
+    """A Hello of version 4, of which only the header can be read; the server knows how to go on."""
+    device = replace(scene.net.device(), own_version=4)
+    _succeeds(scene, device)
+    scene.must_find("undocumented-version", device)
+    scene.must_not_find("hello-damaged", "not-a-hello", "capture-loss")
+
+
+def dell_uuid(scene: Scene) -> None:
+    """The UUID that Dell gives a board: DELL, and the service tag among its other bytes (here SAMPLE7)."""
+    device = scene.net.device(uuid="4c4c4544-0053-4110-804d-d0c04f4c4537")
+    at = scene.provisioned(device, scene.boot(device, scene.start))
+    scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
+    scene.ends_at(device, "tls", None, hints=["Dell", "SAMPLE7"])
+    scene.must_not_find("junk-uuid")
+    scene.nothing_else_failed()
 
 
 def admin_flag_unset(scene: Scene) -> None:
@@ -101,6 +130,36 @@ def connect_back_overcome(scene: Scene) -> None:
     scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
     scene.ends_at(device, "tls", None)
     scene.must_not_find("connect-back-refused", severity="error")
+    scene.nothing_else_failed()
+
+
+def _behind_router(scene: Scene) -> Device:
+    """A device whose frames come from the router here."""
+    return replace(scene.net.device(), mac=scene.net.router.mac)
+
+
+def connect_back_rejected(scene: Scene) -> None:
+    """The router lets Hellos pass and forbids what comes back: ICMP for each of five tries, twice."""
+    device, router = _behind_router(scene), scene.net.router
+    at = arp(scene.trace, scene.start, router, scene.net.server)
+    for retry in range(2):
+        closed = scene.hello(device, at + retry * MINUTE, retry)
+        scene.back_rejected(device, closed, router)
+    scene.chatter(at + 20 * SECOND, at + 5 * MINUTE, (router,))
+    scene.ends_at(device, "connect_back")
+    scene.must_find("connect-back-rejected", device, "error", catalogue="F11")
+    scene.nothing_else_failed()
+
+
+def connect_back_let_through(scene: Scene) -> None:
+    """The same until somebody mends the router's rules: the third try gets through."""
+    device, router = _behind_router(scene), scene.net.router
+    at = arp(scene.trace, scene.start, router, scene.net.server)
+    at = scene.back_rejected(device, scene.hello(device, at), router, tries=2)
+    at = scene.back_tls(device, at, tls.session(scene.net.suffix, device.ip), soon=False)
+    scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (router,))
+    scene.ends_at(device, "tls", None)
+    scene.must_not_find("connect-back-rejected", severity="error")
     scene.nothing_else_failed()
 
 

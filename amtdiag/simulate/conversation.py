@@ -18,6 +18,8 @@ _STAMPS = 12
 _LONGER = 20
 """By which IPv6's header is longer."""
 _SCALE = 7
+_PROHIBITED = 13
+"""ICMP's code for a filter that forbids."""
 
 
 @dataclass(slots=True)
@@ -157,6 +159,20 @@ class Conversation:
         asked, self.server.seq = self.server.seq, 0
         self.emit(self.server, "RA")
         self.server.seq = asked
+
+    def rejected(self, by: Host) -> None:
+        """A SYN, and the ICMP message of somebody on the way who may not let it pass; it quotes the SYN."""
+        from scapy.layers.inet import ICMP, IP
+        from scapy.layers.l2 import Ether
+        from scapy.packet import Raw
+
+        self.syn()
+        asked = Ether(self.trace.frames[-1].data)[IP]
+        self.wait(200 * MICROSECOND, 900 * MICROSECOND)
+        frame = Ether(src=by.mac, dst=self.client_host.mac)
+        frame /= IP(src=by.ip, dst=self.client_host.ip, id=self.trace.rng.getrandbits(16), ttl=64)
+        frame /= ICMP(type=3, code=_PROHIBITED) / Raw(bytes(asked))
+        self.trace.add(self.now, by, frame)
 
     def open(self) -> None:
         """SYN, SYN-ACK, ACK."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from amtdiag.simulate.hosts import Host, Network
-from amtdiag.simulate.packets import BROADCAST, MICROSECOND, MILLISECOND, Trace
+from amtdiag.simulate.packets import BROADCAST, MICROSECOND, MILLISECOND, SECOND, Trace
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
 
 RMCP_PORT = 623
 NXDOMAIN, SERVFAIL = 3, 2
+_NO_ADDRESS = "0.0.0.0"  # noqa: S104 - "no address yet", not a listener
 _DHCP_LENGTH = 300
 """BOOTP's smallest message; every client pads to it."""
 
@@ -109,16 +110,26 @@ class Question:
         packet = udp(self.asker, self.server, (self.port, 53), ask, trace.rng.getrandbits(16))
         trace.add(at, self.asker, packet, {"protocol": "dns", "name": self.name})
 
-    def answer(self, trace: Trace, at: int, data: str | None, rcode: int, sender: Host | None = None) -> None:
+    def answer(
+        self,
+        trace: Trace,
+        at: int,
+        data: str | None,
+        rcode: int,
+        sender: Host | None = None,
+        *,
+        more: tuple[str, ...] = (),
+    ) -> None:
         """Send an answer; `sender` may be somebody else who gives himself out for the server."""
         from scapy.layers.dns import DNS, DNSQR, DNSRR
 
-        answers = [DNSRR(rrname=self.name, type=self.kind, ttl=300, rdata=data)] if data else []
+        told = [data, *more] if data else []
+        answers = [DNSRR(rrname=self.name, type=self.kind, ttl=300, rdata=one) for one in told]
         question = DNSQR(qname=self.name, qtype=self.kind)
         say = DNS(id=self.number, qr=1, rd=1, ra=1, aa=1, rcode=rcode, qd=[question], an=answers)
         source = Host(self.server.name, (sender or self.server).mac, self.server.ip)
         packet = udp(source, self.asker, (53, self.port), say, trace.rng.getrandbits(16))
-        addresses = [data] if data and self.kind != "PTR" else []
+        addresses = told if self.kind != "PTR" else []
         says = {"protocol": "dns", "name": self.name, "rcode": rcode, "addresses": addresses}
         trace.add(at, sender or self.server, packet, says)
 
@@ -209,6 +220,29 @@ def lease(
     return at
 
 
+def lease_refused(trace: Trace, at: int, net: Network, device: Host) -> int:
+    """The device asks to keep an address that it has from elsewhere, and the site's router refuses."""
+    number = trace.rng.getrandbits(32)
+    wanted = ("param_req_list", [1, 3, 6, 12, 15, 28, 81])
+    options: list[object] = [("requested_addr", device.ip), wanted, "end"]
+    _dhcp_message(trace, at, device, None, number=number, kind="request", options=options)
+    at += trace.jitter(300, 1200) * MICROSECOND
+    nothing = Terms(net.router, _NO_ADDRESS, None, None)
+    options = [("server_id", net.router.ip), "end"]
+    _dhcp_message(trace, at, device, nothing, number=number, kind="nak", options=options)
+    return at + trace.jitter(4, 25) * MILLISECOND
+
+
+def lease_in_vain(trace: Trace, at: int, device: Host) -> int:
+    """The device asks for any address, three times with growing pauses, and nobody offers one."""
+    number = trace.rng.getrandbits(32)
+    for pause in (4, 8, 16):
+        options: list[object] = [("param_req_list", [1, 3, 6, 12, 15, 28, 81]), "end"]
+        _dhcp_message(trace, at, device, None, number=number, kind="discover", options=options)
+        at += pause * SECOND + trace.jitter(0, 900) * MILLISECOND
+    return at
+
+
 def _dhcp_message(
     trace: Trace,
     at: int,
@@ -229,17 +263,19 @@ def _dhcp_message(
         op=2 if given else 1,
         xid=number,
         chaddr=bytes.fromhex(device.mac.replace(":", "")),
-        yiaddr=given.address if given else "0.0.0.0",  # noqa: S104 - "no address yet", not a listener
-        siaddr=given.server.ip if given else "0.0.0.0",  # noqa: S104
+        yiaddr=given.address if given else _NO_ADDRESS,
+        siaddr=given.server.ip if given and kind != "nak" else _NO_ADDRESS,
     ) / DHCP(options=[("message-type", kind), *options])
     message /= Raw(bytes(max(0, _DHCP_LENGTH - len(bytes(message)))))
     if given is None:
-        frame = Ether(src=device.mac, dst=BROADCAST) / IP(src="0.0.0.0", dst="255.255.255.255", id=0)  # noqa: S104
+        frame = Ether(src=device.mac, dst=BROADCAST) / IP(src=_NO_ADDRESS, dst="255.255.255.255", id=0)
         says: dict[str, object] = {"protocol": "dhcp", "type": kind, "domain": None, "dns": []}
         trace.add(at, device, frame / UDP(sport=68, dport=67) / message, says)
     else:
-        frame = Ether(src=given.server.mac, dst=device.mac) / IP(
-            src=given.server.ip, dst=given.address, id=trace.rng.getrandbits(16)
+        # A refusal is for everybody to hear: the device has no address to which it could be sent.
+        mac, address = (BROADCAST, "255.255.255.255") if kind == "nak" else (device.mac, given.address)
+        frame = Ether(src=given.server.mac, dst=mac) / IP(
+            src=given.server.ip, dst=address, id=trace.rng.getrandbits(16)
         )
         trace.add(at, given.server, frame / UDP(sport=67, dport=68) / message, given.says(kind))
 

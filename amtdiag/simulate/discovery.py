@@ -210,3 +210,33 @@ def ipv6(scene: Scene) -> None:
         )
     scene.ends_at(device, "tls", None, suffix=scene.net.suffix)
     scene.nothing_else_failed()
+
+
+def server_not_from_dns(scene: Scene) -> None:
+    """DNS names the site's server; the device says Hello to another machine, which takes it over."""
+    net = scene.net
+    device, rogue = net.device(pid=checked_pid("0000Q12")), net.host("rogue", 66)
+    at = arp(scene.trace, scene.boot(device, scene.start), device, rogue)
+    scene.net = replace(net, server=rogue)
+    at = scene.provisioned(device, at, name_lookup=False)
+    scene.net = net
+    _quiet(scene, device, at, at + 2 * MINUTE)
+    scene.ends_at(device, "tls", None, suffix=net.suffix)
+    scene.must_find("server-not-from-dns", device)
+    scene.nothing_else_failed()
+
+
+def round_robin(scene: Scene) -> None:
+    """DNS names two servers, and the device goes to the second of them."""
+    net, trace = scene.net, scene.trace
+    device, second = net.device(pid=checked_pid("0000Q13")), net.host("sca-two", 11)
+    at = scene.look_up_in_vain(device, scene.join(device, scene.start), _BARE)
+    question = Question.new(trace, net, device, f"{_BARE}.{net.suffix}")
+    question.ask(trace, at)
+    at += trace.jitter(100, 900) * MICROSECOND
+    question.answer(trace, at, net.server.ip, 0, more=(second.ip,))
+    scene.net = replace(net, server=second)
+    at = scene.provisioned(device, arp(trace, at + MILLISECOND, device, second), name_lookup=False)
+    _quiet(scene, device, at, at + 2 * MINUTE)
+    scene.ends_at(device, "tls", None, suffix=net.suffix)
+    scene.nothing_else_failed()

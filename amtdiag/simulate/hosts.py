@@ -26,7 +26,10 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Device(Host):
-    """An AMT device and what its Hello says. A device with a PID speaks Type 2, any other Type 3."""
+    """An AMT device and what its Hello says. A device with a PID speaks Type 2, any other Type 3.
+
+    Unless it has a version of its own.
+    """
 
     uuid: str
     pid: str | None = None
@@ -34,11 +37,18 @@ class Device(Host):
     digest: str = "sha256"
     """Which digest of its roots the firmware sends."""
     admin_credentials: int = 1
+    own_version: int | None = None
+    """One that no document describes."""
 
     @property
     def hello_version(self) -> int:
         """The interface version in the Hello."""
-        return 3 if self.pid is None else 2
+        return self.own_version or (3 if self.pid is None else 2)
+
+    @property
+    def hello_type(self) -> str:
+        """What kind of setup that stands for."""
+        return {2: "psk", 3: "pki"}.get(self.hello_version, "unknown")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 BROADCAST = "ff:ff:ff:ff:ff:ff"
+_UNDOCUMENTED = b"\x02\x00\x10\x00" + bytes(range(0xC0, 0xE0))
+"""What follows the header in a Hello of an undocumented version."""
 
 
 def need_scapy() -> None:
@@ -102,12 +104,12 @@ class Trace:
 
 
 def digests_of(device: Device) -> tuple[bytes, ...]:
-    """The digest list of a device; empty where it has a PID."""
-    return () if device.pid is not None else tuple(root.digest(device.digest) for root in device.roots)
+    """The digest list of a device; empty where its Hello has none."""
+    return tuple(root.digest(device.digest) for root in device.roots) if device.hello_type == "pki" else ()
 
 
 def hello_bytes(device: Device, retry_count: int) -> bytes:
-    """The Hello of a device: header, then PID or digest list."""
+    """The Hello of a device: header, then PID, digest list, or what nobody can read."""
     from uuid import UUID
 
     head = b"".join(
@@ -115,6 +117,8 @@ def hello_bytes(device: Device, retry_count: int) -> bytes:
         for number, size in ((device.admin_credentials, 2), (device.hello_version, 2), (retry_count, 4))
     )
     head += UUID(device.uuid).bytes_le
+    if device.hello_type == "unknown":
+        return head + _UNDOCUMENTED
     if device.pid is not None:
         return head + device.pid.encode("ascii")
     digests = digests_of(device)

@@ -236,3 +236,6 @@ PLANTED = Root(
     "planted", hashlib.sha1(_PLANTED, usedforsecurity=False).hexdigest(), hashlib.sha256(_PLANTED).hexdigest()
 )
 """The digest of no certificate at all: no catalogue can name it."""
+
+ZERO = Root("zero", "00" * 20, "00" * 32)
+"""An entry whose digest was never filled in."""

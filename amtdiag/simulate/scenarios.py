@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from amtdiag.simulate import callback, discovery, oddities, series, silence
+from amtdiag.simulate import callback, discovery, leases, mixed, oddities, series, silence
 from amtdiag.simulate.fleet import fleet
 from amtdiag.simulate.hosts import network
 from amtdiag.simulate.packets import MINUTE, SECOND, Trace, need_scapy
@@ -15,7 +15,7 @@ from amtdiag.simulate.scene import Scene
 Container = Literal["pcap", "pcap-ns", "pcap.gz", "pcapng", "pcapng.gz"]
 
 FIRST_START = 1_772_438_400 * SECOND
-"""2026-03-02 08:00:00 UTC. The scenarios follow each other, so that all samples can be read as one day."""
+"""2026-03-02 08:00:00 UTC. The scenarios follow each other, so that all samples can be read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +297,125 @@ SCENARIOS: tuple[Scenario, ...] = (
         "operational-then-hello",
         "An RMCP pong says operational; five minutes later the device says Hello.",
         series.operational_then_hello,
+    ),
+    _early(
+        "lease-refused",
+        "The DHCP server refuses the address that the device has, and offers no other; its pong says AMT.",
+        leases.refused,
+    ),
+    _early(
+        "lease-refused-then-given",
+        "A machine from another site is refused its address there, gets a right one; all is well.",
+        leases.refused_then_given,
+    ),
+    _early(
+        "another-dhcp-server",
+        "A second DHCP server offers the same domain; the device takes the first, all is well.",
+        leases.another_server,
+    ),
+    _early(
+        "dhcp-offered-twice",
+        "One DHCP server offers twice, by two relays; all is well.",
+        leases.one_server_twice,
+    ),
+    _early(
+        "connect-back-rejected",
+        "The router answers the server's SYNs to port 16993 with ICMP administratively prohibited.",
+        callback.connect_back_rejected,
+    ),
+    _early(
+        "connect-back-let-through",
+        "Two tries to connect back are prohibited by ICMP, the third gets through and carries TLS.",
+        callback.connect_back_let_through,
+    ),
+    _early(
+        "window-closed",
+        "Hellos every half hour for six hours, then an hour and a half of silence.",
+        series.window_closed,
+        "pcap.gz",
+        480,
+    ),
+    _early(
+        "window-not-yet-closed",
+        "Hellos every half hour for two hours, then two hours of silence.",
+        series.window_not_yet_closed,
+        "pcap.gz",
+        270,
+    ),
+    _early(
+        "modes-disagree",
+        "RMCP pongs from one address: in setup, in operation and in setup again, within four minutes.",
+        series.modes_disagree,
+    ),
+    _early(
+        "setup-then-operational",
+        "RMCP pongs before and after: in setup, then in operation; provisioning works.",
+        series.setup_then_operational,
+    ),
+    _early(
+        "server-not-from-dns",
+        "DNS names the server, and the device says Hello to another machine.",
+        discovery.server_not_from_dns,
+    ),
+    _early(
+        "round-robin",
+        "DNS names two servers, the device says Hello to the second; all is well.",
+        discovery.round_robin,
+    ),
+    _early(
+        "zero-digest",
+        "23 known roots and a digest of zeros; provisioning works.",
+        callback.zero_digest,
+    ),
+    _early(
+        "undocumented-version",
+        "A Hello of version 4, which no document describes; provisioning works.",
+        callback.undocumented_version,
+    ),
+    _early(
+        "dell-uuid",
+        "The UUID carries a Dell's service tag, SAMPLE7; provisioning works.",
+        callback.dell_uuid,
+    ),
+    _early(
+        "unexpected-server",
+        "Four devices say Hello to the server that DNS names, a fifth to one of its own.",
+        mixed.unexpected_server,
+    ),
+    _early(
+        "two-servers",
+        "Three devices say Hello to one server, three to another; provisioning works.",
+        mixed.two_servers,
+    ),
+    _early(
+        "psk-among-pki",
+        "The server connects back to two devices with certificates, never to the one with a PID.",
+        mixed.psk_among_pki,
+    ),
+    _early(
+        "pki-among-psk",
+        "The server connects back to two devices with a PID, never to the one with certificates.",
+        mixed.pki_among_psk,
+    ),
+    _early(
+        "psk-and-pki",
+        "The server connects back to both kinds, and never to a third device, with a PID unknown to it.",
+        mixed.psk_and_pki,
+    ),
+    _early(
+        "port-sweep",
+        "Somebody tries port 9971 at 20 addresses; the server takes the connection, nobody else.",
+        mixed.port_sweep,
+    ),
+    _early(
+        "not-looking",
+        "An RMCP pong says factory mode; the device asks for no server in four minutes.",
+        series.not_looking,
+    ),
+    _early(
+        "no-hello",
+        "Three machines without AMT get leases and ask for names: no AMT device is seen.",
+        mixed.no_amt,
     ),
 )
 

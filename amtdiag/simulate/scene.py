@@ -37,6 +37,10 @@ class Scene:
     fates: list[Fate] = field(default_factory=list)
     found: list[Claim] = field(default_factory=list)
     absent: list[Claim] = field(default_factory=list)
+    unknowns: list[str] = field(default_factory=list)
+    """Words of what the analysis has to say that it cannot tell."""
+    verdict: str | None = None
+    """Words of the answer in one sentence."""
     cuts: tuple[int, ...] = ()
     """Times at which a new file begins."""
     dropped: int | None = None
@@ -141,6 +145,14 @@ class Scene:
         talk.unanswered(retransmissions)
         return talk.now
 
+    def back_rejected(self, device: Device, at: int, by: Host, tries: int = TRIES) -> int:
+        """Tries to connect back, each answered by somebody's ICMP message."""
+        at = self.soon(at)
+        for _ in range(tries):
+            self.back(device, at).rejected(by)
+            at += BETWEEN_TRIES + self.trace.jitter(4, 9) * MILLISECOND
+        return at
+
     def back_tls(self, device: Device, at: int, flights: list[Flight], *, soon: bool = True) -> int:
         """A connection back that carries TLS. The sender of the last flight closes it."""
         talk = self.back(device, self.soon(at) if soon else at)
@@ -205,6 +217,14 @@ class Scene:
     def must_not_find(self, *rules: str, device: Device | None = None, severity: str | None = None) -> None:
         """Findings that the analysis may not report."""
         self.absent += [Claim(rule, device, severity) for rule in rules]
+
+    def must_not_know(self, what: str) -> None:
+        """Something of which the analysis has to say that it cannot be told from the capture."""
+        self.unknowns.append(what)
+
+    def must_find_nothing(self) -> None:
+        """No finding at all may be reported."""
+        self.absent.append(Claim())
 
     def nothing_else_failed(self, *besides: str) -> None:
         """No failure may be reported besides those that must be, or of which the scenario spoke already.

@@ -43,6 +43,35 @@ def gave_up_too_soon(scene: Scene) -> None:
     scene.nothing_else_failed("no-connect-back")
 
 
+def _says_for(scene: Scene, device: Device, hours: int) -> int:
+    """A Hello every half hour; nobody follows them up. Return the time after the last."""
+    at = closed = scene.boot(device, scene.start)
+    for retry in range(2 * hours + 1):
+        closed = scene.hello(
+            device, at + retry * 30 * MINUTE + scene.trace.jitter(0, 900) * MILLISECOND, retry
+        )
+    return closed
+
+
+def window_closed(scene: Scene) -> None:
+    """Six hours long the device says Hello, then for an hour and a half nothing."""
+    device = scene.net.device(pid=checked_pid("0000Q09"))
+    last = _says_for(scene, device, 6)
+    scene.chatter(scene.start + MINUTE, last + 100 * MINUTE, (device, scene.net.router), every=10 * MINUTE)
+    scene.ends_at(device, "hello", suffix=scene.net.suffix)
+    scene.must_find("window-closed", device, catalogue="F35")
+    scene.nothing_else_failed("no-connect-back")
+
+
+def window_not_yet_closed(scene: Scene) -> None:
+    """Two hours of Hellos and as much silence: no window is known to be as short as that."""
+    device = scene.net.device(pid=checked_pid("0000Q10"))
+    last = _says_for(scene, device, 2)
+    scene.chatter(scene.start + MINUTE, last + 130 * MINUTE, (device, scene.net.router), every=10 * MINUTE)
+    scene.ends_at(device, "hello", suffix=scene.net.suffix)
+    scene.nothing_else_failed("no-connect-back")
+
+
 def starts_over(scene: Scene) -> None:
     """Five times in nine minutes the device boots and says its first Hello."""
     device = scene.net.device(pid=checked_pid("0000Q04"))
@@ -206,3 +235,39 @@ def operational_then_hello(scene: Scene) -> None:
     scene.ends_at(device, "tls", None, suffix=net.suffix, firmware="AMT 11.8")
     scene.must_find("hello-after-operational", device, catalogue="F55")
     scene.nothing_else_failed()
+
+
+def modes_disagree(scene: Scene) -> None:
+    """Behind a translator two machines answer from one address: in setup, in operation, in setup."""
+    net = scene.net
+    device, admin = replace(net.device(), mac=net.router.mac), net.host("admin", 20)
+    at = arp(scene.trace, scene.start, admin, net.router)
+    for tag, pong in enumerate((Pong(1, (11, 8)), Pong(2, (11, 8), 16993), Pong(1, (11, 8)))):
+        at = ping(scene.trace, at, admin, device, tag=tag, pong=pong) + 2 * MINUTE
+    scene.chatter(at, at + 2 * MINUTE, (net.router,))
+    scene.ends_at(device, None, "setup", by_address=True, weight="decisive", firmware="AMT 11.8")
+    scene.must_find("modes-disagree", device, by_address=True)
+    scene.nothing_else_failed()
+
+
+def setup_then_operational(scene: Scene) -> None:
+    """As it should be: in setup before the Hello, in operation after the connection back."""
+    device = scene.net.device(pid=checked_pid("0000Q11"))
+    at = _asked(scene, device, scene.start, 1, Pong(1, (9, 5)))
+    at = scene.provisioned(device, scene.boot(device, at + MINUTE))
+    at = _asked(scene, device, at + 2 * MINUTE, 2, Pong(2, (9, 5), 16993))
+    scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
+    scene.ends_at(
+        device, "operational", "operational", suffix=scene.net.suffix, weight="decisive", firmware="AMT 9.5"
+    )
+    scene.nothing_else_failed()
+
+
+def not_looking(scene: Scene) -> None:
+    """The device says that it is in factory mode, and for four minutes it asks for no server."""
+    device = scene.net.device()
+    at = _asked(scene, device, scene.join(device, scene.start) + 10 * SECOND, 3, Pong(0, (16, 1)))
+    scene.chatter(at + 5 * SECOND, at + 4 * MINUTE, (device, scene.net.router))
+    scene.ends_at(device, None, "factory", by_address=True, weight="decisive", firmware="AMT 16.1")
+    scene.must_not_know("why the device does not look for its server")
+    scene.must_find_nothing()

@@ -84,7 +84,8 @@ class Fate:
 class Claim:
     """A finding that must be reported, or must not be; with what is not None in it."""
 
-    rule: str
+    rule: str | None = None
+    """None for a finding of whatever rule."""
     device: Device | None = None
     severity: str | None = None
     catalogue: str | None = None
@@ -93,7 +94,7 @@ class Claim:
 
     def json(self) -> dict[str, object]:
         """The entry of expected.json."""
-        entry: dict[str, object] = {"rule": self.rule}
+        entry: dict[str, object] = {} if self.rule is None else {"rule": self.rule}
         if self.device is not None:
             entry.update({"ip": self.device.ip} if self.by_address else {"uuid": self.device.uuid})
         pairs = (("severity", self.severity), ("catalogue", self.catalogue))
@@ -128,7 +129,7 @@ def hello_json(
         "sport": hello.sport,
         "dport": hello.dport,
         "version": device.hello_version,
-        "type": "pki" if device.pid is None else "psk",
+        "type": device.hello_type,
         "retry_count": hello.retry_count,
         "uuid": device.uuid,
         "pid": device.pid,

@@ -73,5 +73,7 @@ def _expected(scenario: Scenario, scene: Scene, files: list[tuple[str, list[Fram
         "devices": [fate.json() for fate in scene.fates],
         "findings": [claim.json() for claim in scene.found],
         "absent": [claim.json() for claim in scene.absent],
+        **({"unknowns": scene.unknowns} if scene.unknowns else {}),
+        **({"verdict": scene.verdict} if scene.verdict else {}),
         **({"messages": messages_json(files[0][1])} if scenario.messages else {}),
     }

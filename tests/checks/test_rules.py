@@ -865,6 +865,16 @@ def test_attempts_at_many_servers(targets: int, scans: bool) -> None:
     assert [one.count for one in results if isinstance(one, Finding)] == ([targets] if scans else [])
 
 
+def test_a_scanner_on_its_own_segment_is_told_by_arp_too() -> None:
+    """Three addresses are somebody's; one of them was slow to answer ARP, six are nobody's."""
+    tries = [link(n, "refused", src="10.9.9.9", dst=f"10.9.9.{n}") for n in (1, 2, 3)]
+    asked = [vain(n, f"10.9.9.{n}", asker="10.9.9.9") for n in range(3, 10)]
+    (found,) = seen(surroundings.PortSweep, *tries, *asked, vain(9, "10.9.9.99", asker="10.9.9.8"))
+    assert isinstance(found, Finding)
+    assert "at 3 addresses" in found.summary
+    assert found.summary.endswith("and asks in vain for 6 more.")
+
+
 def test_other_ways_of_management_are_named_where_no_hello_is() -> None:
     talk: dict[str, Any] = {"client_bytes": 99, "server_bytes": 99}
     cira = link(0, "established", dport=4433, dst="10.0.0.44", **talk)
