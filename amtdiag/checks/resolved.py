@@ -143,7 +143,8 @@ class NotLooking(Check):
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """A pong that says "not configured" or "in progress", and a minute without question or Hello."""
         asked = [pong for pong in case.pongs if pong.mode in ("factory", "setup")]
-        if not asked or case.lookups or case.attempts or case.hellos or case.server_gone:
+        looks = case.lookups or case.attempts or case.hellos or case.server_gone
+        if not asked or looks or case.device.mode.name == "operational" or case.lacks_lease:
             return
         watched = case.covered_until - asked[0].ts
         if watched < CONNECTS:

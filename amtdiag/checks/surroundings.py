@@ -183,7 +183,8 @@ class NoHello(SceneCheck):
 
     def look(self, scene: Scene) -> Iterator[Finding | Unknown]:
         """No Hello, and no device that tried to say one."""
-        if scene.events.hellos or any(case.lookups or case.attempts for case in scene.cases):
+        shown = any(case.lookups or case.attempts or case.lacks_lease for case in scene.cases)
+        if scene.events.hellos or shown:
             return
         clients = {lease.mac for lease in scene.events.dhcp if lease.kind == "ack"}
         bare = {lease.mac for lease in scene.events.dhcp if lease.kind == "ack" and lease.domain}

@@ -104,6 +104,11 @@ class Case:
             hellos[-1].ts <= link.ts <= one.ts and link.outcome not in FAILED for link in self.returns
         )
 
+    @property
+    def lacks_lease(self) -> bool:
+        """It asked for an address in this capture, and none was given."""
+        return bool(self.leases) and not self.acks
+
     def had_left(self, address: str, ts: int) -> bool:
         """True where the device had been given another address after its last Hello from this one."""
         hellos = [record.event.ts for record in self.hellos if record.event.ends.src == address]

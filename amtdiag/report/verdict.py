@@ -67,7 +67,20 @@ def _situation(diagnosis: Diagnosis, devices: int) -> str:
     troubled = _first_cause(diagnosis, ("warning",))
     if troubled:
         return f"{_devices(devices)} seen, none proven to be stuck. First to look at: {troubled}."
-    return f"{_devices(devices)} seen; {_outlook(diagnosis)}."
+    return f"{_devices(devices)} seen; {_outlook(diagnosis)}.{_threat(diagnosis)}"
+
+
+def _threat(diagnosis: Diagnosis) -> str:
+    """Name the first security warning, where nothing else is to be said."""
+    first = next(
+        (
+            one
+            for one in diagnosis.findings
+            if one.category == "security" and one.severity in ("warning", "error") and not one.overcome
+        ),
+        None,
+    )
+    return "" if first is None else f" For security: {_in_a_sentence(title_of(first.rule))}."
 
 
 def _otherwise(diagnosis: Diagnosis) -> str:
