@@ -215,6 +215,8 @@ class DhcpEvent(NamedTuple):
     """All of it is in the capture: an option that is not here was not sent."""
     evidence: tuple[Evidence, ...]
     version: Literal[4, 6] = 4
+    xid: int = 0
+    """Transaction: a message that is sent again has the same."""
 
 
 class LookupEvent(NamedTuple):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from amtdiag.checks.base import Check, discovery_filter, frames, proof, times_tried
 from amtdiag.model import Candidate, DhcpEvent, Finding, Unknown
+from amtdiag.protocols.dns import HOST
 from amtdiag.provisioning.case import Case
 from amtdiag.times import SECOND, span
 
@@ -34,13 +36,15 @@ class NoLease(Check):
             return
         if case.lookups or case.sets_out_after(asked[0].ts):
             return  # it has an address: it was answered, elsewhere than here
-        # A question asked again says that no answer reached the device, wherever the capture was taken.
-        if len(asked) < 2 or asked[-1].ts - asked[0].ts < _PATIENCE // 2:
+        # The same question sent again says that no answer arrived, wherever the capture was taken; a new
+        # one may follow a refusal that it does not show.
+        sent = Counter((one.kind, one.xid) for one in asked)
+        if max(sent.values()) < 2 or asked[-1].ts - asked[0].ts < _PATIENCE // 2:
             yield Unknown(
                 "whether a DHCP server answers the device",
-                "the capture ends before the device would have asked again",
+                "no answer in this capture, and no question that the device sent again",
                 case.id,
-                "a capture that goes on for a minute",
+                "a capture that goes on for a minute and shows both directions",
             )
             return
         yield self.finding(
@@ -121,6 +125,8 @@ class NoDomainOption(Check):
             times=[ack.ts for ack in acks],
             count=len(acks),
             overcome=case.sets_out_after(acks[0].ts),
+            # It has a domain from elsewhere, such as MEBx: the check of the certificate's suffix is left.
+            severity="warning" if any(one.name != HOST for one in case.lookups) else None,
         )
 
 

@@ -120,6 +120,8 @@ class Ipv6Only(Check):
             f"dns || {address_filter(found[-1].client)}",
             times=[one.ts for one in found],
             count=len(found),
+            severity=None if case.server_in_view else "warning",
+            confidence=None if case.server_in_view else "low",
         )
 
 

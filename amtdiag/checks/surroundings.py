@@ -59,7 +59,7 @@ class PortSweep(SceneCheck):
     source = "Domain inference: a device turns to one server, a scanner to many"
 
     def look(self, scene: Scene) -> Iterator[Finding | Unknown]:
-        """Attempts of one host at the Hello port of eight servers or more."""
+        """Attempts of one host at the Hello port of four servers or more."""
         tried: defaultdict[str, list[ConnectionEvent]] = defaultdict(list)
         for link in scene.strays:
             if link.ends.src in scene.scanners:

@@ -155,6 +155,7 @@ def _dhcp(one: Segment, evidence: tuple[Evidence, ...]) -> Iterator[DhcpEvent]:
         wanted=lease.wanted,
         whole=lease.ended or not one.missing,
         evidence=evidence,
+        xid=lease.xid,
     )
 
 

@@ -25,7 +25,7 @@ from amtdiag.times import rfc3339
 _MANY = 4
 """Addresses from which on a MAC is a router's, or a proxy's that answers ARP for others."""
 _ASKS_AGAIN = 2
-_SCAN = 8
+_SCAN = 4
 """Servers whose Hello ports somebody tries before it is called a scan."""
 _DELL = bytes.fromhex("44454c4c")
 _DELL_TAG = (4, 7, 9, 10, 13, 14, 15)

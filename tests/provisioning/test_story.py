@@ -140,7 +140,7 @@ def scan(count: int) -> list[ConnectionEvent]:
     return [link(n / 10, "refused", src="10.9.9.9", dst=f"10.0.0.{n}") for n in range(count)]
 
 
-@pytest.mark.parametrize(("servers", "is_scanner"), [(7, False), (8, True), (30, True)])
+@pytest.mark.parametrize(("servers", "is_scanner"), [(3, False), (4, True), (30, True)])
 def test_who_tries_many_servers_scans(servers: int, is_scanner: bool) -> None:
     attempts = scan(servers)
     assert scanners(attempts, []) == (frozenset({"10.9.9.9"}) if is_scanner else frozenset())
