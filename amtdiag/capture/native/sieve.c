@@ -51,7 +51,7 @@ enum {
 /* How many conversations are watched per hash value, at most 255. A counter that two conversations share costs a look
  * at packets of a third, so that this needs neither keys nor growth nor deletion: Python holds the table itself. The
  * size lets one packet in a hundred through in vain when the table of undecided conversations is full. */
-#define COUNTERS ((size_t)1 << 22)
+#define COUNTERS ((size_t)SIEVE_SEEN_BYTES * 8)
 enum { STUCK = UINT8_MAX };
 
 struct sieve {
@@ -62,6 +62,7 @@ struct sieve {
     uint64_t seed;
     uint64_t watched; /* 0: no need to look into the counters */
     uint8_t *counters;
+    uint8_t *seen; /* a bit a counter, NULL where nobody wants to know */
 };
 
 struct packet {
@@ -113,7 +114,7 @@ static size_t counter_of(const struct sieve *sieve, const uint8_t *addresses, si
 
 static uint8_t *counter(struct sieve *sieve, const uint8_t *key, size_t length)
 {
-    return &sieve->counters[counter_of(sieve, key, (length - 4) / 2, key + length - 4)];
+    return &sieve->counters[sieve_slot(sieve, key, length)];
 }
 
 void sieve_watch(struct sieve *sieve, const uint8_t *key, size_t length)
@@ -131,6 +132,23 @@ void sieve_unwatch(struct sieve *sieve, const uint8_t *key, size_t length)
         --*count;
     if (sieve->watched > 0)
         --sieve->watched;
+}
+
+bool sieve_remember(struct sieve *sieve)
+{
+    if (sieve->seen == NULL)
+        sieve->seen = calloc(SIEVE_SEEN_BYTES, 1);
+    return sieve->seen != NULL;
+}
+
+uint8_t *sieve_seen(struct sieve *sieve)
+{
+    return sieve->seen;
+}
+
+size_t sieve_slot(const struct sieve *sieve, const uint8_t *key, size_t length)
+{
+    return counter_of(sieve, key, (length - 4) / 2, key + length - 4);
 }
 
 /* ------------------------------------------------------------------------------------------------------ link layer */
@@ -411,9 +429,14 @@ static bool wants_tcp(const struct sieve *sieve, const struct packet *packet, co
         if (at == known)
             return true;
     }
-    if (sieve->watched == 0)
+    if (sieve->watched == 0 && sieve->seen == NULL)
         return false;
-    return sieve->counters[counter_of(sieve, datagram->addresses, datagram->address_length, header)] > 0;
+    size_t slot = counter_of(sieve, datagram->addresses, datagram->address_length, header);
+    if (sieve->counters[slot] > 0)
+        return true;
+    if (sieve->seen != NULL)
+        sieve->seen[slot >> 3] |= (uint8_t)(1U << (slot & 7));
+    return false;
 }
 
 static bool wants_udp(const struct sieve *sieve, const struct packet *packet, const struct datagram *datagram)
@@ -603,6 +626,7 @@ struct sieve *sieve_new(const uint8_t *tcp_ports, const uint8_t *udp_ports, cons
 void sieve_free(struct sieve *sieve)
 {
     if (sieve != NULL) {
+        free(sieve->seen);
         free(sieve->counters);
         free(sieve);
     }
