@@ -10,6 +10,7 @@ from amtdiag.capture.columns import ARP, ICMP, ICMPV6, TCP, UDP, Segment
 from amtdiag.capture.fragments import Fragments, Origin, Whole
 from amtdiag.capture.inputs import Input
 from amtdiag.capture.ip import VXLAN_PORT, walk
+from amtdiag.capture.kernel import Passed
 from amtdiag.capture.linklayer import ETHERNET, LINK_TYPES, Network, link_name
 from amtdiag.capture.records import Container
 from amtdiag.capture.selection import Selection
@@ -50,8 +51,9 @@ class FileScan:
         self._selection = selection
         self._fragments = fragments
         self._linktypes: Counter[int] = Counter()
-        self._first_ts: int | None = None
-        self._last_ts: int | None = None
+        """Of the packets that were looked at."""
+        self._first_ts = _NEVER
+        self._last_ts = -_NEVER
         self.end: int | None = None
         """When its last packet was captured; None until it has been read."""
         self._container: Container | None = None
@@ -65,7 +67,8 @@ class FileScan:
                 yield from self._walk(container)
         except (OSError, InputError) as error:
             self._notes.append(f"reading stopped: {getattr(error, 'strerror', None) or error}")
-        self.end = self.input.first_ts if self._last_ts is None else self._last_ts
+        _, last = self._span()
+        self.end = self.input.first_ts if last is None else last
 
     def leftovers(self) -> list[Segment]:
         """Return what can be made of datagrams that still wait for fragments when all files are read."""
@@ -75,7 +78,7 @@ class FileScan:
         return out
 
     def _walk(self, container: Container) -> Iterator[Segment]:
-        """Look at the records that the sieve leaves, and count the others as well."""
+        """Look at the records that the sieve leaves."""
         out: list[Segment] = []
         linktypes = self._linktypes
         first, last = _NEVER, -_NEVER
@@ -89,11 +92,7 @@ class FileScan:
                     yield from out
                     out.clear()
         finally:
-            passed = container.passed()
-            linktypes.update(passed.packets)
-            if linktypes:
-                self._first_ts = first if passed.first_ts is None else min(first, passed.first_ts)
-                self._last_ts = last if passed.last_ts is None else max(last, passed.last_ts)
+            self._first_ts, self._last_ts = first, last
 
     def _decode(self, packet: bytes, linktype: int, at: tuple[int, int, int], out: list[Segment]) -> None:
         """Decode one packet from the link layer up; append to `out` what is selected."""
@@ -274,16 +273,41 @@ class FileScan:
                 )
             )  # fmt: skip
 
+    def _counts(self) -> Counter[int]:
+        """Packets by link type, those that the sieve passed over among them."""
+        return self._linktypes + Counter(self._passed().packets)
+
+    def _span(self) -> tuple[int | None, int | None]:
+        """Return the earliest and the latest stamp."""
+        passed = self._passed()
+        if not self._linktypes and not passed.packets:
+            return None, None
+        first, last = self._first_ts, self._last_ts
+        return (
+            first if passed.first_ts is None else min(first, passed.first_ts),
+            last if passed.last_ts is None else max(last, passed.last_ts),
+        )
+
+    def _passed(self) -> Passed:
+        return self._container.passed() if self._container else Passed()
+
     @property
     def packets(self) -> int:
         """Packets read so far."""
-        return self._linktypes.total()
+        return self._counts().total()
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file read so far, packed where it is packed."""
+        return self.input.position()
 
     def info(self) -> CaptureInfo:
         """The file as the report shows it."""
         container = self._container
+        counts = self._counts()
+        first_ts, last_ts = self._span()
         notes = [*self.input.notes(), *(container.notes if container else ()), *self._notes]
-        for linktype, count in sorted(self._linktypes.items()):
+        for linktype, count in sorted(counts.items()):
             if linktype not in LINK_TYPES:
                 notes.append(
                     f"{count:,} packets of link type {link_name(linktype)} were counted but not read"
@@ -292,10 +316,10 @@ class FileScan:
             file=self.input.label,
             format=self.input.format_name(container),
             bytes=self.input.size(),
-            packets=self.packets,
-            linktypes=tuple(link_name(linktype) for linktype in sorted(self._linktypes)),
-            first_ts=self._first_ts,
-            last_ts=self._last_ts,
+            packets=counts.total(),
+            linktypes=tuple(link_name(linktype) for linktype in sorted(counts)),
+            first_ts=first_ts,
+            last_ts=last_ts,
             snaplen=container.snaplen if container else None,
             drops=container.drops if container else None,
             truncated=bool(container and container.truncated) or self.input.cut,

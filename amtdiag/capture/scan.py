@@ -9,6 +9,7 @@ import heapq
 from collections import deque
 from collections.abc import Container as Collection
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from amtdiag.capture.columns import Packets, Segment
 from amtdiag.capture.filescan import FileScan
@@ -19,6 +20,9 @@ from amtdiag.capture.sensors import SEAM, Sensors
 from amtdiag.config import Limits
 from amtdiag.model import CaptureInfo
 
+if TYPE_CHECKING:
+    from amtdiag.capture.remote import Remotes
+
 BATCH = 4096
 
 _MOST_AHEAD = 16 * BATCH
@@ -27,14 +31,16 @@ _MOST_AHEAD = 16 * BATCH
 class Scan:
     """All files of a run. Iterate over it for `Packets`; afterwards read `captures` and `sensors`."""
 
-    def __init__(self, inputs: list[Input], selection: Selection, limits: Limits) -> None:
-        self._inputs = inputs
+    def __init__(self, inputs: list[Input], selection: Selection, limits: Limits, workers: int = 1) -> None:
+        """Make ready to read; from two `workers` on, so many other processes help from now on."""
         self._selection = selection
-        self._limits = limits
         self._fragments = Fragments(limits)
-        self._files = [
-            FileScan(number, one, selection, self._fragments) for number, one in enumerate(inputs)
-        ]
+        self._remotes: Remotes | None = None
+        if workers > 1:
+            from amtdiag.capture.remote import Remotes
+
+            self._remotes = Remotes(inputs, selection, limits, workers)
+        self._files = [self._file(number, one) for number, one in enumerate(inputs)]
         self.sensors = Sensors([one.label for one in inputs], lambda number: self._files[number].end)
         """Where each file was captured."""
         self.interrupted = False
@@ -56,9 +62,17 @@ class Scan:
                     count = 0
         except KeyboardInterrupt:
             self.interrupted = True
+        finally:
+            if self._remotes is not None:
+                self._remotes.close()
         for row in self._leftovers():
             batches.setdefault(self._files[row.file].sensor, []).append(row)
         yield from _packets(batches)
+
+    def _file(self, number: int, one: Input) -> FileScan:
+        if self._remotes is not None and one.known() is not None:
+            return self._remotes.file(number, one, self._fragments)
+        return FileScan(number, one, self._selection, self._fragments)
 
     def _leftovers(self) -> list[Segment]:
         return self._files[-1].leftovers() if self._files else []
@@ -126,7 +140,7 @@ class Scan:
     @property
     def bytes_read(self) -> int:
         """Bytes of the input files read so far, packed where they are packed."""
-        return sum(one.input.position() for one in self._files)
+        return sum(one.position for one in self._files)
 
 
 def _packets(batches: dict[int, list[Segment]]) -> Iterator[Packets]:

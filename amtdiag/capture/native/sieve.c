@@ -51,7 +51,7 @@ enum {
 /* How many conversations are watched per hash value, at most 255. A counter that two conversations share costs a look
  * at packets of a third, so that this needs neither keys nor growth nor deletion: Python holds the table itself. The
  * size lets one packet in a hundred through in vain when the table of undecided conversations is full. */
-#define COUNTERS ((size_t)SIEVE_SEEN_BYTES * 8)
+#define COUNTERS ((size_t)1 << 22)
 enum { STUCK = UINT8_MAX };
 
 struct sieve {
@@ -62,7 +62,7 @@ struct sieve {
     uint64_t seed;
     uint64_t watched; /* 0: no need to look into the counters */
     uint8_t *counters;
-    uint8_t *seen; /* a bit a counter, NULL where nobody wants to know */
+    uint8_t *seen; /* a bit for some counters, NULL where nobody wants to know */
 };
 
 struct packet {
@@ -114,7 +114,7 @@ static size_t counter_of(const struct sieve *sieve, const uint8_t *addresses, si
 
 static uint8_t *counter(struct sieve *sieve, const uint8_t *key, size_t length)
 {
-    return &sieve->counters[sieve_slot(sieve, key, length)];
+    return &sieve->counters[counter_of(sieve, key, (length - 4) / 2, key + length - 4)];
 }
 
 void sieve_watch(struct sieve *sieve, const uint8_t *key, size_t length)
@@ -146,9 +146,14 @@ uint8_t *sieve_seen(struct sieve *sieve)
     return sieve->seen;
 }
 
+static size_t slot_of(size_t counter_index)
+{
+    return counter_index & (SIEVE_SEEN_BYTES * 8 - 1);
+}
+
 size_t sieve_slot(const struct sieve *sieve, const uint8_t *key, size_t length)
 {
-    return counter_of(sieve, key, (length - 4) / 2, key + length - 4);
+    return slot_of(counter_of(sieve, key, (length - 4) / 2, key + length - 4));
 }
 
 /* ------------------------------------------------------------------------------------------------------ link layer */
@@ -431,11 +436,13 @@ static bool wants_tcp(const struct sieve *sieve, const struct packet *packet, co
     }
     if (sieve->watched == 0 && sieve->seen == NULL)
         return false;
-    size_t slot = counter_of(sieve, datagram->addresses, datagram->address_length, header);
-    if (sieve->counters[slot] > 0)
+    size_t index = counter_of(sieve, datagram->addresses, datagram->address_length, header);
+    if (sieve->watched > 0 && sieve->counters[index] > 0)
         return true;
-    if (sieve->seen != NULL)
+    if (sieve->seen != NULL) {
+        size_t slot = slot_of(index);
         sieve->seen[slot >> 3] |= (uint8_t)(1U << (slot & 7));
+    }
     return false;
 }
 

@@ -19,7 +19,7 @@ enum {
     SIEVE_PORT_BYTES = 65536 / 8, /* a bit a port, the lowest bit of a byte first */
     SIEVE_HEAD_BYTES = 256,
     SIEVE_HEAD_MAX = 8,
-    SIEVE_SEEN_BYTES = 1 << 19,
+    SIEVE_SEEN_BYTES = 1 << 17,
 };
 
 struct sieve;
