@@ -33,13 +33,15 @@ def read(
     ports: Iterable[int] = (),
     root_of: str | PathLike[str] | None = None,
     strict: bool = False,
+    workers: int | None = None,
 ) -> Analysis:
     """Read captures and return what they show.
 
     `paths` are files or folders; several are one capture in time order. `ports` are Hello ports besides
     9971 and 9972. `root_of` is a file with a certificate chain, PEM or DER: devices that do not list its
-    root get a finding. Raises `InputError` where nothing can be read (with `strict`: where any file
-    cannot), `UsageError` for a port or chain that makes no sense.
+    root get a finding. So many `workers` read several files at a time; unless you say, one a core where it
+    pays. Raises `InputError` where nothing can be read (with `strict`: where any file cannot), `UsageError`
+    for a port, chain or number that makes no sense.
     """
     from amtdiag.pipeline import diagnose
 
@@ -47,8 +49,10 @@ def read(
     for port in extra:
         if not 0 < port <= _LARGEST_PORT:
             raise UsageError(f"a port is a number from 1 to {_LARGEST_PORT}, not {port}")
+    if workers is not None and workers < 1:
+        raise UsageError(f"at least one worker has to read, not {workers}")
     name, digests = (None, frozenset[bytes]()) if root_of is None else _own_root(Path(root_of))
-    return Analysis(diagnose(paths, Options(extra, name, digests, strict)))
+    return Analysis(diagnose(paths, Options(extra, name, digests, strict, workers=workers)))
 
 
 def _own_root(path: Path) -> tuple[str, frozenset[bytes]]:

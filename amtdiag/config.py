@@ -63,7 +63,8 @@ class Options(NamedTuple):
 
     `ports` are Hello ports beyond the standard ones. `root_digests` are the SHA-1, SHA-256 and SHA-384 of
     the caller's own root certificate, `root_name` its name. `servers` are the addresses of the caller's
-    provisioning servers; empty where they were not named.
+    provisioning servers; empty where they were not named. `workers` processes read several files, one a core
+    where that is None and it pays; the result is the same.
     """
 
     ports: tuple[int, ...] = ()
@@ -71,4 +72,5 @@ class Options(NamedTuple):
     root_digests: frozenset[bytes] = frozenset()
     strict: bool = False
     servers: frozenset[str] = frozenset()
+    workers: int | None = None
     limits: Limits = Limits()

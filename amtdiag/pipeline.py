@@ -9,6 +9,7 @@ from os import PathLike
 from typing import NamedTuple
 
 from amtdiag._version import __version__
+from amtdiag.capture.cores import workers_for
 from amtdiag.capture.inputs import Input, open_inputs
 from amtdiag.capture.kernel import Kernel, sieve_for
 from amtdiag.capture.scan import Scan
@@ -16,7 +17,7 @@ from amtdiag.capture.selection import Interest, Selection
 from amtdiag.checks.base import Scene
 from amtdiag.checks.catalogue import examine
 from amtdiag.checks.roots import own_root
-from amtdiag.config import Limits, Options
+from amtdiag.config import Options
 from amtdiag.errors import InputError
 from amtdiag.model import CaptureInfo, Diagnosis
 from amtdiag.protocols.hello import HEAD
@@ -59,7 +60,7 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
     if not opened.inputs or (options.strict and opened.problems):
         raise InputError("\n".join(opened.problems) or "nothing to read")
     hello_ports = frozenset({*HELLO_PORTS, *options.ports})
-    seen = _read(opened.inputs, hello_ports, options.limits, progress)
+    seen = _read(opened.inputs, hello_ports, options, progress)
     events = seen.events
     followed = follow(events, seen.coverage, hello_ports, options.limits.devices)
     scene = Scene(followed.cases, events, seen.captures, followed.strays, followed.scanners)
@@ -104,13 +105,15 @@ class _Seen(NamedTuple):
 
 
 def _read(
-    inputs: list[Input], hello_ports: frozenset[int], limits: Limits, progress: Progress | None
+    inputs: list[Input], hello_ports: frozenset[int], options: Options, progress: Progress | None
 ) -> _Seen:
     """Read all files, each sensor's for itself, and bring together what they show."""
+    limits = options.limits
     ports = hello_ports | OTHER_PORTS | {DNS_PORT}
     interest = Interest(ports, DATAGRAM_PORTS, HEAD)
     sieve, kernel = sieve_for(interest)
-    scan = Scan(inputs, Selection(interest, limits, sieve), limits)
+    workers = workers_for(inputs, options.workers)
+    scan = Scan(inputs, Selection(interest, limits, sieve), limits, workers)
     labels = [one.label for one in inputs]
     journals = [Journal(labels, hello_ports, limits)]
     total = sum(one.size() for one in inputs)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import NamedTuple
 
 from amtdiag.capture import pcap, pcapng
 from amtdiag.capture.compression import Unpacked, compression_of
@@ -70,10 +71,21 @@ class _Counted:
         return size
 
 
+class Known(NamedTuple):
+    """What is known of a file once it has been looked at."""
+
+    path: str
+    label: str
+    size: int
+    first_ts: int
+    compression: str | None
+
+
 class Input:
     """One capture file. `first_ts` orders it among the others; `opened` gives its container."""
 
-    def __init__(self, path: Path | None, label: str, limits: Limits) -> None:
+    def __init__(self, path: Path | None, label: str, limits: Limits, known: Known | None = None) -> None:
+        """Look at a file; one that is `known` already is taken as it was."""
         self.label = label
         self._path = path
         self._limits = limits
@@ -83,13 +95,29 @@ class Input:
         self._compression: str | None = None
         self._container: Container | None = None
         self._read = 0
-        self._size = path.stat().st_size if path is not None and path.is_file() else None
+        self._size: int | None = None
         self.first_ts = 0
+        if known is not None:
+            self._size, self.first_ts, self._compression = known.size, known.first_ts, known.compression
+            return
+        if path is not None and path.is_file():
+            self._size = path.stat().st_size
         if self._size is None:
             # A pipe can be read only once: it stays open, and it comes first.
             self._container = self._open(CHUNK)
         else:
             self._probe()
+
+    def known(self) -> Known | None:
+        """What it takes to open the file once more, here or elsewhere; None for a pipe."""
+        if self._path is None or self._size is None:
+            return None
+        return Known(os.fspath(self._path), self.label, self._size, self.first_ts, self._compression)
+
+    @classmethod
+    def again(cls, known: Known, limits: Limits) -> Input:
+        """Return an input that is read on its own."""
+        return cls(Path(known.path), known.label, limits, known)
 
     def _probe(self) -> None:
         """Open a file, take its first time stamp, close it again: ten thousand more may follow."""

@@ -67,6 +67,17 @@ class Sieve(Protocol):
     def unwatch(self, key: bytes, reverse: bytes, /) -> None:
         """Take back one call of `watch`."""
 
+    def slot(self, key: bytes, /) -> int:
+        """Return the bit of a conversation's direction in what `seen` gives."""
+        ...
+
+    def seen(self) -> bytes:
+        """Return of which conversations a TCP segment was passed over since the last call, a bit each.
+
+        The first call begins it. Conversations may share a bit.
+        """
+        ...
+
     def wants(self, linktype: int, packet: bytes, wirelen: int, /) -> bool:
         """Tell whether a packet has to be looked at."""
         ...
@@ -103,8 +114,11 @@ def _is_required() -> bool:
     return os.environ.get(_REQUIRED, "") not in ("", "0")
 
 
-def sieve_for(interest: Interest) -> tuple[Sieve, Kernel]:
+def sieve_for(interest: Interest, seed: int | None = None) -> tuple[Sieve, Kernel]:
     """Return a sieve that lets through what may be of interest, and its kind.
+
+    `seed` keeps the senders of packets from knowing which conversations share a slot; sieves with the same
+    one agree on slots.
 
     Raises `MissingToolError` where the compiled kernel is demanded and not there.
     """
@@ -120,8 +134,14 @@ def sieve_for(interest: Interest) -> tuple[Sieve, Kernel]:
         return _plain(interest), "python"
     places = interest.head[:_PLACES]
     head = bytes(sum((value in place) << at for at, place in enumerate(places)) for value in range(256))
-    seed = int.from_bytes(os.urandom(8))
+    if seed is None:
+        seed = new_seed()
     return make(_bits(interest.ports), _bits(interest.datagram_ports), head, len(places), seed), "c"
+
+
+def new_seed() -> int:
+    """Return a seed that nobody knows."""
+    return int.from_bytes(os.urandom(8))
 
 
 def _plain(interest: Interest) -> Sieve:

@@ -7,6 +7,8 @@ there are many of them, and no less right.
 from __future__ import annotations
 
 import struct
+import zlib
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from amtdiag.capture.columns import ICMP, ICMPV6, TCP, UDP
@@ -39,6 +41,8 @@ _ICMP_UNREACHABLE = 3
 _TAG = b"\x81\x00"
 _IPV6 = b"\x86\xdd"
 _IPV6_HEADER = 40
+_SLOTS = 1 << 20
+"""As many as the other sieve has."""
 
 
 class PlainSieve:
@@ -49,15 +53,32 @@ class PlainSieve:
         self._ports = frozenset(port.to_bytes(2) for port in interest.ports)
         self._datagram_ports = frozenset(port.to_bytes(2) for port in interest.datagram_ports)
         self._datagram_ports |= {VXLAN_PORT}  # the port of a tunnel
-        self._watched: set[bytes] = set()
+        self._watched: Counter[bytes] = Counter()
+        self._seen: set[bytes] | None = None
 
     def watch(self, key: bytes, reverse: bytes, /) -> None:
         """Keep both directions of a conversation from now on."""
         self._watched.update((key, reverse))
 
     def unwatch(self, key: bytes, reverse: bytes, /) -> None:
-        """Keep them no more."""
-        self._watched.difference_update((key, reverse))
+        """Take back one call of `watch`."""
+        for one in (key, reverse):
+            self._watched[one] -= 1
+            if self._watched[one] <= 0:
+                del self._watched[one]
+
+    def slot(self, key: bytes, /) -> int:
+        """Return the bit of a conversation's direction in what `seen` gives."""
+        return zlib.crc32(key) % _SLOTS
+
+    def seen(self) -> bytes:
+        """Return of which conversations a TCP segment was passed over since the last call, a bit each."""
+        bits = bytearray(_SLOTS // 8)
+        for key in self._seen or ():
+            slot = self.slot(key)
+            bits[slot >> 3] |= 1 << (slot & 7)
+        self._seen = set()
+        return bytes(bits)
 
     def wants(self, linktype: int, packet: bytes, _wirelen: int, /) -> bool:
         """Tell whether a packet has to be looked at."""
@@ -74,6 +95,7 @@ class PlainSieve:
         header, unit, limit = layout.header, layout.unit, layout.limit
         unpack = (_RECORD if header == 16 else _RECORD_AND_MORE)[">" if layout.big_endian else "<"]
         ports, datagram_ports, watched = self._ports, self._datagram_ports, self._watched
+        seen = self._seen
         first_byte = self._interest.head[0]
         last = end - header - _SEEN
         while pos <= last:
@@ -96,6 +118,8 @@ class PlainSieve:
                     body = start + 34 + (words >> 4) * 4
                     if body < stop and data[body] in first_byte:
                         break
+                    if seen is not None:
+                        seen.add(bytes(data[start + 26 : start + 38]))
                 elif protocol == UDP:
                     if sport in datagram_ports or dport in datagram_ports:
                         break
@@ -177,7 +201,12 @@ class PlainSieve:
             return protocol == ICMP and data[transport] != _ICMP_UNREACHABLE
         if not self._ports.isdisjoint(ports) or data[transport + 13] & _SYN:
             return False
-        if self._watched and bytes(data[addresses : transport + 4]) in self._watched:
+        key = bytes(data[addresses : transport + 4])
+        if key in self._watched:
             return False
         body = transport + (data[transport + 12] >> 4) * 4
-        return body >= stop or data[body] not in self._interest.head[0]
+        if body < stop and data[body] in self._interest.head[0]:
+            return False
+        if self._seen is not None:
+            self._seen.add(key)
+        return True

@@ -15,6 +15,7 @@ from amtdiag.model import SEVERITIES, Diagnosis
 from amtdiag.safetext import safe
 
 _MAX_PORT = 65_535
+_MAX_WORKERS = 1024
 _MOST_BYTES = 16 << 20
 
 
@@ -22,6 +23,13 @@ def port(text: str) -> int:
     """Read a TCP port."""
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MAX_PORT:
         raise argparse.ArgumentTypeError(f"a port is a number from 1 to {_MAX_PORT}, not {text!r}")
+    return int(text)
+
+
+def workers(text: str) -> int:
+    """Read a number of processes."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"a number from 1 to {_MAX_WORKERS} is wanted, not {text!r}")
     return int(text)
 
 
@@ -49,6 +57,12 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="expect Hellos on this port too (9971 and 9972 always; may be repeated)",
     )
+    parser.add_argument(
+        "--workers",
+        type=workers,
+        metavar="N",
+        help="processes that read several files (default: one a core, where it pays); the result is the same",
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 3 if any input cannot be read")
 
 
@@ -58,6 +72,7 @@ def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Opt
         ports=tuple(arguments.port),
         strict=arguments.strict,
         servers=frozenset(getattr(arguments, "server", ())),
+        workers=arguments.workers,
     )
     if chain is None:
         return options

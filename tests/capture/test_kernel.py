@@ -28,10 +28,11 @@ from shapes import SHAPES, Flow, Interface, Link, Packet, Record, Talk, ethernet
 
 from amtdiag.capture import inputs, kernel
 from amtdiag.capture.columns import Segment
+from amtdiag.capture.filescan import FileScan
 from amtdiag.capture.inputs import open_inputs
 from amtdiag.capture.kernel import PcapLayout, PcapngLayout, sieve_for
 from amtdiag.capture.linklayer import LINK_TYPES, OTHER_NAMES
-from amtdiag.capture.scan import Scan, _FileScan
+from amtdiag.capture.scan import Scan
 from amtdiag.capture.selection import Interest, Selection
 from amtdiag.config import Limits
 from amtdiag.errors import MissingToolError, UsageError
@@ -96,7 +97,7 @@ def assert_same(
     paths: Sequence[Path], *, chunks: Sequence[int] = (MIB,), limits: Limits | None = None
 ) -> Read:
     """Each packet decoded layer by layer, and everything that is quicker."""
-    with patch.object(_FileScan, "_plain", return_value=False):
+    with patch.object(FileScan, "_plain", return_value=False):
         truth = read(paths, None, limits=limits)
     for choice in ("c", "python"):
         for chunk in chunks:

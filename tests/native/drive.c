@@ -42,7 +42,7 @@ static void make_sieve(void)
     for (size_t at = 0; at < sizeof udp / sizeof *udp; at++)
         udp_ports[udp[at] >> 3] |= (uint8_t)(1 << (udp[at] & 7));
     sieve = sieve_new(tcp_ports, udp_ports, head, 4, 0x9971);
-    demand(sieve != NULL, "memory");
+    demand(sieve != NULL && sieve_remember(sieve), "memory");
 }
 
 static void watch(const uint8_t *packet, size_t size)

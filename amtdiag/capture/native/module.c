@@ -3,6 +3,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <string.h>
+
 #include "sieve.h"
 
 typedef struct {
@@ -55,6 +57,14 @@ static void sieve_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+static bool is_key(Py_ssize_t size)
+{
+    if (size == 2 * 4 + 4 || size == 2 * 16 + 4)
+        return true;
+    PyErr_SetString(PyExc_ValueError, "a key is two addresses and two ports");
+    return false;
+}
+
 typedef void (*Change)(struct sieve *sieve, const uint8_t *key, size_t length);
 
 static PyObject *change(Sieve *self, PyObject *args, Change apply)
@@ -64,10 +74,8 @@ static PyObject *change(Sieve *self, PyObject *args, Change apply)
     if (!PyArg_ParseTuple(args, "y#y#", &keys[0], &sizes[0], &keys[1], &sizes[1]) || !is_free(self))
         return NULL;
     for (int each = 0; each < 2; each++) {
-        if (sizes[each] != 2 * 4 + 4 && sizes[each] != 2 * 16 + 4) {
-            PyErr_SetString(PyExc_ValueError, "a key is two addresses and two ports");
+        if (!is_key(sizes[each]))
             return NULL;
-        }
     }
     for (int each = 0; each < 2; each++)
         apply(self->sieve, (const uint8_t *)keys[each], (size_t)sizes[each]);
@@ -82,6 +90,29 @@ static PyObject *sieve_watch_keys(PyObject *self, PyObject *args)
 static PyObject *sieve_unwatch_keys(PyObject *self, PyObject *args)
 {
     return change((Sieve *)self, args, sieve_unwatch);
+}
+
+static PyObject *slot(PyObject *object, PyObject *args)
+{
+    const char *key;
+    Py_ssize_t size;
+    if (!PyArg_ParseTuple(args, "y#", &key, &size) || !is_key(size))
+        return NULL;
+    return PyLong_FromSize_t(sieve_slot(((Sieve *)object)->sieve, (const uint8_t *)key, (size_t)size));
+}
+
+static PyObject *take_seen(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    Sieve *self = (Sieve *)object;
+    if (!is_free(self))
+        return NULL;
+    if (!sieve_remember(self->sieve))
+        return PyErr_NoMemory();
+    uint8_t *seen = sieve_seen(self->sieve);
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)seen, SIEVE_SEEN_BYTES);
+    if (bytes != NULL)
+        memset(seen, 0, SIEVE_SEEN_BYTES);
+    return bytes;
 }
 
 /* The buffers of one walk: what is read, and where it is counted. */
@@ -188,6 +219,10 @@ static PyMethodDef sieve_methods[] = {
      PyDoc_STR("watch(key, reverse): keep both directions of a conversation from now on.")},
     {"unwatch", sieve_unwatch_keys, METH_VARARGS,
      PyDoc_STR("unwatch(key, reverse): take back one call of `watch`.")},
+    {"slot", slot, METH_VARARGS,
+     PyDoc_STR("slot(key): the bit of a conversation's direction in what `seen` gives.")},
+    {"seen", take_seen, METH_NOARGS,
+     PyDoc_STR("seen(): of which conversations segments were passed over since the last call; from the first call on.")},
     {"wants", wants, METH_VARARGS,
      PyDoc_STR("wants(linktype, packet, wirelen): whether a packet has to be looked at.")},
     {"pcap", walk_pcap, METH_VARARGS,

@@ -62,6 +62,7 @@ struct sieve {
     uint64_t seed;
     uint64_t watched; /* 0: no need to look into the counters */
     uint8_t *counters;
+    uint8_t *seen; /* a bit for some counters, NULL where nobody wants to know */
 };
 
 struct packet {
@@ -131,6 +132,28 @@ void sieve_unwatch(struct sieve *sieve, const uint8_t *key, size_t length)
         --*count;
     if (sieve->watched > 0)
         --sieve->watched;
+}
+
+bool sieve_remember(struct sieve *sieve)
+{
+    if (sieve->seen == NULL)
+        sieve->seen = calloc(SIEVE_SEEN_BYTES, 1);
+    return sieve->seen != NULL;
+}
+
+uint8_t *sieve_seen(struct sieve *sieve)
+{
+    return sieve->seen;
+}
+
+static size_t slot_of(size_t counter_index)
+{
+    return counter_index & (SIEVE_SEEN_BYTES * 8 - 1);
+}
+
+size_t sieve_slot(const struct sieve *sieve, const uint8_t *key, size_t length)
+{
+    return slot_of(counter_of(sieve, key, (length - 4) / 2, key + length - 4));
 }
 
 /* ------------------------------------------------------------------------------------------------------ link layer */
@@ -411,9 +434,16 @@ static bool wants_tcp(const struct sieve *sieve, const struct packet *packet, co
         if (at == known)
             return true;
     }
-    if (sieve->watched == 0)
+    if (sieve->watched == 0 && sieve->seen == NULL)
         return false;
-    return sieve->counters[counter_of(sieve, datagram->addresses, datagram->address_length, header)] > 0;
+    size_t index = counter_of(sieve, datagram->addresses, datagram->address_length, header);
+    if (sieve->watched > 0 && sieve->counters[index] > 0)
+        return true;
+    if (sieve->seen != NULL) {
+        size_t slot = slot_of(index);
+        sieve->seen[slot >> 3] |= (uint8_t)(1U << (slot & 7));
+    }
+    return false;
 }
 
 static bool wants_udp(const struct sieve *sieve, const struct packet *packet, const struct datagram *datagram)
@@ -603,6 +633,7 @@ struct sieve *sieve_new(const uint8_t *tcp_ports, const uint8_t *udp_ports, cons
 void sieve_free(struct sieve *sieve)
 {
     if (sieve != NULL) {
+        free(sieve->seen);
         free(sieve->counters);
         free(sieve);
     }

@@ -6,7 +6,7 @@
  * stops in front of whatever is not a plain, whole packet record, damage included.
  *
  * No Python here: sanitizers and fuzzers run this file without an interpreter. Nothing is read outside of
- * `data[0..end)`, nothing is allocated after `sieve_new`, and every loop is bounded by the bytes it looks at.
+ * `data[0..end)`, nothing is allocated after `sieve_new` and `sieve_remember`, and every loop is bounded by the bytes it looks at.
  */
 #ifndef AMTDIAG_SIEVE_H
 #define AMTDIAG_SIEVE_H
@@ -19,6 +19,7 @@ enum {
     SIEVE_PORT_BYTES = 65536 / 8, /* a bit a port, the lowest bit of a byte first */
     SIEVE_HEAD_BYTES = 256,
     SIEVE_HEAD_MAX = 8,
+    SIEVE_SEEN_BYTES = 1 << 17,
 };
 
 struct sieve;
@@ -34,6 +35,13 @@ void sieve_free(struct sieve *sieve);
  * `length` is 12 (IPv4) or 36 (IPv6). Each `sieve_watch` is taken back by one `sieve_unwatch`. */
 void sieve_watch(struct sieve *sieve, const uint8_t *key, size_t length);
 void sieve_unwatch(struct sieve *sieve, const uint8_t *key, size_t length);
+
+/* From now on, remember by hash the conversations of which a TCP segment was passed over; false where there is no
+ * memory. `sieve_seen` gives the SIEVE_SEEN_BYTES of it, a bit a slot, the lowest bit of a byte first, for the caller
+ * to read and to clear; `sieve_slot` the slot of a key. Sieves with the same seed have the same slots. */
+bool sieve_remember(struct sieve *sieve);
+uint8_t *sieve_seen(struct sieve *sieve);
+size_t sieve_slot(const struct sieve *sieve, const uint8_t *key, size_t length);
 
 /* Whether a packet has to be looked at. */
 bool sieve_wants(const struct sieve *sieve, uint32_t linktype, const uint8_t *packet, size_t size, uint32_t wirelen);

@@ -1,0 +1,199 @@
+"""What processes that read for one another say, as bytes: numbers, packets and text, never objects.
+
+A message is its kind, its length and that many bytes. The worker gets a `SETUP`, answers `READY`, then gets a
+`FILE` at a time and answers with `PART`s and a `LAST` one, or with `FAILED`.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+from amtdiag.capture.inputs import Known
+from amtdiag.capture.selection import Interest
+from amtdiag.config import Limits
+from amtdiag.model import CaptureInfo
+
+_MESSAGE = struct.Struct(">BI")
+_PART = struct.Struct(">QQII")
+"""Last frame, position in the file, lengths of the information and of the bits."""
+_ENTRY = struct.Struct(">16sQIIIII")
+"""Time stamp, frame, link type, length on the wire, captured length, conversations begun and ended."""
+
+Pair = tuple[bytes, bytes]
+"""The keys of both directions of a conversation."""
+
+
+class Kind(IntEnum):
+    """What a message is."""
+
+    SETUP = 1
+    READY = 2
+    FILE = 3
+    PART = 4
+    LAST = 5
+    FAILED = 6
+
+
+class Entry(NamedTuple):
+    """One packet as it was captured, and what the worker began or ceased to watch because of it."""
+
+    ts: int
+    frame: int
+    linktype: int
+    wirelen: int
+    packet: bytes
+    begun: tuple[Pair, ...]
+    ended: tuple[Pair, ...]
+
+    def to_bytes(self) -> bytes:
+        """Return the entry as it travels."""
+        head = _ENTRY.pack(
+            # a hostile pcapng file can have a stamp of some 95 bits
+            self.ts.to_bytes(16, signed=True),
+            self.frame,
+            self.linktype,
+            self.wirelen,
+            len(self.packet),
+            len(self.begun),
+            len(self.ended),
+        )
+        return b"".join((head, self.packet, *map(_pack_pair, (*self.begun, *self.ended))))
+
+
+class Part(NamedTuple):
+    """A stretch of a file: the packets in it that may matter, in file order."""
+
+    info: CaptureInfo
+    """What there is to say of the file up to here."""
+    position: int
+    """Bytes of the file that were read."""
+    last_frame: int
+    """The stretch ends with it."""
+    seen: bytes
+    """Of which conversations a segment in it was left out; see `kernel.Sieve.seen`."""
+    body: bytes
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the packets."""
+        body, at = self.body, 0
+        while at < len(body):
+            ts, frame, linktype, wirelen, size, begun, ended = _ENTRY.unpack_from(body, at)
+            at += _ENTRY.size
+            packet = body[at : at + size]
+            at += size
+            pairs = []
+            for _ in range(begun + ended):
+                pair, at = _unpack_pair(body, at)
+                pairs.append(pair)
+            yield Entry(
+                int.from_bytes(ts, signed=True),
+                frame,
+                linktype,
+                wirelen,
+                packet,
+                tuple(pairs[:begun]),
+                tuple(pairs[begun:]),
+            )
+
+    def to_bytes(self) -> bytes:
+        """Return the part as it travels."""
+        info = json.dumps(self.info).encode()
+        head = _PART.pack(self.last_frame, self.position, len(info), len(self.seen))
+        return b"".join((head, info, self.seen, self.body))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Part:
+        """Read what `to_bytes` gives."""
+        last_frame, position, info_size, seen_size = _PART.unpack_from(data)
+        at = _PART.size + info_size
+        fields = json.loads(data[_PART.size : at])
+        info = CaptureInfo._make(tuple(one) if isinstance(one, list) else one for one in fields)
+        return cls(info, position, last_frame, data[at : at + seen_size], data[at + seen_size :])
+
+
+def _pack_pair(pair: Pair) -> bytes:
+    key, reverse = pair
+    return bytes((len(key),)) + key + reverse
+
+
+def _unpack_pair(data: bytes, at: int) -> tuple[Pair, int]:
+    middle = at + 1 + data[at]
+    end = middle + data[at]
+    return (data[at + 1 : middle], data[middle:end]), end
+
+
+def pack_setup(interest: Interest, limits: Limits, seed: int) -> bytes:
+    """Return what a worker has to know before the first file."""
+    wanted = [
+        sorted(interest.ports),
+        sorted(interest.datagram_ports),
+        [sorted(place) for place in interest.head],
+    ]
+    return json.dumps([wanted, limits._asdict(), seed]).encode()
+
+
+def unpack_setup(data: bytes) -> tuple[Interest, Limits, int]:
+    """Read what `pack_setup` gives."""
+    (ports, datagram_ports, head), limits, seed = json.loads(data)
+    interest = Interest(frozenset(ports), frozenset(datagram_ports), tuple(map(frozenset, head)))
+    return interest, Limits(**limits), seed
+
+
+def pack_file(known: Known, carried: Iterable[bytes]) -> bytes:
+    """Return the order to read a file, all packets of the conversations `carried` included."""
+    head = json.dumps(known).encode()
+    keys = b"".join(bytes((len(key),)) + key for key in carried)
+    return len(head).to_bytes(4) + head + keys
+
+
+def unpack_file(data: bytes) -> tuple[Known, list[bytes]]:
+    """Read what `pack_file` gives."""
+    at = 4 + int.from_bytes(data[:4])
+    known = Known(*json.loads(data[4:at]))
+    keys = []
+    while at < len(data):
+        end = at + 1 + data[at]
+        keys.append(data[at + 1 : end])
+        at = end
+    return known, keys
+
+
+class Source(Protocol):
+    """Where messages come from."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return so many bytes, fewer at the end."""
+        ...
+
+
+class Sink(Protocol):
+    """Where messages go."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of the bytes."""
+        ...
+
+    def flush(self) -> object:
+        """Hand on what was written."""
+        ...
+
+
+def send(stream: Sink, kind: Kind, body: bytes = b"") -> None:
+    """Write one message."""
+    stream.write(_MESSAGE.pack(kind, len(body)))
+    stream.write(body)
+    stream.flush()
+
+
+def receive(stream: Source) -> tuple[Kind, bytes] | None:
+    """Read one message; None where the other side is gone, be it in the middle of one."""
+    head = stream.read(_MESSAGE.size) or b""
+    if len(head) < _MESSAGE.size:
+        return None
+    kind, size = _MESSAGE.unpack(head)
+    body = stream.read(size) or b""
+    return (Kind(kind), body) if len(body) == size else None
