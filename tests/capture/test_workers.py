@@ -327,10 +327,10 @@ def test_a_worker_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Crew, "_enter", enter_and_kill)
     result = diagnose(paths, Options(workers=2))
-    notes = [one.notes for one in result.captures]
-    assert ("reading stopped: the process that read it was ended by SIGKILL",) in notes
-    assert notes[2:] == [(), ()]  # others read those that were not begun
-    assert len(result.hellos) >= 3
+    notes = [one.notes for one in result.captures if one.notes]
+    assert set(notes) == {("reading stopped: the process that read it was ended by SIGKILL",)}
+    assert len(notes) <= len(killed)  # others read what was not begun
+    assert len(result.hellos) >= len(paths) - len(notes)
 
 
 @pytest.mark.usefixtures("patient")
