@@ -10,7 +10,6 @@ import signal
 import struct
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -351,7 +350,7 @@ def test_without_processes_it_is_read_here(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-def test_ctrl_c_leaves_a_report_and_no_process(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_report(tmp_path: Path) -> None:
     files = ring(tmp_path, 3)
     pipe = tmp_path / "ring_9.pcap"
     os.mkfifo(pipe)
@@ -370,7 +369,6 @@ def test_ctrl_c_leaves_a_report_and_no_process(tmp_path: Path) -> None:
     assert not complaint
     notes = json.loads(output)["summary"]["notes"]
     assert "reading was interrupted: this is what had been read until then" in notes
-    assert threading.active_count() < 50
 
 
 def test_how_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
