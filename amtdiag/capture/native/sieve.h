@@ -6,7 +6,8 @@
  * stops in front of whatever is not a plain, whole packet record, damage included.
  *
  * No Python here: sanitizers and fuzzers run this file without an interpreter. Nothing is read outside of
- * `data[0..end)`, nothing is allocated after `sieve_new` and `sieve_remember`, and every loop is bounded by the bytes it looks at.
+ * `data[0..end)`, nothing is allocated after `sieve_new` and `sieve_remember`, and every loop is bounded by the
+ * bytes it looks at.
  */
 #ifndef AMTDIAG_SIEVE_H
 #define AMTDIAG_SIEVE_H
