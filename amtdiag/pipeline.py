@@ -15,7 +15,7 @@ from amtdiag.capture.kernel import Kernel, sieve_for
 from amtdiag.capture.scan import Scan
 from amtdiag.capture.selection import Interest, Selection
 from amtdiag.checks.base import Scene
-from amtdiag.checks.catalogue import examine
+from amtdiag.checks.catalogue import examine, without_blameless_prospects
 from amtdiag.checks.roots import own_root
 from amtdiag.config import Options
 from amtdiag.errors import InputError
@@ -65,6 +65,8 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
     followed = follow(events, seen.coverage, hello_ports, options.limits.devices)
     scene = Scene(followed.cases, events, seen.captures, followed.strays, followed.scanners)
     findings, unknowns = examine(scene, options)
+    cases = without_blameless_prospects(followed.cases, findings)
+    known = {None, *(case.id for case in cases)}
     return Diagnosis(
         captures=tuple(seen.captures),
         hellos=tuple(followed.hellos),
@@ -72,9 +74,9 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
         dhcp=tuple(events.dhcp),
         lookups=tuple(events.lookups),
         pongs=tuple(events.pongs),
-        devices=tuple(case.device for case in followed.cases),
+        devices=tuple(case.device for case in cases),
         findings=tuple(findings),
-        unknowns=tuple(unknowns),
+        unknowns=tuple(one for one in unknowns if one.device in known),
         notes=tuple(opened.notes + seen.notes),
         problems=tuple(opened.problems),
         tool={

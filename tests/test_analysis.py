@@ -37,6 +37,14 @@ def _close() -> Iterator[None]:
 # ---------------------------------------------------------------------------------------------------- reading
 
 
+def test_a_lease_that_is_under_way_is_no_fault(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.pcapng"
+    cut.write_bytes(CLOSED.read_bytes()[:1777])  # discover, offer, discover
+    document = read(cut).to_dict()
+    assert document["devices"] == document["findings"] == document["unknowns"] == []
+    assert document["summary"]["verdict"] == ("No AMT device was seen: no Hello, and no attempt to send one.")
+
+
 def test_read_a_recording() -> None:
     found = read(CLOSED)
     assert "1 of 1 device is stuck" in found.verdict

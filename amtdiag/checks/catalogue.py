@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from amtdiag.checks.arrival import (
     RecordElsewhere,
@@ -70,6 +70,7 @@ from amtdiag.checks.surroundings import (
 )
 from amtdiag.config import Options
 from amtdiag.model import SEVERITIES, Finding, Unknown
+from amtdiag.provisioning.case import Case
 
 CHECKS: tuple[type[Check], ...] = (
     ServerAmbiguous,
@@ -149,6 +150,12 @@ def examine(scene: Scene, options: Options) -> tuple[list[Finding], list[Unknown
         results += scene_check(options).look(scene)
     findings = likeliest_first(result for result in results if isinstance(result, Finding))
     return findings, [result for result in results if isinstance(result, Unknown)]
+
+
+def without_blameless_prospects(cases: Sequence[Case], findings: Iterable[Finding]) -> list[Case]:
+    """Leave out the machines that nothing shows to have AMT, and in whose lease no rule found a fault."""
+    blamed = {one.device for one in findings}
+    return [case for case in cases if not case.prospect or case.id in blamed]
 
 
 def likeliest_first(findings: Iterable[Finding]) -> list[Finding]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from amtdiag.checks.base import Check, discovery_filter, frames, proof, times_tried
 from amtdiag.model import Candidate, DhcpEvent, Finding, Unknown
 from amtdiag.protocols.dns import HOST
-from amtdiag.provisioning.case import Case
+from amtdiag.provisioning.case import DHCP_QUESTIONS, Case
 from amtdiag.times import SECOND, span
 
 _PATIENCE = 4 * SECOND
@@ -31,15 +30,12 @@ class NoLease(Check):
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """Discovers or requests that are repeated, and no offer, acknowledgement or refusal."""
-        asked = [one for one in case.leases if one.kind in ("discover", "request") and one.version == 4]
+        asked = [one for one in case.leases if one.kind in DHCP_QUESTIONS and one.version == 4]
         if not asked or any(one.kind in ("offer", "ack", "nak") for one in case.leases):
             return
         if case.lookups or case.sets_out_after(asked[0].ts):
             return  # it has an address: it was answered, elsewhere than here
-        # The same question sent again says that no answer arrived, wherever the capture was taken; a new
-        # one may follow a refusal that it does not show.
-        sent = Counter((one.kind, one.xid) for one in asked)
-        if max(sent.values()) < 2 or asked[-1].ts - asked[0].ts < _PATIENCE // 2:
+        if not case.asked_in_vain or asked[-1].ts - asked[0].ts < _PATIENCE // 2:
             yield Unknown(
                 "whether a DHCP server answers the device",
                 "no answer in this capture, and no question that the device sent again",

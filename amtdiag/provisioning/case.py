@@ -15,6 +15,8 @@ from amtdiag.model import (
 )
 from amtdiag.times import SECOND
 
+DHCP_QUESTIONS = frozenset({"discover", "request"})
+_DHCP_ANSWERS = frozenset({"offer", "ack", "nak"})
 _CALLED_BACK = 60 * SECOND
 """A server that calls back has begun to by then."""
 
@@ -87,6 +89,18 @@ class Case:
     def acks(self) -> list[DhcpEvent]:
         """The acknowledged leases."""
         return [lease for lease in self.leases if lease.kind == "ack"]
+
+    @property
+    def asked_in_vain(self) -> bool:
+        """It sent the same question for a DHCPv4 lease again, and no answer to any is in the capture.
+
+        That says that none arrived, wherever the capture was taken; a new question may follow a refusal that
+        the capture does not show.
+        """
+        if any(one.kind in _DHCP_ANSWERS for one in self.leases):
+            return False
+        asked = [one for one in self.leases if one.kind in DHCP_QUESTIONS and one.version == 4]
+        return len({(one.kind, one.xid) for one in asked}) < len(asked)
 
     @property
     def sought(self) -> list[UnansweredArp]:

@@ -67,14 +67,17 @@ def _stages(case: Case, basis: Basis) -> Iterator[StageReached]:
 def _discovery(case: Case) -> StageReached:
     acks = case.acks
     shown = (acks or case.leases)[0]
+    refused = case.asked_in_vain or case.leases[-1].kind == "nak"
+    failed = refused and not case.lookups and not case.sets_out_after(case.leases[0].ts)
+    passed = True if acks else False if failed else None
     return StageReached(
-        "discovery", case.leases[0].ts, "observed", bool(acks), shown.evidence, _lease_detail(shown)
+        "discovery", case.leases[0].ts, "observed", passed, shown.evidence, _lease_detail(shown)
     )
 
 
 def _lease_detail(lease: DhcpEvent) -> str:
     if lease.kind != "ack":
-        return f"{lease.kind}, and no lease"
+        return f"{lease.kind}; no lease in this capture"
     server = f" from {lease.server}" if lease.server else ""
     domain = f"domain {lease.domain}" if lease.domain else "no domain"
     return f"{lease.address or 'an answer'}{server}, {domain}"

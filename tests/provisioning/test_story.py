@@ -19,6 +19,7 @@ from helpers import (
     START,
     UUID,
     AnyEvent,
+    asks,
     back,
     capture,
     case_of,
@@ -492,8 +493,27 @@ def test_the_whole_way() -> None:
 
 
 def test_stages_that_failed() -> None:
-    assert reached(sighting(-1, MAC), lease(0, "discover"), lookup(2, rcode="NXDOMAIN")) == [
-        ("discovery", False),
+    is_amt: list[AnyEvent] = [sighting(-9, MAC), pong(-9, "setup")]
+    assert reached(*is_amt, asks(0, xid=1), asks(4, xid=1)) == [("discovery", False)]
+    assert reached(*is_amt, lease(0, "request"), lease(1, "nak")) == [("discovery", False)]
+
+
+@pytest.mark.parametrize(
+    "leases",
+    [
+        [lease(0, "discover")],  # the capture ends
+        [lease(0, "discover", xid=1), lease(1, "discover", xid=2)],  # it may have been refused in between
+        [lease(0, "discover", xid=1), lease(3, "offer"), lease(3, "discover", xid=1)],
+    ],
+)
+def test_a_lease_that_may_yet_come(leases: list[AnyEvent]) -> None:
+    assert reached(sighting(-9, MAC), pong(-9, "setup"), *leases) == [("discovery", None)]
+
+
+def test_who_asks_dns_has_an_address() -> None:
+    asked = [asks(n, xid=1) for n in (0, 4, 8)]
+    assert reached(sighting(-1, MAC), *asked, lookup(9, rcode="NXDOMAIN")) == [
+        ("discovery", None),
         ("resolution", False),
     ]
 
