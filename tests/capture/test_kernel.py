@@ -484,6 +484,15 @@ def test_arguments_outside_of_the_buffer_are_refused() -> None:
             sieve.unwatch(bytes(36), key)
 
 
+@pytest.mark.parametrize("at", range(9))
+def test_an_empty_tally_may_lie_anywhere(at: int) -> None:
+    """An empty bytearray is a static byte of the interpreter's, on an odd address in Python 3.13."""
+    empty = memoryview(bytearray(9))[at:at]
+    data = bytes(28)
+    sieve = sieve_of("c")
+    assert sieve.pcapng(data, 0, len(data), empty, PcapngLayout(False, 16 * MIB, 262_144))[0] == 0  # type: ignore[arg-type]
+
+
 def test_watching_is_counted() -> None:
     sieve = sieve_of("c")
     data = ethernet().wrap(shapes.plain(shapes.noise(b"GET /"), Flow(dport=40000))[3])

@@ -130,8 +130,10 @@ static bool begin_walk(Sieve *self, Walk *walk, PyObject *data, Py_ssize_t pos, 
         PyBuffer_Release(&walk->data);
         return false;
     }
+    /* Where nothing is in it, a bytearray may begin anywhere, and in some versions of Python does. */
+    const bool is_aligned = walk->tallies.len == 0 || (uintptr_t)walk->tallies.buf % sizeof(uint64_t) == 0;
     if (pos < 0 || end < pos || end > walk->data.len || walk->tallies.len % (Py_ssize_t)sizeof(struct tally) != 0 ||
-        (uintptr_t)walk->tallies.buf % sizeof(uint64_t) != 0) {
+        !is_aligned) {
         PyErr_SetString(PyExc_ValueError, "a walk outside of its buffer");
         PyBuffer_Release(&walk->data);
         PyBuffer_Release(&walk->tallies);
