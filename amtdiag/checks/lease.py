@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from amtdiag.checks.base import Check, discovery_filter, frames, proof, times_tried
 from amtdiag.model import Candidate, DhcpEvent, Finding, Unknown
 from amtdiag.protocols.dns import HOST
-from amtdiag.provisioning.case import DHCP_QUESTIONS, Case
+from amtdiag.provisioning.case import DHCP_ANSWERS, DHCP_QUESTIONS, Case
 from amtdiag.times import SECOND, span
 
 _PATIENCE = 4 * SECOND
@@ -31,7 +31,7 @@ class NoLease(Check):
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """Discovers or requests that are repeated, and no offer, acknowledgement or refusal."""
         asked = [one for one in case.leases if one.kind in DHCP_QUESTIONS and one.version == 4]
-        if not asked or any(one.kind in ("offer", "ack", "nak") for one in case.leases):
+        if not asked or any(one.kind in DHCP_ANSWERS for one in case.leases):
             return
         if case.lookups or case.sets_out_after(asked[0].ts):
             return  # it has an address: it was answered, elsewhere than here

@@ -16,7 +16,7 @@ from amtdiag.model import (
 from amtdiag.times import SECOND
 
 DHCP_QUESTIONS = frozenset({"discover", "request"})
-_DHCP_ANSWERS = frozenset({"offer", "ack", "nak"})
+DHCP_ANSWERS = frozenset({"offer", "ack", "nak"})
 _CALLED_BACK = 60 * SECOND
 """A server that calls back has begun to by then."""
 
@@ -97,7 +97,7 @@ class Case:
         That says that none arrived, wherever the capture was taken; a new question may follow a refusal that
         the capture does not show.
         """
-        if any(one.kind in _DHCP_ANSWERS for one in self.leases):
+        if any(one.kind in DHCP_ANSWERS for one in self.leases):
             return False
         asked = [one for one in self.leases if one.kind in DHCP_QUESTIONS and one.version == 4]
         return len({(one.kind, one.xid) for one in asked}) < len(asked)
