@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from amtdiag.model.tls import TlsTalk as TlsTalk
+from amtdiag.model.web import WebServer as WebServer
+
 Basis = Literal["observed", "inferred", "none"]
 Severity = Literal["info", "warning", "error", "critical"]
 Category = Literal["provisioning", "security", "capture"]
@@ -73,27 +76,6 @@ class Endpoints(NamedTuple):
     dst_mac: str | None
     vlan: tuple[int, ...]
     community_id: str
-
-
-class WebServer(NamedTuple):
-    """What a device's HTTP answers say of it. Text is safe to show."""
-
-    version: str | None
-    """From `Server: Intel(R) Active Management Technology 11.8.50.3425`."""
-    status: int
-    """Of the first answer; 401 asks for a password."""
-
-
-class TlsTalk(NamedTuple):
-    """How far a TLS conversation came, told by its records in the clear."""
-
-    finished: bool | None
-    """Both sides changed to encryption, which up to TLS 1.2 ends the handshake. None in TLS 1.3, where
-    certificates are exchanged behind it."""
-    alert_by: Literal["client", "server"] | None
-    """Who sent the first alert in the clear that ends the handshake."""
-    alert: int | None
-    """Its description."""
 
 
 class Crossing(NamedTuple):
