@@ -113,6 +113,7 @@ fuzz: $(NATIVE_BUILD)/corpus ## libFuzzer on the C part for FUZZ_SECONDS, from t
 bench: $(VENV)/.dev ## amtdiag beside tcpdump, tshark, scapy and others, on made captures of SIZE (a few minutes)
 	@command -v tcpdump >/dev/null || { echo "bench: no tcpdump here (Debian, Ubuntu: apt-get install tcpdump)"; exit 2; }
 	$(BIN)/python benchmarks/run.py --size $(SIZE) $(ARGS)
+	$(BIN)/python benchmarks/fleet.py
 
 clean: ## remove the virtual environment and all that was built (reports stay)
 	rm -f amtdiag/capture/_kernel*.so

@@ -32,7 +32,7 @@ class _ListCheck(Check):
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """One finding a device, about its latest list."""
         record = _latest_list(case)
-        if record is None:
+        if record is None or record.judgement.verdicts.isdisjoint(self.verdicts):
             return
         found = [one for one in record.digests if any(v in one.verdicts for v in self.verdicts)]
         if found:

@@ -61,7 +61,7 @@ def run_decode(arguments: argparse.Namespace) -> int:
         raise InputError(f"not a Hello: {reason}")
     from amtdiag.trust.verdicts import judge
 
-    judged = judge(found, _now())
+    judged = judge(found, _now()).digests
     if arguments.json:
         from amtdiag.report.jsonout import digest_json, dumps, message_json
 

@@ -290,12 +290,27 @@ class JudgedDigest(NamedTuple):
     """All that hold, gravest first; see `amtdiag.trust.verdicts`."""
 
 
+class Judgement(NamedTuple):
+    """What a list of digests is worth. Devices of one firmware share theirs."""
+
+    digests: tuple[JudgedDigest, ...]
+    verdicts: frozenset[str]
+    """All that stand beside some digest."""
+    consistent_with: str | None
+    """The AMT releases that the list fits, in words; None where it points nowhere."""
+
+
 class HelloRecord(NamedTuple):
     """A Hello, whose it is, and what its digests are worth."""
 
     event: HelloEvent
     device: str
-    digests: tuple[JudgedDigest, ...]
+    judgement: Judgement
+
+    @property
+    def digests(self) -> tuple[JudgedDigest, ...]:
+        """The digests of its list, each with its verdicts."""
+        return self.judgement.digests
 
 
 class ModeSpan(NamedTuple):

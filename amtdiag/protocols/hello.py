@@ -93,7 +93,9 @@ class _Bytes:
         self.length = max([len(data), *(end for _, end in self.gaps)])
 
     def has(self, start: int, end: int) -> bool:
-        return end <= len(self.data) and not any(a < end and start < b for a, b in self.gaps)
+        if end > len(self.data):
+            return False
+        return not self.gaps or not any(a < end and start < b for a, b in self.gaps)
 
     def number(self, start: int, size: int) -> int | None:
         end = start + size

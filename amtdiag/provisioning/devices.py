@@ -16,7 +16,6 @@ from amtdiag.provisioning.modes import Sign, Trigger, history
 from amtdiag.provisioning.schedules import known_schedules
 from amtdiag.provisioning.stages import stages_of
 from amtdiag.provisioning.visibility import Coverage, lanes_of
-from amtdiag.trust.releases import consistent_with
 
 _REDIRECTION = frozenset({"redirection", "redirection-tls"})
 _PONG_TRIGGERS: dict[str, Trigger] = {
@@ -139,7 +138,7 @@ def _firmware(case: Case, last: HelloRecord | None) -> str | None:
     versions += [link.web.version for link in (*case.returns, *case.visits) if link.web and link.web.version]
     if versions:
         return f"AMT {versions[-1]} (it says so itself)"
-    return consistent_with(last.event.hello, last.digests) if last else None
+    return last.judgement.consistent_with if last else None
 
 
 def _signs(case: Case) -> Iterator[Sign]:

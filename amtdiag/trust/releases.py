@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from amtdiag.model import Hello, JudgedDigest
+from amtdiag.model import JudgedDigest
 
 _Test = Callable[[frozenset[str], frozenset[str]], bool]
 
@@ -35,10 +35,12 @@ _RULES: tuple[tuple[_Test, str], ...] = (
 """First rule that holds: algorithms of the list and names of its roots, and what they point at."""
 
 
-def consistent_with(hello: Hello, judged: Sequence[JudgedDigest]) -> str | None:
-    """Return the releases that this Hello fits, in words, or None where nothing points anywhere."""
-    if hello.type == "psk":
-        return "AMT 10.x or older"
-    algorithms = frozenset(digest.algorithm for digest in hello.digests)
+PSK = "AMT 10.x or older"
+"""What a PSK Hello is consistent with."""
+
+
+def consistent_with(judged: Sequence[JudgedDigest]) -> str | None:
+    """Return the releases that a list of digests fits, in words, or None where nothing points anywhere."""
+    algorithms = frozenset(one.digest.algorithm for one in judged)
     names = frozenset(one.name for one in judged if one.name)
     return next((text for test, text in _RULES if test(algorithms, names)), None)

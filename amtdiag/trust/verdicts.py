@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from amtdiag.model import Digest, Hello, JudgedDigest
+from amtdiag.model import Digest, Hello, JudgedDigest, Judgement
 from amtdiag.protocols.hello import ALGORITHMS
 from amtdiag.times import clock
 from amtdiag.trust.catalogue import Root, by_digest
+from amtdiag.trust.releases import PSK, consistent_with
 
 MALFORMED = "malformed"
 ZERO = "all-zero"
@@ -34,13 +35,16 @@ VERDICTS: dict[str, str] = {
 _DAY = 86_400_000_000_000
 
 
-def judge(hello: Hello, ts: int) -> tuple[JudgedDigest, ...]:
+_NO_LIST = Judgement((), frozenset(), PSK)
+
+
+def judge(hello: Hello, ts: int) -> Judgement:
     """Judge the digests of a Hello that was captured at `ts`."""
-    return _judge(hello.digests, ts // _DAY)
+    return _NO_LIST if hello.type == "psk" else _judge(hello.digests, ts // _DAY)
 
 
 @lru_cache(maxsize=1024)
-def _judge(digests: tuple[Digest, ...], day: int) -> tuple[JudgedDigest, ...]:
+def _judge(digests: tuple[Digest, ...], day: int) -> Judgement:
     """Judge a list; devices of one firmware share theirs, so that this is done once a list and day."""
     date = clock(day * _DAY)[: len("2026-11-23")]
     seen: set[bytes] = set()
@@ -50,7 +54,8 @@ def _judge(digests: tuple[Digest, ...], day: int) -> tuple[JudgedDigest, ...]:
         verdicts = _verdicts(digest, root, date, digest.value in seen)
         seen.add(digest.value)
         judged.append(JudgedDigest(digest, root.name if root else None, verdicts[0], verdicts))
-    return tuple(judged)
+    verdicts_here = frozenset(verdict for one in judged for verdict in one.verdicts)
+    return Judgement(tuple(judged), verdicts_here, consistent_with(judged))
 
 
 def _verdicts(digest: Digest, root: Root | None, date: str, repeated: bool) -> tuple[str, ...]:
