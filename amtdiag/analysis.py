@@ -14,8 +14,8 @@ from amtdiag import frames
 from amtdiag.config import Options
 from amtdiag.errors import UsageError
 from amtdiag.frames import plain
-from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, Unknown
-from amtdiag.report.names import device_names
+from amtdiag.model import SEVERITIES, Diagnosis, Finding, Unknown
+from amtdiag.report.names import device_names, find_device
 from amtdiag.report.verdict import stuck_devices, title_of, verdict
 
 if TYPE_CHECKING:
@@ -164,17 +164,10 @@ class Analysis:
 
     def _find(self, wanted: str) -> str:
         """Return the id of the one device that is meant."""
-        words = wanted.strip().lower()
-        exact = [one.id for one in self._diagnosis.devices if words in map(str.lower, _names_of(one))]
-        found = exact or [
-            one.id
-            for one in self._diagnosis.devices
-            if words and any(words in n.lower() for n in _names_of(one))
-        ]
-        if len(found) == 1:
-            return found[0]
-        what = "no device" if not found else f"{len(found)} devices"
-        raise UsageError(f"{what} here that {plain(wanted, 80)!r} fits; .devices lists them")
+        try:
+            return find_device(self._diagnosis.devices, wanted).id
+        except UsageError as error:
+            raise UsageError(f"{error}; .devices lists them") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `amtdiag analyze --json` prints, as plain dicts and lists."""
@@ -216,11 +209,6 @@ class Analysis:
         said = [*found.problems, *found.notes][:_MOST_CAUSES]
         parts += [f"<p>{_html(note)}</p>" for note in said]
         return f"<div>{''.join(parts)}</div>"
-
-
-def _names_of(device: DeviceRecord) -> Iterable[str]:
-    names = (device.id, device.uuid, *device.macs, *device.ips, *device.aliases)
-    return (name for name in names if name)
 
 
 # ------------------------------------------------------------------------------------------------------- HTML

@@ -49,6 +49,11 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="capture file, folder, or - for standard input; several are one capture in time order",
     )
+    add_reading(parser)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add what every command has that says how captures are read."""
     parser.add_argument(
         "--port",
         type=port,

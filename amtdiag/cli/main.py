@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "analyze": "say what happened to every device in a capture, and what to do",
     "hellos": "list the Hello messages of a capture",
     "hello": "decode or build a single Hello message",
+    "compare": "put a device that works beside one that does not: what is the first difference",
     "roots": "list the root certificates that AMT firmware is known to trust",
     "explain": "say what a rule means, what it looks for and what to do, or list all rules",
 }

@@ -7,7 +7,7 @@ an order. The types are the same when there is no row. pandas is imported when t
 """
 
 from amtdiag.frames.csvfile import csv_safe, write_csv
-from amtdiag.frames.event import Event, EventKind, EventOutcome, all_events
+from amtdiag.frames.event import Event, EventKind, EventOutcome, Owners, all_events
 from amtdiag.frames.tables import (
     MODES,
     captures,
@@ -26,6 +26,7 @@ __all__ = [
     "Event",
     "EventKind",
     "EventOutcome",
+    "Owners",
     "all_events",
     "captures",
     "csv_safe",

@@ -50,7 +50,7 @@ class Event(NamedTuple):
 
 def all_events(diagnosis: Diagnosis) -> list[Event]:
     """Return Hellos, connections and the rest in the order in which they began; needs no pandas."""
-    owners = _Owners(diagnosis)
+    owners = Owners(diagnosis)
     found = [_hello_event(record) for record in diagnosis.hellos]
     found += [_connection_event(link, owners) for link in diagnosis.connections]
     found += [_dhcp_event(lease, owners) for lease in diagnosis.dhcp]
@@ -80,7 +80,7 @@ def _hello_event(record: HelloRecord) -> Event:
     )
 
 
-def _connection_event(link: ConnectionEvent, owners: _Owners) -> Event:
+def _connection_event(link: ConnectionEvent, owners: Owners) -> Event:
     kind, device = owners.of(link)
     parts: list[str] = [link.outcome, "1 SYN" if link.syns == 1 else f"{link.syns} SYNs"]
     if link.client_bytes or link.server_bytes:
@@ -110,7 +110,7 @@ _DHCP_ANSWERS: dict[str, EventOutcome] = {
 }  # fmt: skip
 
 
-def _dhcp_event(lease: DhcpEvent, owners: _Owners) -> Event:
+def _dhcp_event(lease: DhcpEvent, owners: Owners) -> Event:
     server, client = lease.server or "", lease.address or ""
     told = lease.kind in ("offer", "ack", "nak")
     parts = [lease.kind, lease.address, lease.domain and f"domain {lease.domain}"]
@@ -128,7 +128,7 @@ def _dhcp_event(lease: DhcpEvent, owners: _Owners) -> Event:
     )
 
 
-def _lookup_event(lookup: LookupEvent, owners: _Owners) -> Event:
+def _lookup_event(lookup: LookupEvent, owners: Owners) -> Event:
     outcome: EventOutcome = "unanswered" if lookup.rcode is None else "failed"
     parts = [f"{lookup.name} {lookup.type}", *lookup.addresses, *lookup.names]
     if lookup.addresses:
@@ -150,7 +150,7 @@ def _lookup_event(lookup: LookupEvent, owners: _Owners) -> Event:
     )
 
 
-def _pong_event(pong: PongEvent, owners: _Owners) -> Event:
+def _pong_event(pong: PongEvent, owners: Owners) -> Event:
     return Event(
         ts=pong.ts,
         last_ts=pong.ts,
@@ -168,7 +168,7 @@ def _datagram_ends(src: str, dst: str, dport: int = 0, mac: str | None = None) -
     return Endpoints(src, 0, dst, dport, mac, None, (), "")
 
 
-class _Owners:
+class Owners:
     """Whose an event is: the device that the diagnosis knows at its address at that time."""
 
     def __init__(self, diagnosis: Diagnosis) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amtdiag.model import (
     SEVERITIES,
@@ -28,6 +28,9 @@ from amtdiag.model import (
 )
 from amtdiag.report.verdict import stuck_devices, verdict
 from amtdiag.times import rfc3339
+
+if TYPE_CHECKING:
+    from amtdiag.report.compare import Comparison
 
 SCHEMA_VERSION = "1.0"
 
@@ -310,6 +313,25 @@ def summary_json(diagnosis: Diagnosis) -> dict[str, Any]:
 def analysis_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return the whole diagnosis: what `analyze --json` prints."""
     return {key: list(value) if isinstance(value, map) else value for key, value in _parts(diagnosis)}
+
+
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """Two devices side by side: what `compare --json` prints."""
+    sides = {"good": comparison.good, "bad": comparison.bad}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **{
+            role: {
+                "files": [one.file for one in subject.diagnosis.captures],
+                "device": subject.device.id,
+                "stage": subject.device.stage,
+                "mode": subject.device.mode.name,
+                "rules": subject.causes,
+            }
+            for role, subject in sides.items()
+        },
+        "lines": [line._asdict() for line in comparison.lines],
+    }
 
 
 def analysis_text(diagnosis: Diagnosis) -> Iterator[str]:

@@ -6,18 +6,16 @@ Text from a capture has passed `safetext.safe` and reaches rich as `Text`, never
 from __future__ import annotations
 
 import shlex
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from io import StringIO
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from amtdiag.model import DeviceRecord, Diagnosis, Finding, HelloRecord, OwnRoot, Unknown
+from amtdiag.report.console import Command, indented, print_parts
 from amtdiag.report.names import device_names
 from amtdiag.report.story import device_filter, stories
 from amtdiag.report.verdict import label_of, stuck_devices, title_of, verdict
@@ -25,7 +23,7 @@ from amtdiag.times import clock, span
 from amtdiag.trust.verdicts import VERDICTS
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 _MOST_DEVICES = 20
 _MOST_EXAMPLES = 3
@@ -47,26 +45,7 @@ _SELDOM = "rmcp"
 
 def print_analysis(diagnosis: Diagnosis, console: Console | None = None) -> None:
     """Print the report to standard output, or to `console`."""
-    _print(_parts(diagnosis), console)
-
-
-def _print(parts: Iterable[RenderableType], console: Console | None) -> None:
-    """Print to a terminal as it comes; to a file or pipe without the blanks that fill lines up."""
-    if console is not None or sys.stdout.isatty():
-        console = console or Console(highlight=False)
-        for part in parts:
-            console.print(part, soft_wrap=isinstance(part, _Command))
-        return
-    buffer = StringIO()
-    plain = Console(highlight=False, file=buffer)
-    for part in parts:
-        plain.print(part, soft_wrap=isinstance(part, _Command))
-    for line in buffer.getvalue().splitlines():
-        sys.stdout.write(line.rstrip() + "\n")
-
-
-class _Command(Text):
-    """A command to copy: printed in one line however long, so that no break gets into it."""
+    print_parts(_parts(diagnosis), console)
 
 
 def _parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
@@ -80,7 +59,7 @@ def _parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
         yield Padding(_device_table(diagnosis, names), (0, 0, 0, 2), expand=False)
         if len(diagnosis.devices) > _MOST_DEVICES:
             more = len(diagnosis.devices) - _MOST_DEVICES
-            yield _indented(f"... and {more:,} more devices (all of them: --json or -o)")
+            yield indented(f"... and {more:,} more devices (all of them: --json or -o)")
     if diagnosis.own_root is not None:
         yield Text()
         yield Text(_own_root_line(diagnosis.own_root))
@@ -103,9 +82,9 @@ def _parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
         yield Text()
         yield Text("About the capture", style="bold")
         for note in notes[:_MOST_NOTES]:
-            yield _indented(note)
+            yield indented(note)
         if len(notes) > _MOST_NOTES:
-            yield _indented(f"... and {len(notes) - _MOST_NOTES} more notes (see --json)")
+            yield indented(f"... and {len(notes) - _MOST_NOTES} more notes (see --json)")
 
 
 def _header(diagnosis: Diagnosis) -> Text:
@@ -193,10 +172,10 @@ def _stories(diagnosis: Diagnosis, names: dict[str, str]) -> Iterable[Renderable
             yield _labelled("Gaps", f"like those in the {fitting[0].documented_by}: {fitting[0].text}")
         source = _source(story.cause)
         if source:
-            yield _Command(f"  Look: tshark -r {source} -Y {shlex.quote(device_filter(device))}")
+            yield Command(f"  Look: tshark -r {source} -Y {shlex.quote(device_filter(device))}")
     if left_out:
         yield Text()
-        yield _indented(f"... and {left_out:,} more troubled devices (all of them: --json or -o)")
+        yield indented(f"... and {left_out:,} more troubled devices (all of them: --json or -o)")
 
 
 def _source(finding: Finding) -> str:
@@ -243,14 +222,14 @@ def _cause(findings: Sequence[Finding], names: dict[str, str]) -> Iterable[Rende
     most = 1 if first.severity == "info" else _MOST_EXAMPLES
     for finding in findings[:most]:
         who = f"{names[finding.device]}: " if finding.device in names and devices > 1 else ""
-        yield _indented(f"{who}{finding.summary}")
+        yield indented(f"{who}{finding.summary}")
     if len(findings) > most:
-        yield _indented(f"... and {len(findings) - most:,} more")
+        yield indented(f"... and {len(findings) - most:,} more")
     for number, candidate in enumerate(first.candidates, 1):
-        yield _indented(f"{number}. {candidate.cause}? To decide: {candidate.would_decide}", 4)
+        yield indented(f"{number}. {candidate.cause}? To decide: {candidate.would_decide}", 4)
     yield _labelled("Do", first.remedy)
     if first.display_filter and first.evidence and first.severity != "info":
-        yield _Command(f"  Look: tshark -r {_source(first)} -Y {shlex.quote(first.display_filter)}")
+        yield Command(f"  Look: tshark -r {_source(first)} -Y {shlex.quote(first.display_filter)}")
 
 
 def _unknowns(unknowns: Sequence[Unknown]) -> Iterable[RenderableType]:
@@ -258,19 +237,15 @@ def _unknowns(unknowns: Sequence[Unknown]) -> Iterable[RenderableType]:
     shown = list(groups.items())
     for (what, why, would_decide), count in shown[:_MOST_EXAMPLES]:
         many = f" ({count} devices)" if count > 1 else ""
-        yield _indented(f"{what[0].upper()}{what[1:]}{many}: {why}. To decide: {would_decide}.")
+        yield indented(f"{what[0].upper()}{what[1:]}{many}: {why}. To decide: {would_decide}.")
     if len(shown) > _MOST_EXAMPLES:
-        yield _indented(f"... and {len(shown) - _MOST_EXAMPLES:,} more (see --json)")
+        yield indented(f"... and {len(shown) - _MOST_EXAMPLES:,} more (see --json)")
 
 
 def _notes(diagnosis: Diagnosis) -> list[str]:
     several = len(diagnosis.captures) > 1
     notes = [f"{one.file}: {note}" if several else note for one in diagnosis.captures for note in one.notes]
     return [*notes, *diagnosis.notes]
-
-
-def _indented(text: str, by: int = 2) -> Padding:
-    return Padding(Text(text), (0, 0, 0, by), expand=False)
 
 
 def _labelled(label: str, text: str) -> Table:
@@ -284,7 +259,7 @@ def _labelled(label: str, text: str) -> Table:
 
 def print_hellos(diagnosis: Diagnosis, console: Console | None = None) -> None:
     """Print every Hello: when, whence and whither; below it who and what; below that what is odd."""
-    _print(_hello_parts(diagnosis), console)
+    print_parts(_hello_parts(diagnosis), console)
 
 
 def _hello_parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
@@ -298,11 +273,11 @@ def _hello_parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
         yield Text(f"{clock(event.ts)}  {ends.src} > {ends.dst} port {ends.dport}  ") + Text(
             f"{_HELLO_TYPES[hello.type]}, retry {retry}", style="bold"
         )
-        yield _indented(f"{hello.uuid or 'UUID not readable'}  {frame}frame {first.frame}", 4)
+        yield indented(f"{hello.uuid or 'UUID not readable'}  {frame}frame {first.frame}", 4)
         if hello.type == "psk":
-            yield _indented(f"PID {hello.pid or 'not readable'}", 4)
+            yield indented(f"PID {hello.pid or 'not readable'}", 4)
         elif record.digests:
-            yield _indented(_digest_line(record), 4)
+            yield indented(_digest_line(record), 4)
         for problem in hello.problems:
             yield Padding(Text(problem, style="yellow"), (0, 0, 0, 4), expand=False)
 
