@@ -1,0 +1,147 @@
+"""Encrypted conversations on their way to whoever can open them, and what comes back as streams.
+
+tshark decrypts TLS. It is given nothing of the user's captures but these conversations, written anew as plain
+TCP over IPv4: so it matters neither in what tunnel, in which order, or in how many files they were captured,
+and what it says is read back to the frames that they came in.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from amtdiag.net.stream import Assembled, Piece
+
+RAW_IPV4 = 228
+"""Link type of the capture that is written."""
+TLS_PORT = 16993
+_CLIENT_PORT = 1024
+_MOST_PAYLOAD = 32_768
+_SYN, _ACK, _PUSH_ACK = 2, 16, 24
+_CLIENTS, _SERVERS = 0x0A000000, 0x0B000000
+"""10.0.0.0 and 11.0.0.0: a conversation's number is the rest of both addresses."""
+_MOST_CONVERSATIONS = 1 << 24
+_MICROSECONDS = 1000
+
+_TAG_IPV4_SOURCE, _TAG_FRAME, _TAG_END = 20, 30, 0
+"""Of Wireshark's exported PDUs (wsutil/exported_pdu_tlvs.h)."""
+
+
+class Opened(NamedTuple):
+    """A conversation's decrypted bytes."""
+
+    client: Assembled
+    server: Assembled
+
+
+class Sealed:
+    """Encrypted conversations, kept until they are opened; at most so many bytes of them."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._room = most_bytes
+        self._talks: list[tuple[Assembled, Assembled]] = []
+        self.left_out = 0
+        """Conversations for which there was no room."""
+
+    def __len__(self) -> int:
+        return len(self._talks)
+
+    def add(self, client: Assembled, server: Assembled) -> int | None:
+        """Keep a conversation and return its number; None where there is no room."""
+        size = len(client.data) + len(server.data)
+        if size > self._room or len(self._talks) >= _MOST_CONVERSATIONS:
+            self.left_out += 1
+            return None
+        self._room -= size
+        self._talks.append((client, server))
+        return len(self._talks) - 1
+
+    def capture(self) -> bytes:
+        """Return all conversations as a pcap file."""
+        header = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, RAW_IPV4)
+        return header + b"".join(packet for packet, _ in self._packets())
+
+    def opened(self, exported: Iterable[bytes]) -> dict[int, Opened]:
+        """Return the decrypted streams by number, from the packets that tshark exported. Never raises."""
+        pieces = [piece for _, piece in self._packets()]
+        bodies: dict[int, tuple[bytearray, bytearray]] = {}
+        found: dict[int, tuple[list[Piece], list[Piece]]] = {}
+        for packet in exported:
+            pdu = _pdu(packet)
+            if pdu is None or not 0 < pdu.frame <= len(pieces):
+                continue
+            number, from_server = pdu.source & (_MOST_CONVERSATIONS - 1), pdu.source >= _SERVERS
+            came_in = pieces[pdu.frame - 1]
+            if number >= len(self._talks) or came_in is None:
+                continue
+            body = bodies.setdefault(number, (bytearray(), bytearray()))[from_server]
+            start = len(body)
+            body += pdu.data
+            listed = found.setdefault(number, ([], []))[from_server]
+            listed.append(Piece(start, len(body), came_in.ts, came_in.frames))
+        return {
+            number: Opened(*(
+                Assembled(bytes(body), (), tuple(listed), anchored=True, ended=side.ended, conflicts=0)
+                for body, listed, side in zip(bodies[number], sides, self._talks[number], strict=True)
+            ))
+            for number, sides in found.items()
+        }  # fmt: skip
+
+    def _packets(self) -> Iterator[tuple[bytes, Piece | None]]:
+        """Yield each packet of the capture with the piece that it carries, in the order of its frames."""
+        for number, talk in enumerate(self._talks):
+            there = _Way(_CLIENTS + number, _CLIENT_PORT, _SERVERS + number, TLS_PORT)
+            ways = there, _Way(there.dst, there.dport, there.src, there.sport)
+            pieces = [(piece, side) for side in (0, 1) for piece in talk[side].pieces]
+            first = min((piece.ts for piece, _ in pieces), default=0)
+            yield _packet(first, ways[0], (0, 0), _SYN), None
+            yield _packet(first, ways[1], (0, 1), _SYN | _ACK), None
+            reached = [0, 0]
+            for piece, side in sorted(pieces, key=lambda one: (one[0].ts, one[0].frames)):
+                for start in range(piece.start, piece.end, _MOST_PAYLOAD):
+                    end = min(start + _MOST_PAYLOAD, piece.end)
+                    numbers = 1 + start, 1 + reached[1 - side]
+                    reached[side] = max(reached[side], end)
+                    data = talk[side].data[start:end]
+                    yield _packet(piece.ts, ways[side], numbers, _PUSH_ACK, data), piece
+
+
+class _Way(NamedTuple):
+    """From where to where a packet goes."""
+
+    src: int
+    sport: int
+    dst: int
+    dport: int
+
+
+def _packet(ts: int, way: _Way, numbers: tuple[int, int], flags: int, data: bytes = b"") -> bytes:
+    """A pcap record; checksums are left out, nobody checks them."""
+    total = 40 + len(data)
+    header = struct.pack(">BBHHHBBHII", 0x45, 0, total, 0, 0x4000, 64, 6, 0, way.src, way.dst)
+    segment = struct.pack(">HHIIBBHHH", way.sport, way.dport, *numbers, 0x50, flags, 0xFFFF, 0, 0)
+    seconds, rest = divmod(ts // _MICROSECONDS, 1_000_000)
+    return struct.pack("<IIII", seconds & 0xFFFFFFFF, rest, total, total) + header + segment + data
+
+
+class _Pdu(NamedTuple):
+    source: int
+    frame: int
+    data: bytes
+
+
+def _pdu(packet: bytes) -> _Pdu | None:
+    """Read an exported PDU: tags with their lengths, and the data after the last."""
+    at, source, frame = 0, None, None
+    while at + 4 <= len(packet):
+        tag, length = struct.unpack_from(">HH", packet, at)
+        at += 4
+        if tag == _TAG_END:
+            return None if source is None or frame is None else _Pdu(source, frame, packet[at:])
+        if length == 4 and tag == _TAG_IPV4_SOURCE:
+            source = int.from_bytes(packet[at : at + 4])
+        elif length == 4 and tag == _TAG_FRAME:
+            frame = int.from_bytes(packet[at : at + 4])
+        at += length
+    return None
