@@ -50,7 +50,15 @@ from amtdiag.checks.message import (
     UndocumentedVersion,
 )
 from amtdiag.checks.resolved import Ipv6Only, NotLooking, ResolvedButSilent, ServerOtherThanTold
-from amtdiag.checks.roots import ExpiredRoot, RootNotListed, UnknownDigest, WeakRoot, ZeroDigest
+from amtdiag.checks.roots import (
+    DigestAdded,
+    DigestVanished,
+    ExpiredRoot,
+    RootNotListed,
+    UnknownDigest,
+    WeakRoot,
+    ZeroDigest,
+)
 from amtdiag.checks.schedule import (
     ClonedUuid,
     GaveUp,
@@ -113,6 +121,8 @@ CHECKS: tuple[type[Check], ...] = (
     JunkUuid,
     PidCheckFailed,
     ZeroDigest,
+    DigestVanished,
+    DigestAdded,
     UnknownDigest,
     AdminCredentialsUnset,
     UndocumentedVersion,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import ClassVar
 
 from amtdiag.checks.base import Check, address_filter, frames
@@ -127,6 +128,103 @@ class ZeroDigest(_ListCheck):
         """Name the places."""
         places = ", ".join(str(one.digest.index) for one in found)
         return f"Digest {places} of the {listed} in the list is all zero."
+
+
+def _whole_lists(case: Case) -> list[HelloRecord]:
+    """Hellos with all their digests: only those tell what a list lacks."""
+    return [record for record in case.hellos if record.digests and record.event.hello.complete]
+
+
+def _unnamed(record: HelloRecord) -> dict[bytes, JudgedDigest]:
+    """The digests of a list that no catalogue names: added by somebody."""
+    return {one.digest.value: one for one in record.digests if UNKNOWN in one.verdicts}
+
+
+class _ListChange(Check):
+    """A rule about added digests that come or go from one Hello to the next."""
+
+    category: ClassVar[Category] = "security"
+
+    def changes(self, before: HelloRecord, after: HelloRecord) -> list[JudgedDigest]:
+        """Return the digests that make the difference."""
+        raise NotImplementedError
+
+    def sentence(self, found: list[JudgedDigest], before: str, after: str) -> str:
+        """Say what changed between two frames."""
+        raise NotImplementedError
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """Two whole lists of one device, one after the other, with one digest of difference or more."""
+        if len(case.macs) > 1:
+            return  # two machines with one UUID have two lists
+        for before, after in pairwise(_whole_lists(case)):
+            found = self.changes(before, after)
+            if found:
+                ends = after.event.ends
+                evidence = [*before.event.evidence, *after.event.evidence]
+                yield self.finding(
+                    case,
+                    self.sentence(found, frames(before.event.evidence), frames(after.event.evidence)),
+                    evidence,
+                    f"tcp.port=={ends.dport} && {address_filter(ends.src)}",
+                    times=[before.event.ts, after.event.ts],
+                    count=len(found),
+                )
+                return
+
+
+class DigestVanished(_ListChange):
+    """A digest that somebody had added is no longer in the device's list."""
+
+    id = "digest-vanished"
+    title = "A root that was added to the device is gone"
+    label = "added root gone"
+    catalogue = "F31"
+    category = "provisioning"
+    severity = "warning"
+    remedy = (
+        "A full unprovision erases digests that were added: add yours again with a USB file or in MEBx, and "
+        "use partial unprovision next time. Where nobody unprovisioned the device, look who did."
+    )
+    source = "Intel's AMT guide on restoring factory mode; Open AMT documentation"
+
+    def changes(self, before: HelloRecord, after: HelloRecord) -> list[JudgedDigest]:
+        """Unnamed digests of the earlier list that the later lacks."""
+        left = {one.digest.value for one in after.digests}
+        return [one for value, one in _unnamed(before).items() if value not in left]
+
+    def sentence(self, found: list[JudgedDigest], before: str, after: str) -> str:
+        """Say when it was there."""
+        are = "is" if len(found) == 1 else "are"
+        return (
+            f"{_names(found)} {are} in the list of one Hello ({before}) and not in that of a later ({after})."
+        )
+
+
+class DigestAdded(_ListChange):
+    """A digest that no catalogue names has come into the device's list while it was watched."""
+
+    id = "digest-added"
+    title = "A root that no catalogue names was added to the device"
+    label = "root added"
+    severity = "warning"
+    remedy = (
+        "If you have just added your own root, all is well (compare with --root-of). If nobody did, somebody "
+        "has planted a root: whoever owns it can take the machine."
+    )
+    source = "Intel's AMT guide: up to three digests can be added; one real device whose list changed so"
+
+    def changes(self, before: HelloRecord, after: HelloRecord) -> list[JudgedDigest]:
+        """Unnamed digests that only the later list has."""
+        there = {one.digest.value for one in before.digests}
+        return [one for value, one in _unnamed(after).items() if value not in there]
+
+    def sentence(self, found: list[JudgedDigest], before: str, after: str) -> str:
+        """Say since when it is there."""
+        are = "is" if len(found) == 1 else "are"
+        return (
+            f"{_names(found)} {are} not in the list of one Hello ({before}) and in that of a later ({after})."
+        )
 
 
 def own_root(cases: Iterable[Case], options: Options) -> OwnRoot | None:

@@ -8,7 +8,7 @@ from amtdiag.simulate import tls
 from amtdiag.simulate.datagrams import arp
 from amtdiag.simulate.hosts import SAMPLE_PID, Device
 from amtdiag.simulate.packets import MINUTE, SECOND
-from amtdiag.simulate.roots import MODERN, OLD, PLANTED, ZERO
+from amtdiag.simulate.roots import MODERN, OLD, PLANTED, ZERO, Root
 from amtdiag.simulate.scene import BETWEEN_TRIES, Scene
 
 
@@ -40,6 +40,41 @@ def planted_root(scene: Scene) -> None:
     device = scene.net.device(roots=(*MODERN[:23], PLANTED))
     _succeeds(scene, device)
     scene.must_find("unknown-digest", device)
+
+
+def _changes_its_list(scene: Scene, before: tuple[Root, ...], after: tuple[Root, ...]) -> Device:
+    """Provisioned, an hour later it says Hello again with another list, and is provisioned again."""
+    device = scene.net.device(roots=before)
+    at = scene.provisioned(device, scene.boot(device, scene.start))
+    device = replace(device, roots=after)
+    at = scene.provisioned(device, scene.boot(device, at + 60 * MINUTE))
+    scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
+    scene.ends_at(device, "tls", None)
+    return device
+
+
+def root_vanishes(scene: Scene) -> None:
+    """A full unprovision has erased the root that the site had added."""
+    device = _changes_its_list(scene, (*MODERN[:23], PLANTED), MODERN[:23])
+    scene.must_find("digest-vanished", device, catalogue="F31")
+    scene.must_not_find("digest-added", "unknown-digest")
+    scene.nothing_else_failed()
+
+
+def root_appears(scene: Scene) -> None:
+    """Somebody adds a root that no catalogue names, while the capture runs."""
+    device = _changes_its_list(scene, MODERN[:23], (*MODERN[:23], PLANTED))
+    scene.must_find("digest-added", device)
+    scene.must_find("unknown-digest", device)
+    scene.must_not_find("digest-vanished")
+    scene.nothing_else_failed()
+
+
+def built_in_root_replaced(scene: Scene) -> None:
+    """A firmware update brings another list of built-in roots: nobody added or erased any."""
+    device = _changes_its_list(scene, MODERN[:20], MODERN)
+    scene.must_not_find("digest-added", "digest-vanished", "unknown-digest")
+    scene.nothing_else_failed()
 
 
 def zero_digest(scene: Scene) -> None:

@@ -417,6 +417,24 @@ SCENARIOS: tuple[Scenario, ...] = (
         "Three machines without AMT get leases and ask for names: no AMT device is seen.",
         mixed.no_amt,
     ),
+    Scenario(
+        "root-vanishes",
+        "A root that the site had added is gone from the second Hello; provisioning works both times.",
+        callback.root_vanishes,
+        minutes=75,
+    ),
+    Scenario(
+        "root-appears",
+        "A root that no catalogue names has come into the list by the second Hello.",
+        callback.root_appears,
+        minutes=75,
+    ),
+    Scenario(
+        "built-in-roots-replaced",
+        "The second Hello has more built-in roots than the first, as after a firmware update.",
+        callback.built_in_root_replaced,
+        minutes=75,
+    ),
 )
 
 

@@ -221,6 +221,16 @@ EXAMPLES = [
     Example(roots.RootNotListed, [hello()], [hello(digests=[GOOD, OWN_ROOT])], OWN),
     Example(roots.ZeroDigest, [hello(digests=[GOOD, bytes(32)])], [hello(digests=[GOOD, bytes(31) + b"\1"])]),
     Example(roots.UnknownDigest, [hello(digests=[GOOD, b"\1" * 32])], [hello(digests=[GOOD, bytes(32)])]),
+    Example(
+        roots.DigestVanished,
+        [hello(digests=[GOOD, OWN_ROOT]), hello(60, digests=[GOOD])],
+        [hello(digests=[GOOD, WEAK]), hello(60, digests=[GOOD])],
+    ),
+    Example(
+        roots.DigestAdded,
+        [hello(digests=[GOOD]), hello(60, digests=[GOOD, OWN_ROOT])],
+        [hello(digests=[GOOD], **LOST), hello(60, digests=[GOOD, OWN_ROOT])],
+    ),
     Example(roots.WeakRoot, [hello(digests=[GOOD, WEAK])], [hello(digests=[GOOD, b"\1" * 32])]),
     Example(roots.ExpiredRoot, [hello(digests=[GOOD, EXPIRED])], [on_the_last_day()]),
     Example(message.HelloDamaged, [hello(**CUT)], [hello(**LOST)]),
