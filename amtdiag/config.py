@@ -24,6 +24,8 @@ class Limits(NamedTuple):
     """Longest packet record; capture tools stop at the same length."""
     block_bytes: int = 16 * MIB
     """Longest pcapng block."""
+    secrets_bytes: int = 4 * MIB
+    """TLS key logs that one pcapng file may bring."""
     interfaces: int = 65_536
     """Interfaces of one pcapng file."""
     fragment_datagrams: int = 1024
@@ -42,8 +44,8 @@ class Limits(NamedTuple):
     """TCP connections followed at one time."""
     streams_bytes: int = 512 * MIB
     """Memory for the bytes of all connections together; the oldest connection is read early."""
-    stream_bytes: int = 72 * 1024
-    """Bytes kept of one direction of a connection: the longest possible Hello has 65,560."""
+    stream_bytes: int = MIB
+    """Bytes kept of one direction of a connection: a provisioning session has some hundred thousand."""
     stream_chunks: int = 70_000
     """Separate pieces kept of one direction."""
     evidence: int = 8

@@ -325,4 +325,5 @@ class FileScan:
             truncated=bool(container and container.truncated) or self.input.cut,
             notes=tuple(notes),
             watched_until=container.watched_until if container else None,
+            secrets=container.secrets.decode("ascii", "replace") if container else "",
         )

@@ -40,6 +40,7 @@ class Pcap:
         self._limits = limits
         self.format = "pcap"
         self.snaplen: int | None = None
+        self.secrets = b""
         self.frame = 0
         self.drops: int | None = None
         self.watched_until: int | None = None

@@ -20,6 +20,9 @@ _OBSOLETE_PACKET = 2
 _SIMPLE_PACKET = 3
 _STATISTICS = 5
 _ENHANCED_PACKET = 6
+_SECRETS = 0x0000_000A
+_TLS_KEY_LOG = 0x544C_534B
+"""Kind of secrets: lines as of SSLKEYLOGFILE."""
 _FRAMES_WITHOUT_PACKET = frozenset(
     {0x0000_0009, 0x0000_0204, 0x0000_0208, 0x0000_0216, 0x0000_0221, 0x0000_0BAD, 0x4000_0BAD}
 )
@@ -73,6 +76,7 @@ class Pcapng:
         self._sieve: Sieve | None = None
         self._tallies = Tallies()
         self._passed = Passed()
+        self.secrets = b""
         self.frame = 0
         self.truncated = False
         self.notes: list[str] = []
@@ -143,6 +147,8 @@ class Pcapng:
                 yield self._obsolete(data, pos + 8, end)
             elif kind == _STATISTICS:
                 self._statistics(data, pos + 8, end)
+            elif kind == _SECRETS:
+                self._keep_secrets(data, pos + 8, end)
             elif kind == _SECTION:
                 self._check_version(data, pos + 12, end)
             elif kind in _FRAMES_WITHOUT_PACKET:
@@ -280,6 +286,19 @@ class Pcapng:
             elif code == _OPTION_ENDTIME and len(value) >= 8:
                 high, low = struct.unpack_from(self._order + "II", value)
                 self._ended(self._interfaces[number], high << 32 | low)
+
+    def _keep_secrets(self, data: bytearray, pos: int, end: int) -> None:
+        """Keep the key log of a decryption-secrets block."""
+        if end - pos < 8:
+            return
+        kind, length = struct.unpack_from(self._order + "II", data, pos)
+        if kind != _TLS_KEY_LOG or length > end - pos - 8:
+            self._once("it brings secrets that are no TLS key log: they are not used")
+            return
+        if len(self.secrets) + length > self._limits.secrets_bytes:
+            self._once("it brings more secrets than are kept")
+            return
+        self.secrets += bytes(data[pos + 8 : pos + 8 + length]) + b"\n"
 
     def _ended(self, interface: _Interface, stamp: int) -> None:
         """Note when the capture was stopped: a quiet network has its last packet long before that.

@@ -25,6 +25,8 @@ class Container(Protocol):
     """The file ends inside a record."""
     watched_until: int | None
     """When the capture was stopped, in ns; None where the file does not say."""
+    secrets: bytes
+    """TLS key logs that the file brings along."""
     notes: list[str]
 
     @property

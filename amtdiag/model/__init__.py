@@ -63,6 +63,8 @@ class CaptureInfo(NamedTuple):
     watched_until: int | None = None
     """When the capture was stopped, which on a quiet network is long after its last packet; None where the
     file does not say."""
+    secrets: str = ""
+    """TLS key logs that the file brings along. Taken out before anybody is shown this record."""
 
 
 class Endpoints(NamedTuple):

@@ -72,7 +72,7 @@ def root_appears(scene: Scene) -> None:
 
 def built_in_root_replaced(scene: Scene) -> None:
     """A firmware update brings another list of built-in roots: nobody added or erased any."""
-    device = _changes_its_list(scene, MODERN[:20], MODERN)
+    _changes_its_list(scene, MODERN[:20], MODERN)
     scene.must_not_find("digest-added", "digest-vanished", "unknown-digest")
     scene.nothing_else_failed()
 
