@@ -392,7 +392,10 @@ def poisoned(found: Diagnosis, texts: list[str]) -> Diagnosis:
                     evidence=named(one.event.evidence),
                     hello=replace(one.event.hello, pid=next(turn), problems=(next(turn), next(turn))),
                 ),
-                digests=tuple(replace(judged, name=next(turn)) for judged in one.digests),
+                judgement=replace(
+                    one.judgement,
+                    digests=tuple(replace(judged, name=next(turn)) for judged in one.digests),
+                ),
             )
             for one in found.hellos
         ),
