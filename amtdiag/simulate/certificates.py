@@ -1,9 +1,15 @@
-"""Certificates for the simulated TLS sessions: made anew in every run, their private keys kept nowhere."""
+"""Certificates for the simulated TLS sessions.
+
+Keys are computed from their names, so that every run makes the same certificates: the digest of a sample's
+root stands in a sample's Hello. They protect nothing, and nobody may trust them.
+"""
 
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,108 +17,188 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
+CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
+"""AMT does not ask for this one; OpenSSL, which plays the device, does."""
 SETUP_OID = "2.16.840.1.113741.1.2.3"
 """Extended key usage of a certificate that may provision AMT devices."""
 SETUP_UNIT = "Intel(R) Client Setup Certificate"
 _FROM = datetime.datetime(2026, 1, 15, tzinfo=datetime.UTC)
-_DAYS = {"root": 3650, "leaf": 365, "device": 7300}
+_EXPONENT = 65537
+_SMALL_PRIMES = tuple(n for n in range(3, 2000, 2) if all(n % d for d in range(3, int(n**0.5) + 1, 2)))
+_SHA256_RSA = bytes.fromhex("06092a864886f70d01010b")
+_SHA1_RSA = bytes.fromhex("06092a864886f70d010105")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A private key and its chain, leaf first, in PEM."""
+    """A private key and the chain that is shown with it, in PEM."""
 
     key: bytes
     chain: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class _Authority:
+class Authority:
+    """A certificate with its key."""
+
     key: RSAPrivateKey
     certificate: x509.Certificate
 
+    @property
+    def pem(self) -> bytes:
+        """The certificate."""
+        from cryptography.hazmat.primitives.serialization import Encoding
 
-@lru_cache(maxsize=1)
-def _authority() -> _Authority:
-    """The stand-in for a certificate authority, one for all samples of a run."""
-    key = _key()
-    return _Authority(key, _certificate("Sample Provisioning Root", key, days=_DAYS["root"]))
+        return self.certificate.public_bytes(Encoding.PEM)
 
+    @property
+    def der(self) -> bytes:
+        """The certificate."""
+        from cryptography.hazmat.primitives.serialization import Encoding
 
-def root_pem() -> bytes:
-    """The root of the servers' chains."""
-    return _pem(_authority().certificate)
-
-
-@lru_cache(maxsize=64)
-def server_identity(suffix: str) -> Identity:
-    """What an SCA needs for remote configuration in that domain: OID, OU, matching name, root included."""
-    key = _server_key()
-    authority = _authority()
-    leaf = _certificate(
-        f"provisionserver.{suffix}", key, days=_DAYS["leaf"], issuer=authority, unit=SETUP_UNIT
-    )
-    return Identity(_key_pem(key), _pem(leaf) + _pem(authority.certificate))
+        return self.certificate.public_bytes(Encoding.DER)
 
 
-@lru_cache(maxsize=1)
-def device_identity() -> Identity:
-    """The self-signed certificate that an unprovisioned device carries only for its key."""
-    key = _key()
-    return Identity(_key_pem(key), _pem(_certificate("AMT RCFG", key, days=_DAYS["device"])))
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a certificate is to say. What is not wished for is as it should be."""
+
+    name: str
+    unit: str | None = None
+    usages: Sequence[str] = ()
+    """Extended key usages; none for an authority."""
+    hosts: Sequence[str] = ()
+    days: int = 365
+    begins: datetime.datetime = field(default=_FROM)
+    bits: int = 2048
+    sha1: bool = False
+    """Signed as was usual until 2015."""
 
 
-@lru_cache(maxsize=1)
-def _server_key() -> RSAPrivateKey:
-    return _key()
-
-
-def _key() -> RSAPrivateKey:
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def _certificate(
-    name: str, key: RSAPrivateKey, *, days: int, issuer: _Authority | None = None, unit: str | None = None
-) -> x509.Certificate:
+def certify(wish: Wish, issuer: Authority | None = None) -> Authority:
+    """Make a certificate, signed by its issuer or by itself."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    from cryptography.x509.oid import NameOID
 
+    key = seeded_key(wish.name, wish.bits)
     parts = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "amtdiag samples")]
-    if unit:
-        parts.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
-    subject = x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    if wish.unit:
+        parts.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, wish.unit))
+    subject = x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, wish.name)])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(key.public_key())
-        # Fixed, so that every run makes certificates of one size.
-        .serial_number(0x5A_0001 if issuer else 0x5A_0000)
-        .not_valid_before(_FROM)
-        .not_valid_after(_FROM + datetime.timedelta(days=days))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .serial_number(random.Random(wish.name).getrandbits(63) | 1 << 62)
+        .not_valid_before(wish.begins)
+        .not_valid_after(wish.begins + datetime.timedelta(days=wish.days))
+        .add_extension(x509.BasicConstraints(ca=not wish.usages, path_length=None), critical=True)
     )
-    if issuer:
-        usages = [
-            ExtendedKeyUsageOID.SERVER_AUTH,
-            # AMT does not ask for this one; OpenSSL, which plays the device, does.
-            ExtendedKeyUsageOID.CLIENT_AUTH,
-            x509.ObjectIdentifier(SETUP_OID),
-        ]
+    if wish.usages:
+        usages = [x509.ObjectIdentifier(one) for one in wish.usages]
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-    return builder.sign(issuer.key if issuer else key, hashes.SHA256())
+    if wish.hosts:
+        names = [x509.DNSName(host) for host in wish.hosts]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    signer = issuer.key if issuer else key
+    made = builder.sign(signer, hashes.SHA256())
+    return Authority(key, _signed_with_sha1(made, signer) if wish.sha1 else made)
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
+def _signed_with_sha1(made: x509.Certificate, signer: RSAPrivateKey) -> x509.Certificate:
+    """The same certificate with a SHA-1 signature, which cryptography no longer makes."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509 import load_der_x509_certificate
 
-    return certificate.public_bytes(Encoding.PEM)
+    content = made.tbs_certificate_bytes.replace(_SHA256_RSA, _SHA1_RSA)
+    signature = signer.sign(content, PKCS1v15(), hashes.SHA1())  # noqa: S303 - that is the point of it
+    der = made.public_bytes(Encoding.DER)
+    der = der.replace(made.tbs_certificate_bytes, content).replace(_SHA256_RSA, _SHA1_RSA)
+    return load_der_x509_certificate(der.replace(made.signature, signature))
 
 
-def _key_pem(key: RSAPrivateKey) -> bytes:
+def identity(end: Authority, *shown: Authority) -> Identity:
+    """What a TLS end needs to show these certificates: its own, then the others as they are listed."""
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key = end.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Identity(key, b"".join(one.pem for one in (end, *shown)))
+
+
+@lru_cache(maxsize=1)
+def authority() -> Authority:
+    """The stand-in for a certificate authority, one for all samples."""
+    return certify(Wish("Sample Provisioning Root", days=3650))
+
+
+def root_pem() -> bytes:
+    """The root of the servers' chains."""
+    return authority().pem
+
+
+@lru_cache(maxsize=64)
+def server_identity(suffix: str) -> Identity:
+    """What an SCA needs for remote configuration in that domain: OID, OU, matching name, root included."""
+    usages = (SERVER_AUTH, CLIENT_AUTH, SETUP_OID)
+    leaf = certify(Wish(f"provisionserver.{suffix}", SETUP_UNIT, usages), authority())
+    return identity(leaf, authority())
+
+
+@lru_cache(maxsize=1)
+def device_identity() -> Identity:
+    """The self-signed certificate that an unprovisioned device carries only for its key."""
+    return identity(certify(Wish("AMT RCFG", days=7300)))
+
+
+# ---------------------------------------------------------------------------------------------------- keys
+
+
+@lru_cache(maxsize=64)
+def seeded_key(name: str, bits: int = 2048) -> RSAPrivateKey:
+    """The RSA key of that name: the same in every run, and so no secret at all."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    rng = random.Random(f"{name}/{bits}")
+    p, q = _prime(rng, bits // 2), _prime(rng, bits // 2)
+    private = pow(_EXPONENT, -1, (p - 1) * (q - 1))
+    numbers = rsa.RSAPrivateNumbers(
+        p=p,
+        q=q,
+        d=private,
+        dmp1=rsa.rsa_crt_dmp1(private, p),
+        dmq1=rsa.rsa_crt_dmq1(private, q),
+        iqmp=rsa.rsa_crt_iqmp(p, q),
+        public_numbers=rsa.RSAPublicNumbers(_EXPONENT, p * q),
+    )
+    return numbers.private_key()
+
+
+def _prime(rng: random.Random, bits: int) -> int:
+    """A prime whose two highest bits are set, as far as twelve tests can tell."""
+    while True:
+        number = rng.getrandbits(bits) | 3 << bits - 2 | 1
+        if all(number % small for small in _SMALL_PRIMES) and number % _EXPONENT != 1 and _is_prime(number):
+            return number
+
+
+def _is_prime(number: int) -> bool:
+    """Miller and Rabin's test."""
+    odd = number - 1
+    twos = (odd & -odd).bit_length() - 1
+    odd >>= twos
+    for base in _SMALL_PRIMES[:12]:
+        power = pow(base, odd, number)
+        if power in (1, number - 1):
+            continue
+        for _ in range(twos - 1):
+            power = power * power % number
+            if power == number - 1:
+                break
+        else:
+            return False
+    return True

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ssl
 import tempfile
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,13 +53,17 @@ class _End:
             self.failed = True  # the alert is in `outgoing`
 
 
-def session(suffix: str, host: str, *, root_accepted: bool = True) -> list[Flight]:
+def session(
+    suffix: str, host: str, shown: Identity | None = None, *, root_accepted: bool = True
+) -> list[Flight]:
     """A TLS 1.2 session between an SCA of that domain and the device at that address.
+
+    The SCA shows its usual chain, or another one.
 
     With the root accepted it carries a request and its response and is closed by the SCA; else it ends with
     the device's fatal alert (48, unknown CA) after the client's certificate.
     """
-    client = _End(_sca(server_identity(suffix)), server_side=False)
+    client = _End(_sca(shown or server_identity(suffix)), server_side=False)
     device = _End(_device(root_accepted), server_side=True)
     flights: list[Flight] = []
 
@@ -87,6 +93,68 @@ def session(suffix: str, host: str, *, root_accepted: bool = True) -> list[Fligh
     return flights
 
 
+def refused(shown: Identity, alert: int, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> list[Flight]:
+    """A session that the device ends with a fatal alert, once it has seen the certificates that are shown.
+
+    All is genuine but the alert: OpenSSL, which plays the device, judges certificates by rules of its own.
+    """
+    client, device = (
+        _End(_sca(shown, version), server_side=False),
+        _End(_device(False, version), server_side=True),
+    )
+    flights: list[Flight] = []
+    for source, target in ((client, device), (device, client), (client, device)):
+        source.shake()
+        data = source.outgoing.read()
+        flights.append(Flight(source is client, data))
+        target.incoming.write(data)
+    return [*flights, Flight(False, fatal_alert(alert, version))]
+
+
+def old_version() -> list[Flight]:
+    """The device knows TLS 1.0 only; the server's library no longer does, and says so with alert 70."""
+    return _broken_off(_device(False, ssl.TLSVersion.TLSv1), lambda hello: hello)
+
+
+def without_secure_renegotiation() -> list[Flight]:
+    """The device answers without renegotiation_info, and the server's library takes that for an attack."""
+    return _broken_off(_device(False), _without_renegotiation_info)
+
+
+def _broken_off(device_context: ssl.SSLContext, change: Callable[[bytes], bytes]) -> list[Flight]:
+    """ClientHello, the device's answer, and the alert with which the client ends it."""
+    client = _End(_sca(device_identity()), server_side=False)
+    device = _End(device_context, server_side=True)
+    client.shake()
+    said = client.outgoing.read()
+    device.incoming.write(said)
+    device.shake()
+    answer = change(device.outgoing.read())
+    client.incoming.write(answer)
+    client.shake()
+    return [Flight(True, said), Flight(False, answer), Flight(True, client.outgoing.read())]
+
+
+_RENEGOTIATION_INFO = bytes.fromhex("ff01000100")
+
+
+def _without_renegotiation_info(flight: bytes) -> bytes:
+    """Take the extension out of a ServerHello, which is the first message of the first record."""
+    gone = len(_RENEGOTIATION_INFO)
+    record, message = int.from_bytes(flight[3:5]) - gone, int.from_bytes(flight[6:9]) - gone
+    session_id = flight[43]
+    at = 44 + session_id + 3
+    extensions = int.from_bytes(flight[at : at + 2]) - gone
+    head = flight[:3] + record.to_bytes(2) + flight[5:6] + message.to_bytes(3) + flight[9:at]
+    rest = extensions.to_bytes(2) + flight[at + 2 :].replace(_RENEGOTIATION_INFO, b"", 1)
+    return head + (rest if extensions else rest[2:])
+
+
+def fatal_alert(description: int, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> bytes:
+    """A fatal alert in the clear."""
+    return b"\x15" + int(version).to_bytes(2) + b"\0\2\2" + bytes([description])
+
+
 def client_hello() -> bytes:
     """The first flight of any TLS client: what a scanner sends to a port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -98,24 +166,31 @@ def client_hello() -> bytes:
     return end.outgoing.read()
 
 
-def _sca(identity: Identity) -> ssl.SSLContext:
+_TLS12 = ssl.TLSVersion.TLSv1_2
+
+
+def _sca(identity: Identity, version: ssl.TLSVersion = _TLS12) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # The device's certificate proves nothing before provisioning; no SCA can check it.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return _prepared(context, identity)
+    return _prepared(context, identity, version)
 
 
-def _device(root_accepted: bool) -> ssl.SSLContext:
+def _device(root_accepted: bool, version: ssl.TLSVersion = _TLS12) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     if root_accepted:
         context.load_verify_locations(cadata=root_pem().decode("ascii"))
-    return _prepared(context, device_identity())
+    return _prepared(context, device_identity(), version)
 
 
-def _prepared(context: ssl.SSLContext, identity: Identity) -> ssl.SSLContext:
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+def _prepared(context: ssl.SSLContext, identity: Identity, version: ssl.TLSVersion) -> ssl.SSLContext:
+    # Old versions, short keys and SHA-1 are what is to be shown.
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
     context.options |= ssl.OP_NO_TICKET
     # The ssl module takes certificates from files only.
     with tempfile.TemporaryDirectory() as folder:
