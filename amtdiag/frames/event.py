@@ -15,6 +15,7 @@ from amtdiag.model import (
     HelloRecord,
     LookupEvent,
     PongEvent,
+    WebTalk,
 )
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, DNS_PORT, HELLO_PORTS
 
@@ -29,6 +30,9 @@ EventOutcome = Literal[
 """Of a Hello: whole or cut. Of a connection: as `ConnectionEvent.outcome` says. Of DHCP: asked by the client,
 answered, failed (declined by either). Of DNS: answered with an address, failed, unanswered. Of RMCP:
 answered."""
+
+_MOST_CALLS = 8
+"""Calls of a conversation that its line names."""
 
 
 class Event(NamedTuple):
@@ -90,6 +94,10 @@ def _connection_event(link: ConnectionEvent, owners: Owners) -> Event:
         parts.append(f"ended by {link.ends.src if link.closed_by == 'client' else link.ends.dst}")
     if link.rejection:
         parts.append(link.rejection)
+    if link.talk:
+        parts += _calls(link.talk)
+    if link.redirection:
+        parts.append(f"{link.redirection.kind} session")
     if link.foreign:
         parts.append(f"no Hello but {link.foreign}")
     return Event(
@@ -103,6 +111,18 @@ def _connection_event(link: ConnectionEvent, owners: Owners) -> Event:
         retry=None,
         evidence=link.evidence,
     )
+
+
+def _calls(talk: WebTalk) -> list[str]:
+    """How much was asked by HTTP, and what changed something or was refused."""
+    parts = [f"{len(talk.exchanges)} HTTP requests" if len(talk.exchanges) != 1 else "1 HTTP request"]
+    for one in talk.exchanges:
+        if one.denial == "refused":
+            parts.append(f"{one.user or 'credentials'} refused")
+        if one.call and one.call.changes and one.call.method:
+            value = one.result.return_value if one.result else None
+            parts.append(one.call.method + ("" if value is None else f" returned {value}"))
+    return list(dict.fromkeys(parts))[:_MOST_CALLS]
 
 
 _DHCP_ANSWERS: dict[str, EventOutcome] = {

@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from amtdiag.model.tls import TlsTalk as TlsTalk
+from amtdiag.model.web import Apf as Apf
+from amtdiag.model.web import Exchange as Exchange
+from amtdiag.model.web import Redirection as Redirection
+from amtdiag.model.web import WebCall as WebCall
+from amtdiag.model.web import WebResult as WebResult
 from amtdiag.model.web import WebServer as WebServer
+from amtdiag.model.web import WebTalk as WebTalk
 
 Basis = Literal["observed", "inferred", "none"]
 Severity = Literal["info", "warning", "error", "critical"]
@@ -122,6 +128,12 @@ class ConnectionEvent(NamedTuple):
     """Who rejected it, and why; see `outcome`."""
     crossing: Crossing | None = None
     """What two sensors show of its way."""
+    talk: WebTalk | None = None
+    """What was asked and answered by HTTP, on the plain AMT port."""
+    redirection: Redirection | None = None
+    """On the plain redirection port: the session and who asked for it."""
+    apf: Apf | None = None
+    """To a presence server, in the clear, which a device does not do by itself."""
 
 
 class Digest(NamedTuple):

@@ -7,14 +7,27 @@ one is expected.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
-from amtdiag.model import ConnectionEvent, Endpoints, Evidence, Hello, HelloEvent, Outcome, TlsTalk, WebServer
+from amtdiag.model import (
+    Apf,
+    ConnectionEvent,
+    Endpoints,
+    Evidence,
+    Hello,
+    HelloEvent,
+    Outcome,
+    Redirection,
+    TlsTalk,
+    WebServer,
+    WebTalk,
+)
 from amtdiag.net.community_id import community_id
 from amtdiag.net.connections import Connection, Side
 from amtdiag.net.stream import Assembled, Frames, Piece
 from amtdiag.protocols import hello as hello_protocol
 from amtdiag.protocols.addresses import address_text, mac_text
-from amtdiag.protocols.ports import DEVICE_PORTS, OTHER_PORTS
+from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, OTHER_PORTS
 from amtdiag.protocols.tls import talk
 
 _EVIDENCE_PER_KIND = 8
@@ -30,6 +43,15 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\xffSMB", "an SMB message"),
     (b"\xfeSMB", "an SMB message"),
 )
+
+
+class _Spoken(TypedDict, total=False):
+    """The fields of a connection that its conversation fills."""
+
+    web: WebServer | None
+    talk: WebTalk | None
+    redirection: Redirection | None
+    apf: Apf | None
 
 
 class EventReader:
@@ -108,9 +130,32 @@ class EventReader:
             foreign=foreign,
             isn=connection.syn_seq,
             answer_ts=connection.answers[0][0] if connection.answers else None,
-            web=_web(connection),
             tls=_tls(connection),
+            **self._spoken(connection),
         )
+
+    def _spoken(self, connection: Connection) -> _Spoken:
+        """What is said on the plain port, the redirection port and to a presence server."""
+        client, server = connection.streams["client"], connection.streams["server"]
+        port = connection.server[1]
+        role = DEVICE_PORTS.get(port)
+        if not client.bytes + server.bytes or not client.keep:
+            return {}
+        # Imported late: their patterns take longer to make than a small capture takes to read.
+        if role == "plain":
+            from amtdiag.protocols.web.talk import read_web
+
+            talk = read_web(client.assemble(), server.assemble(), self._evidence)
+            return {"talk": talk, "web": talk and talk.server}
+        if role == "redirection":
+            from amtdiag.protocols.web.redirection import read_redirection
+
+            return {"redirection": read_redirection(client.assemble(), server.assemble(), self._evidence)}
+        if port == CIRA_PORT:
+            from amtdiag.protocols.web.apf import read_apf
+
+            return {"apf": read_apf(client.assemble(), server.assemble(), self._evidence)}
+        return {}
 
     def attempt(self, connection: Connection) -> ConnectionEvent:
         """Return what a connection was, whatever its port: for attempts that came to nothing."""
@@ -139,15 +184,6 @@ def _tls(connection: Connection) -> TlsTalk | None:
     if DEVICE_PORTS.get(connection.server[1]) != "tls" or not connection.streams["server"].bytes:
         return None
     return talk(connection.streams["client"].assemble(), connection.streams["server"].assemble())
-
-
-def _web(connection: Connection) -> WebServer | None:
-    """Read the answers of a device's web server."""
-    if DEVICE_PORTS.get(connection.server[1]) != "plain" or not connection.streams["server"].bytes:
-        return None
-    from amtdiag.protocols.http import amt_web_server  # its patterns take longer to make than a small capture
-
-    return amt_web_server(connection.streams["server"].assemble().data)
 
 
 def _begins_with_a_probe(stream: Assembled) -> bool:

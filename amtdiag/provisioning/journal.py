@@ -128,6 +128,6 @@ class Journal:
 
 
 def _keeps(connection: Connection) -> bool:
-    """True where the bytes of a connection are read: not those of redirection and of presence servers."""
+    """True where the bytes of a connection are read: not those of encrypted redirection."""
     port = connection.server[1]
-    return port not in OTHER_PORTS or DEVICE_PORTS.get(port) in ("plain", "tls")
+    return port not in OTHER_PORTS or DEVICE_PORTS.get(port) != "redirection-tls"

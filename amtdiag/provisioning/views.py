@@ -325,6 +325,13 @@ def _one_link(links: Sequence[ConnectionEvent], names: Sequence[str]) -> Connect
         server_seen=any(one.server_seen for one in links),
         evidence=_evidence(best, *(one for one in links if one is not best)),
         web=next((one.web for one in links if one.web), None),
+        talk=max(
+            (one.talk for one in links if one.talk),
+            key=lambda talk: (len(talk.exchanges), -len(talk.missing)),
+            default=None,
+        ),
+        redirection=next((one.redirection for one in links if one.redirection), None),
+        apf=next((one.apf for one in links if one.apf), None),
         foreign=next((one.foreign for one in links if one.foreign), None),
         crossing=crossing,
     )

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from amtdiag.model import (
     SEVERITIES,
+    Apf,
     CaptureInfo,
     ConnectionEvent,
     DeviceRecord,
     DhcpEvent,
     Diagnosis,
     Evidence,
+    Exchange,
     Finding,
     Hello,
     HelloRecord,
@@ -23,8 +25,10 @@ from amtdiag.model import (
     ModeSpan,
     OwnRoot,
     PongEvent,
+    Redirection,
     StageReached,
     Unknown,
+    WebTalk,
 )
 from amtdiag.report.verdict import stuck_devices, verdict
 from amtdiag.times import rfc3339
@@ -228,8 +232,36 @@ def connection_json(event: ConnectionEvent) -> dict[str, Any]:
         "crossing": event.crossing and event.crossing._asdict(),
         "tls": event.tls and event.tls._asdict(),
         "amt_web_server": event.web and event.web._asdict(),
+        "http": event.talk and talk_json(event.talk),
+        "redirection": event.redirection and _spoken_json(event.redirection),
+        "apf": event.apf and _spoken_json(event.apf),
         "evidence": evidence_json(event.evidence),
     }
+
+
+def talk_json(talk: WebTalk) -> dict[str, Any]:
+    """What was asked and answered by HTTP."""
+    return {
+        "exchanges": [exchange_json(one) for one in talk.exchanges],
+        "missing": list(talk.missing),
+        "dropped": talk.dropped,
+    }
+
+
+def exchange_json(one: Exchange) -> dict[str, Any]:
+    """A request and its answer."""
+    return {
+        **one._asdict(),
+        "ts": rfc3339(one.ts),
+        "answered": _time(one.answered),
+        "evidence": evidence_json(one.evidence),
+        "call": one.call and one.call._asdict(),
+        "result": one.result and one.result._asdict(),
+    }
+
+
+def _spoken_json(one: Redirection | Apf) -> dict[str, Any]:
+    return {**one._asdict(), "ts": rfc3339(one.ts), "evidence": evidence_json(one.evidence)}
 
 
 def dhcp_json(event: DhcpEvent) -> dict[str, Any]:
