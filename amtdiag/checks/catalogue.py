@@ -22,6 +22,7 @@ from amtdiag.checks.callback import (
     LeaseMoved,
     NoConnectBack,
 )
+from amtdiag.checks.calls import BrokenAfterCommit, CallFails, EndsAfterPassword, PasswordWrong
 from amtdiag.checks.discovery import (
     CustomNameUnknown,
     DnsRefuses,
@@ -40,6 +41,7 @@ from amtdiag.checks.lease import (
     NoLease,
     SecondDhcpServer,
 )
+from amtdiag.checks.management import EmptyDigest, FallsBackToPlain, PlainManagement, UnprovisionedInClear
 from amtdiag.checks.message import (
     AdminCredentialsUnset,
     CaptureLoss,
@@ -102,6 +104,10 @@ CHECKS: tuple[type[Check], ...] = (
     LeaseMoved,
     RootNotListed,
     TlsEnded,
+    PasswordWrong,
+    CallFails,
+    BrokenAfterCommit,
+    EndsAfterPassword,
     ConnectBackRefused,
     ConnectBackRejected,
     ConnectBackUnanswered,
@@ -121,6 +127,9 @@ CHECKS: tuple[type[Check], ...] = (
     JunkUuid,
     PidCheckFailed,
     ZeroDigest,
+    EmptyDigest,
+    FallsBackToPlain,
+    UnprovisionedInClear,
     DigestVanished,
     DigestAdded,
     UnknownDigest,
@@ -129,6 +138,7 @@ CHECKS: tuple[type[Check], ...] = (
     HelloSplit,
     WeakRoot,
     ExpiredRoot,
+    PlainManagement,
     AnotherDhcpServer,
     CaptureLoss,
 )

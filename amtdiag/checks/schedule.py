@@ -10,6 +10,7 @@ from amtdiag.checks.callback import PATIENCE
 from amtdiag.model import FAILED, Candidate, Evidence, Finding, Unknown
 from amtdiag.protocols.hello import MAX_DOCUMENTED_RETRY
 from amtdiag.provisioning.case import Case
+from amtdiag.provisioning.modes import CALLS
 from amtdiag.times import SECOND, span
 
 _HOUR = 3600 * SECOND
@@ -218,7 +219,8 @@ class ModesDisagree(Check):
             case.device.modes, case.device.modes[1:], case.device.modes[2:], strict=False
         ):
             start, end = first.since or 0, again.since or 0
-            if first.name != again.name or end - start > _CONTRADICTION:
+            changed = between.reason in CALLS or again.reason in CALLS
+            if first.name != again.name or end - start > _CONTRADICTION or changed:
                 continue
             evidence = [*first.evidence[:2], *between.evidence[:2], *again.evidence[:2]]
             yield self.finding(

@@ -97,6 +97,12 @@ class Exchange(NamedTuple):
     problems: tuple[str, ...]
     """Why a body that is there was not read."""
 
+    @property
+    def succeeded(self) -> bool:
+        """A call that was answered well."""
+        result = self.result
+        return self.status == 200 and result is not None and result.return_value == 0 and not result.fault
+
 
 class WebTalk(NamedTuple):
     """An HTTP conversation as far as it was seen."""

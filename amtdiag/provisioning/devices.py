@@ -16,8 +16,11 @@ from amtdiag.provisioning.modes import Sign, Trigger, history
 from amtdiag.provisioning.schedules import known_schedules
 from amtdiag.provisioning.stages import stages_of
 from amtdiag.provisioning.visibility import Coverage, lanes_of
+from amtdiag.times import SECOND
 
 _REDIRECTION = frozenset({"redirection", "redirection-tls"})
+_SETUP = 300 * SECOND
+"""A provisioning that begins within this time after a Hello belongs to it."""
 _PONG_TRIGGERS: dict[str, Trigger] = {
     "factory": "pong-factory",
     "setup": "pong-setup",
@@ -141,6 +144,29 @@ def _firmware(case: Case, last: HelloRecord | None) -> str | None:
     return last.judgement.consistent_with if last else None
 
 
+_CALLS: dict[str | None, Trigger] = {
+    "CommitChanges": "commit",
+    "Unprovision": "unprovision",
+    "PartialUnprovision": "partial-unprovision",
+}
+
+
+def _calls(link: ConnectionEvent) -> Iterator[Sign]:
+    """Calls that succeeded and change the mode."""
+    for one in link.talk.exchanges if link.talk is not None else ():
+        trigger = _CALLS.get(one.call.method) if one.call is not None else None
+        if trigger is not None and one.succeeded:
+            yield Sign(one.answered or one.ts, trigger, one.evidence)
+
+
+def _is_called_back(case: Case, link: ConnectionEvent) -> bool:
+    """True for a server's call soon after a Hello: without TLS, setup itself runs over the plain port."""
+    return any(
+        record.event.ends.dst == link.ends.src and 0 <= link.ts - record.event.ts <= _SETUP
+        for record in case.hellos
+    )
+
+
 def _signs(case: Case) -> Iterator[Sign]:
     """What tells the mode."""
     yield from (Sign(record.event.ts, "hello", record.event.evidence) for record in case.hellos)
@@ -150,7 +176,10 @@ def _signs(case: Case) -> Iterator[Sign]:
         if trigger is not None:
             yield Sign(pong.ts, trigger, pong.evidence)
     spoken = [*case.returns, *case.visits]
-    yield from (Sign(link.ts, "web", link.evidence) for link in spoken if link.web is not None)
+    for link in spoken:
+        yield from _calls(link)
+        if link.web is not None and not _is_called_back(case, link):
+            yield Sign(link.ts, "web", link.evidence)
     talks = [("redirection", link) for link in spoken if DEVICE_PORTS[link.ends.dport] in _REDIRECTION]
     talks += [("cira", link) for link in case.outgoing]
     for name, link in talks:

@@ -1,8 +1,8 @@
 """The modes of a device as a table: what moves it from one to another, and how sure that is.
 
 Factory: not set up. Setup: looks for its server, sends Hellos. Operational: committed, under management.
-Sources: Intel's AMT guide on device modes and on the RMCP ping. A finished TLS handshake alone is not yet
-Operational, so that no row says so.
+Sources: Intel's AMT guide on device modes, unconfiguring and the RMCP ping; the MOF on CommitChanges.
+A finished TLS handshake alone is not yet Operational, so that no row says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ from typing import Literal, NamedTuple
 from amtdiag.model import Basis, Evidence, Mode, ModeSpan, Weight
 
 Trigger = Literal[
-    "discovery", "hello", "pong-factory", "pong-setup", "pong-operational", "web", "redirection", "cira"
+    "discovery",
+    "hello",
+    "pong-factory",
+    "pong-setup",
+    "pong-operational",
+    "rcfg",
+    "commit",
+    "unprovision",
+    "partial-unprovision",
+    "web",
+    "redirection",
+    "cira",
 ]
 
 
@@ -33,10 +44,19 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("pong-factory", "factory", "observed", "decisive", "its RMCP pong says: not configured"),
     Transition("pong-setup", "setup", "observed", "decisive", "its RMCP pong says: in progress"),
     Transition("pong-operational", "operational", "observed", "decisive", "its RMCP pong says: configured"),
+    Transition("rcfg", "setup", "inferred", "strong", "its certificate is that of remote setup (AMT RCFG)"),
+    Transition("commit", "operational", "observed", "decisive", "CommitChanges succeeded"),
+    Transition("unprovision", "factory", "observed", "decisive", "Unprovision succeeded"),
+    Transition("partial-unprovision", "setup", "observed", "decisive", "PartialUnprovision succeeded"),
     Transition("web", "operational", "inferred", "strong", "its web server answers as AMT's (16992)"),
     Transition("redirection", "operational", "inferred", "strong", "a redirection session ran (16994/5)"),
     Transition("cira", "operational", "inferred", "strong", "it talks to a presence server (4433)"),
 )  # fmt: skip
+
+CALLS = frozenset(
+    row.reason for row in TRANSITIONS if row.trigger in ("commit", "unprovision", "partial-unprovision")
+)
+"""Reasons that are changes of the mode, and not signs of the one that was before."""
 
 _BY_TRIGGER = {row.trigger: row for row in TRANSITIONS}
 

@@ -2,7 +2,8 @@
 
 discovery: it gets a lease. resolution: it finds its server in DNS. connection: it reaches the server's Hello
 port; to look for the server by ARP is to try. hello: its Hello arrives whole. connect_back: the server opens
-a connection to the device. tls: bytes go both ways there. operational: a sign that it is under management.
+a connection to the device. tls: bytes go both ways there. authentication: the device's web server takes user
+and password. commit: CommitChanges is called. operational: a sign that it is under management.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from amtdiag.model import (
     ConnectionEvent,
     DhcpEvent,
     Evidence,
+    Exchange,
     LookupEvent,
     Stage,
     StageReached,
@@ -29,6 +31,7 @@ from amtdiag.times import span
 
 _FEW = 8
 _GAPS_SHOWN = 4
+_UNAUTHORIZED = 401
 
 _Try = ConnectionEvent | UnansweredArp
 
@@ -62,6 +65,8 @@ def _stages(case: Case, basis: Basis) -> Iterator[StageReached]:
     if talks:
         best = next((link for link in talks if link.tls and link.tls.finished), talks[-1])
         yield StageReached("tls", talks[0].ts, basis, _is_shaken(best), _frames(talks), _tls_detail(best))
+    exchanges = [one for link in back if link.talk is not None for one in link.talk.exchanges]
+    yield from _spoken(exchanges, basis)
 
 
 def _discovery(case: Case) -> StageReached:
@@ -145,6 +150,28 @@ def _gaps_in_words(gaps: Sequence[int]) -> str:
         return ""
     shown = ", ".join(span(gap) for gap in gaps[:_GAPS_SHOWN])
     return f", gaps {shown}{' ...' if len(gaps) > _GAPS_SHOWN else ''}"
+
+
+def _spoken(exchanges: Sequence[Exchange], basis: Basis) -> Iterator[StageReached]:
+    """What was asked of the device's web server, and whether it was granted."""
+    asked = [one for one in exchanges if one.auth is not None]
+    if asked:
+        refused = [one for one in asked if one.denial in ("refused", "likely")]
+        granted = [one for one in asked if one.status is not None and one.status != _UNAUTHORIZED]
+        shown = granted or refused or asked
+        passed = True if granted else False if refused else None
+        who = f"{shown[0].auth}, user {shown[0].user}" if shown[0].user else f"{shown[0].auth}"
+        outcome = {True: "granted", False: "refused", None: "no answer seen"}[passed]
+        yield StageReached(
+            "authentication", asked[0].ts, basis, passed, shown[0].evidence[:_FEW], f"{who}: {outcome}"
+        )
+    commits = [one for one in exchanges if one.call is not None and one.call.method == "CommitChanges"]
+    if commits:
+        shown = [one for one in commits if one.succeeded] or commits
+        value = shown[0].result.return_value if shown[0].result is not None else None
+        passed = shown[0].succeeded if shown[0].status is not None else None
+        detail = "no answer seen" if passed is None else f"CommitChanges returns {value}"
+        yield StageReached("commit", commits[0].ts, basis, passed, shown[0].evidence[:_FEW], detail)
 
 
 def _is_shaken(link: ConnectionEvent) -> bool | None:

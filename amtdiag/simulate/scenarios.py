@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from amtdiag.simulate import callback, discovery, leases, mixed, oddities, series, silence
+from amtdiag.simulate import callback, discovery, leases, management, mixed, oddities, series, silence
 from amtdiag.simulate.fleet import fleet
 from amtdiag.simulate.hosts import network
 from amtdiag.simulate.packets import MINUTE, SECOND, Trace, need_scapy
@@ -434,6 +434,71 @@ SCENARIOS: tuple[Scenario, ...] = (
         "The second Hello has more built-in roots than the first, as after a firmware update.",
         callback.built_in_root_replaced,
         minutes=75,
+    ),
+    _early(
+        "web-commit",
+        "Provisioning without TLS to its end: digest, SetMEBxPassword, CommitChanges.",
+        management.committed,
+    ),
+    _early(
+        "web-password-wrong",
+        "The device answers 401 to credentials with a fresh nonce, in two connections.",
+        management.password_wrong,
+    ),
+    _early(
+        "web-password-found",
+        "The first password is wrong, the second is right, and the setup is committed.",
+        management.password_found,
+    ),
+    _early(
+        "web-call-fails",
+        "The device refuses a certificate with a fault; the commit never comes.",
+        management.call_fails,
+    ),
+    _early(
+        "web-commit-refused",
+        "CommitChanges returns 1.",
+        management.commit_refused,
+    ),
+    _early(
+        "web-ends-at-password",
+        "The device closes the connection at SetMEBxPassword.",
+        management.ends_at_password,
+    ),
+    _early(
+        "web-broken-after-commit",
+        "After CommitChanges the device ends every TLS handshake with alert 80.",
+        management.broken_after_commit,
+    ),
+    _early(
+        "web-unprovisioned",
+        "A server unprovisions a device that works, in the clear.",
+        management.unprovisioned,
+    ),
+    _early(
+        "web-partly-unprovisioned",
+        "Partial unprovision, then a Hello, and provisioning again.",
+        management.partly_unprovisioned,
+    ),
+    _early(
+        "web-probed",
+        "A scanner logs in with an empty digest (CVE-2017-5689) and is refused.",
+        management.probed,
+    ),
+    _early(
+        "web-probe-succeeds",
+        "The same, and the device lets it in.",
+        management.probe_succeeds,
+    ),
+    _early(
+        "web-falls-back",
+        "TLS fails for its version, and the server provisions over the plain port.",
+        management.falls_back,
+    ),
+    _early(
+        "redirection-in-clear",
+        "A console runs serial over LAN on port 16994.",
+        management.redirected,
     ),
 )
 

@@ -18,6 +18,17 @@ FAILURES = (
     "server-rejected",
     "connect-back-rejected",
     "tls-ended",
+    "tls-version",
+    "tls-renegotiation",
+    "device-not-trusted",
+    "no-client-certificate",
+    "psk-differs",
+    "psk-identity-unknown",
+    "psk-not-offered",
+    "password-wrong",
+    "call-fails",
+    "broken-after-commit",
+    "ends-after-password",
 )
 """The rules that say why a device is not provisioned. What did not happen must not be reported."""
 
@@ -53,6 +64,11 @@ TROUBLES = (
     "pki-among-psk",
     "rmcp-sweep",
     "pid-reused",
+    "digest-vanished",
+    "digest-added",
+    "empty-digest",
+    "unprovisioned-in-clear",
+    "falls-back-to-plain",
 )
 """The rules about what precedes a Hello, about series of Hellos, and about several devices."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, Literal
 
+import conversations
 import pytest
+from conversations import Example
 from helpers import (
     DEVICE,
     FILE,
@@ -145,18 +146,8 @@ def counts(*retries: int) -> list[HelloEvent]:
     return [hello(60 * place, retry_count=number) for place, number in enumerate(retries)]
 
 
-@dataclass(frozen=True)
-class Example:
-    """What a device did that is a fault, and what is none though it looks much like it."""
-
-    rule: type[Check]
-    fault: Sequence[Event]
-    near_miss: Sequence[Event]
-    options: Options = Options()  # noqa: RUF009
-    until: float = 600
-
-
 EXAMPLES = [
+    *conversations.EXAMPLES,
     Example(arrival.ServerRefusesHello, [link(0, "refused")], [link(0, "unanswered", syns=3)]),
     Example(arrival.ServerSilent, [link(0, "unanswered", syns=2)], [link(0, "unanswered")]),
     Example(callback.NoConnectBack, ANSWERED, [*ANSWERED, back(5, "refused")]),

@@ -351,7 +351,8 @@ def test_every_trigger_has_one_row() -> None:
     assert sorted(row.trigger for row in TRANSITIONS) == sorted(get_args(Trigger))
     assert all((row.basis == "observed") is (row.weight == "decisive") for row in TRANSITIONS)
     assert {row.trigger for row in TRANSITIONS if row.basis == "observed"} == {
-        "hello", "pong-factory", "pong-setup", "pong-operational",
+        "hello", "pong-factory", "pong-setup", "pong-operational", "commit", "unprovision",
+        "partial-unprovision",
     }  # fmt: skip
 
 

@@ -1,0 +1,177 @@
+"""Management in the clear, and what attackers do with it: rules for security."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from amtdiag.checks.base import Check, address_filter, frames, proof
+from amtdiag.checks.callback import TLS_PORTS
+from amtdiag.checks.calls import Called, calls_of
+from amtdiag.model import FAILED, Category, ConnectionEvent, Evidence, Finding, Unknown
+from amtdiag.protocols.ports import DEVICE_PORTS
+from amtdiag.provisioning.case import Case
+from amtdiag.times import SECOND
+
+_PLAIN = frozenset({16992, 16994, 623, 5900})
+_PATIENCE = 30 * SECOND
+_UNPROVISION = frozenset({"Unprovision", "PartialUnprovision"})
+
+
+def _filter(link: ConnectionEvent) -> str:
+    return f"tcp.port=={link.ends.dport} && {address_filter(link.ends.dst)}"
+
+
+class EmptyDigest(Check):
+    """Somebody logs in with an empty or shortened digest: the probe for CVE-2017-5689."""
+
+    id = "empty-digest"
+    title = "Somebody logs in with an empty digest (CVE-2017-5689)"
+    label = "empty digest"
+    category: ClassVar[Category] = "security"
+    severity = "critical"
+    remedy = (
+        "Find out who owns the asking address. If the device answered with 200 it is vulnerable: take it off "
+        "the network, update its firmware (6.x to 11.6 are affected) and unprovision it."
+    )
+    source = "CVE-2017-5689, Intel SA-00075; Trend Micro 1117552, Tenable, Embedi"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """Digest credentials whose response is absent, empty or shorter than 32 digits."""
+        probes = [one for one in calls_of(case) if one.exchange.digest_short]
+        if not probes:
+            return
+        let_in = [one for one in probes if one.exchange.status == 200]
+        shown = (let_in or probes)[0]
+        evidence = _evidence(let_in or probes)
+        what = "lets it in" if let_in else "does not let it in"
+        yield self.finding(
+            case,
+            f"{shown.link.ends.src} logs in to {shown.link.ends.dst} port {shown.link.ends.dport} with an "
+            f"empty or short digest, and the device {what} ({frames(evidence)}).",
+            evidence,
+            f"http.authorization && {_filter(shown.link)}",
+            times=[one.exchange.ts for one in probes],
+            count=len(probes),
+            severity=None if let_in else "error",
+        )
+
+
+def _evidence(calls: Sequence[Called]) -> list[Evidence]:
+    return [frame for one in calls for frame in one.exchange.evidence]
+
+
+class UnprovisionedInClear(Check):
+    """Somebody unprovisions the device, and anybody on the way can see how."""
+
+    id = "unprovisioned-in-clear"
+    title = "The device was unprovisioned in the clear"
+    label = "unprovisioned"
+    category: ClassVar[Category] = "security"
+    severity = "warning"
+    remedy = "If nobody of yours did it, somebody resets your devices: change the password and use TLS."
+    source = "Intel's AMT guide on unconfiguring a device"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """Unprovision or PartialUnprovision on a plain port, answered well."""
+        found = [
+            one
+            for one in calls_of(case)
+            if one.exchange.call is not None
+            and one.exchange.call.method in _UNPROVISION
+            and one.exchange.succeeded
+            and one.link.ends.dport in _PLAIN
+        ]
+        if found:
+            first = found[0]
+            assert first.exchange.call is not None
+            by = f" as {first.exchange.user}" if first.exchange.user else ""
+            yield self.finding(
+                case,
+                f"{first.link.ends.src}{by} calls {first.exchange.call.method} on {first.link.ends.dst} port "
+                f"{first.link.ends.dport}, and the device does it ({frames(_evidence(found))}).",
+                _evidence(found),
+                _filter(first.link),
+                times=[one.exchange.ts for one in found],
+                count=len(found),
+            )
+
+
+class PlainManagement(Check):
+    """The device is managed without encryption."""
+
+    id = "plain-management"
+    title = "The device is managed in the clear"
+    category: ClassVar[Category] = "security"
+    severity = "info"
+    remedy = (
+        "Use TLS (16993, 16995): digests of passwords can be guessed offline, and a redirection session "
+        "shows all that is typed."
+    )
+    source = "Intel's AMT guide on security; criticism of the plain ports by V. Ververis"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """A conversation on 16992 or 16994 that carried data both ways."""
+        spoken = [
+            link
+            for link in (*case.returns, *case.visits)
+            if DEVICE_PORTS.get(link.ends.dport) in ("plain", "redirection")
+            and link.outcome not in FAILED
+            and link.client_bytes
+            and link.server_bytes
+        ]
+        if spoken:
+            ports = " and ".join(str(port) for port in sorted({link.ends.dport for link in spoken}))
+            by = ", ".join(sorted({link.ends.src for link in spoken})[:3])
+            yield self.finding(
+                case,
+                f"{by} talks to {spoken[0].ends.dst} on port {ports} without TLS ({frames(proof(spoken))}).",
+                proof(spoken),
+                _filter(spoken[0]),
+                times=[link.ts for link in spoken],
+                count=len(spoken),
+            )
+
+
+class FallsBackToPlain(Check):
+    """After TLS has failed, the same server goes on without it."""
+
+    id = "falls-back-to-plain"
+    title = "The server falls back to the plain port when TLS fails"
+    label = "falls back"
+    catalogue = "F48"
+    category: ClassVar[Category] = "security"
+    severity = "warning"
+    remedy = (
+        "Mend what ends the handshakes (see the other findings), and forbid the server to fall back: whoever "
+        "can disturb TLS gets the password's digest in the clear."
+    )
+    source = "MeshCentral issue 6565"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """A TLS connection that came to nothing, and soon after it the same server at the plain port."""
+        links = sorted((*case.returns, *case.visits), key=lambda link: link.ts)
+        for tried in links:
+            if tried.ends.dport not in TLS_PORTS or (
+                tried.tls is not None and tried.tls.finished is not False
+            ):
+                continue
+            if tried.outcome in FAILED:
+                continue
+            later = [
+                link
+                for link in links
+                if link.ends.dport == 16992
+                and link.ends.src == tried.ends.src
+                and 0 <= link.ts - tried.ts <= _PATIENCE
+            ]
+            if later:
+                yield self.finding(
+                    case,
+                    f"{tried.ends.src} fails with TLS on port {tried.ends.dport} ({frames(tried.evidence)}) "
+                    f"and then tries port 16992 ({frames(later[0].evidence)}).",
+                    [*tried.evidence, *later[0].evidence],
+                    f"tcp.port in {{16992,16993}} && {address_filter(tried.ends.dst)}",
+                    times=[tried.ts, later[0].ts],
+                )
+                return

@@ -1,0 +1,115 @@
+"""The failure catalogue and the security table, row by row: which rules speak of each, or why none does.
+
+A row that no rule names as its own has a reason here, so that nobody takes silence for health. Sources of the
+rows: Intel's AMT guide, vendors' manuals, public issues; each rule names its own.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One way in which provisioning fails, or one danger."""
+
+    title: str
+    seen_by: tuple[str, ...] = ()
+    """Rules that speak of it without having it as their own row."""
+    why_not: str = ""
+    """Why a capture cannot show it, or shows no more than another row."""
+
+
+ROWS: dict[str, Row] = {
+    "F01": Row("DNS has no record for the server"),
+    "F02": Row("the device has no suffix to ask with"),
+    "F03": Row("the lease has no option 15"),
+    "F04": Row("the lease has no DNS server"),
+    "F05": Row("DNS names an old or foreign address"),
+    "F06": Row("DNS does not answer"),
+    "F07": Row("the server refuses the Hello's connection"),
+    "F08": Row("a firewall drops the Hello's connection"),
+    "F09": Row("the device uses another port"),
+    "F10": Row("the server takes the Hello and does nothing"),
+    "F11": Row("the way back to the device is closed"),
+    "F12": Row("the server connects to another address"),
+    "F13": Row("the server does not know the PID"),
+    "F14": Row("the PPS of both sides differ"),
+    "F15": Row("the server offers no PSK suite"),
+    "F16": Row("a PSK site gets a device that knows no PSK"),
+    "F17": Row("a PKI site gets a device that has a PID"),
+    "F18": Row("no root of the server's is in the device's list"),
+    "F19": Row("the device refuses a chain whose root it does not list"),
+    "F20": Row("SHA-1 in the chain, refused from ME 15.0-H and 16.0 on"),
+    "F21": Row("an RSA key below 2048 bits in the chain"),
+    "F22": Row("the certificate's domain is not that of option 15"),
+    "F23": Row("option 15 is an internal domain, for which no public CA sells certificates"),
+    "F24": Row("the certificate has neither the provisioning OID nor the OU"),
+    "F25": Row("the certificate lacks server authentication"),
+    "F26": Row("the chain is not whole"),
+    "F27": Row("the chain is out of order"),
+    "F28": Row("a certificate is not valid at that time"),
+    "F29": Row("the chain ends in another root of the same CA than the device lists"),
+    "F30": Row("the chain looks right and is refused: the digest may be inactive"),
+    "F31": Row("a digest that was added is gone"),
+    "F32": Row("the password is wrong"),
+    "F33": Row("the admin flag is not what the records say", seen_by=("admin-credentials-unset",)),
+    "F34": Row("the device has used up its Hellos"),
+    "F35": Row("the setup window has closed"),
+    "F36": Row(
+        "a notebook whose window is set to 0 says no Hello",
+        seen_by=("not-looking",),
+        why_not="nothing is sent; only a pong can show that the device is there",
+    ),
+    "F37": Row("the device starts over again and again"),
+    "F38": Row("two machines have one UUID"),
+    "F39": Row("two devices share one address"),
+    "F40": Row("the device's address changes midway"),
+    "F41": Row(
+        "a machine on Wi-Fi only says no Hello",
+        why_not="nothing is sent over Wi-Fi, and a capture does not tell how a silent machine is connected",
+    ),
+    "F42": Row(
+        "an 802.1X port lets the operating system in and not the ME",
+        seen_by=("no-lease", "not-looking"),
+        why_not="EAPOL stays between the port and the switch; what is left of the device is silence",
+    ),
+    "F43": Row(
+        "the VLAN of MEBx is not that of the port",
+        seen_by=("no-lease", "dns-silent", "server-silent"),
+        why_not="it looks like a DHCP server that does not answer; which VLAN is right, it does not show",
+    ),
+    "F44": Row("a site with IPv6 only"),
+    "F45": Row(
+        "AMT was enabled after the lease was given",
+        seen_by=("not-looking",),
+        why_not="the device sends nothing; only a pong can show that it is there",
+    ),
+    "F46": Row("no DHCP where the agent says NOT_READY"),
+    "F47": Row("the versions of TLS do not meet, or renegotiation is not secure"),
+    "F48": Row("the server falls back to the plain port"),
+    "F49": Row("the plain ports are gone from 16.1 on"),
+    "F50": Row(
+        "AddNextCertInChain is refused",
+        why_not="host-based setup runs inside the machine; from outside only where its session is in clear",
+    ),
+    "F51": Row(
+        "activation ends in client control",
+        seen_by=("no-option-15",),
+        why_not="which control mode was reached is said inside the machine; its cause is in the lease",
+    ),
+    "F52": Row(
+        "CIRA does not come up on the internal network",
+        why_not="by design: environment detection knows option 15 as home, and the device sends nothing",
+    ),
+    "F53": Row("leftovers of an earlier setup make calls fail"),
+    "F54": Row("after the commit the device cannot shake hands any more"),
+    "F55": Row("a provisioned device says Hello again"),
+    "F56": Row("the server does not trust the device's On-Die certificate"),
+    "F57": Row("the device ends the session right after the password was set"),
+    "F58": Row("a Hello in two segments"),
+    "F59": Row("something else than a Hello on the Hello port"),
+    "F60": Row(
+        "the one-time password does not match",
+        why_not="it is compared inside the session; decrypted, it shows as a call that is refused",
+    ),
+}
