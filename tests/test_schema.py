@@ -24,7 +24,7 @@ from amtdiag.trust.verdicts import VERDICTS
 
 SCHEMAS: dict[str, Any] = {
     name: json.loads((files("amtdiag.report") / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
-    for name in ("analysis", "hello")
+    for name in ("analysis", "hello", "tls")
 }
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 LOOKS_LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")

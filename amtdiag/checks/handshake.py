@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from amtdiag.checks.base import Check, address_filter, frames, proof
 from amtdiag.checks.callback import TLS_PORTS, calls_back
 from amtdiag.model import Candidate, ConnectionEvent, Finding, Unknown
-from amtdiag.protocols.tls import ALERTS
+from amtdiag.protocols.tls.numbers import ALERTS, is_13
 from amtdiag.provisioning.case import Case
 from amtdiag.times import SECOND, span
 
@@ -65,8 +65,10 @@ class TlsEnded(Check):
 
 def _is_hidden(link: ConnectionEvent) -> bool:
     """True where TLS 1.3 hides what the device thought of the handshake before it hung up."""
-    unknown = link.tls is not None and link.tls.finished is None and link.tls.alert is None
-    return unknown and link.closed_by == "server" and link.last_ts - link.ts <= _HANDSHAKE
+    tls = link.tls
+    if tls is None or tls.finished is not None or tls.alert is not None or not is_13(tls.version or 0):
+        return False
+    return link.closed_by == "server" and link.last_ts - link.ts <= _HANDSHAKE
 
 
 def _breaks_off(link: ConnectionEvent) -> bool:

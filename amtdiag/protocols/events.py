@@ -18,6 +18,7 @@ from amtdiag.protocols.ports import DEVICE_PORTS, OTHER_PORTS
 from amtdiag.protocols.tls import talk
 
 _EVIDENCE_PER_KIND = 8
+_SIDES: tuple[Side, Side] = ("client", "server")
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x16\x03", "a TLS handshake"),
@@ -109,8 +110,15 @@ class EventReader:
             isn=connection.syn_seq,
             answer_ts=connection.answers[0][0] if connection.answers else None,
             web=_web(connection),
-            tls=_tls(connection),
+            tls=self._tls(connection),
         )
+
+    def _tls(self, connection: Connection) -> TlsTalk | None:
+        """Read the handshake of a conversation on a device's TLS port."""
+        if DEVICE_PORTS.get(connection.server[1]) != "tls" or not connection.streams["server"].bytes:
+            return None
+        client, server = (connection.streams[side].assemble() for side in _SIDES)
+        return talk(client, server, self._files)
 
     def attempt(self, connection: Connection) -> ConnectionEvent:
         """Return what a connection was, whatever its port: for attempts that came to nothing."""
@@ -132,13 +140,6 @@ class EventReader:
             vlan=connection.vlan,
             community_id=community_id(src, dst, sport, dport),
         )
-
-
-def _tls(connection: Connection) -> TlsTalk | None:
-    """Read the records of a conversation on a device's TLS port."""
-    if DEVICE_PORTS.get(connection.server[1]) != "tls" or not connection.streams["server"].bytes:
-        return None
-    return talk(connection.streams["client"].assemble(), connection.streams["server"].assemble())
 
 
 def _web(connection: Connection) -> WebServer | None:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from amtdiag.model import ConnectionEvent, Crossing, Evidence, HelloEvent, LookupEvent
+from amtdiag.model import ConnectionEvent, Crossing, Evidence, HelloEvent, LookupEvent, TlsTalk
 from amtdiag.provisioning.events import Events
 from amtdiag.times import SECOND, span
 
@@ -325,9 +325,18 @@ def _one_link(links: Sequence[ConnectionEvent], names: Sequence[str]) -> Connect
         server_seen=any(one.server_seen for one in links),
         evidence=_evidence(best, *(one for one in links if one is not best)),
         web=next((one.web for one in links if one.web), None),
+        tls=max((one.tls for one in links if one.tls), key=_facts, default=None),
         foreign=next((one.foreign for one in links if one.foreign), None),
         crossing=crossing,
     )
+
+
+def _facts(talk: TlsTalk) -> tuple[bool, int, int, int, bool]:
+    """How much a sensor saw of a TLS conversation, for comparison with another's view of it."""
+    said = len(talk.messages) + len(talk.alerts) + len(talk.hidden_alerts)
+    shown = sum(chain.complete for chain in (talk.client_chain, talk.server_chain) if chain)
+    has_end = bool(talk.finished) or talk.alert is not None
+    return has_end, said, shown, -len(talk.missing), talk.finished is not None
 
 
 def _never_came(

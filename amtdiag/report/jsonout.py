@@ -24,6 +24,7 @@ from amtdiag.model import (
     OwnRoot,
     PongEvent,
     StageReached,
+    TlsTalk,
     Unknown,
 )
 from amtdiag.report.verdict import stuck_devices, verdict
@@ -226,10 +227,16 @@ def connection_json(event: ConnectionEvent) -> dict[str, Any]:
         "foreign": event.foreign,
         "rejection": event.rejection,
         "crossing": event.crossing and event.crossing._asdict(),
-        "tls": event.tls and event.tls._asdict(),
+        "tls": event.tls and _tls_json(event.tls),
         "amt_web_server": event.web and event.web._asdict(),
         "evidence": evidence_json(event.evidence),
     }
+
+
+def _tls_json(talk: TlsTalk) -> dict[str, Any]:
+    from amtdiag.report.tlsjson import tls_json  # few captures hold TLS
+
+    return tls_json(talk)
 
 
 def dhcp_json(event: DhcpEvent) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def on_the_last_day() -> HelloEvent:
     return replace(event, ts=START - days * DAY)
 
 
-HIDDEN = TlsTalk(finished=None, alert_by=None, alert=None)
+HIDDEN = TlsTalk(finished=None, alert_by=None, alert=None, version=0x0304)
 
 
 def shaking(alert: int | None = None, by: Literal["client", "server"] = "server") -> TlsTalk:
