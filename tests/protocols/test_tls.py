@@ -1,4 +1,4 @@
-"""What a TLS conversation shows: real handshakes of every version; hand-made ones where no stack makes them."""
+"""What a TLS conversation shows: real handshakes of every version; hand-made ones where none makes them."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_both_sides_show_their_certificates(name: str) -> None:
 @pytest.mark.parametrize("version", [b"\x03\x01", b"\x03\x03"])
 @pytest.mark.parametrize("answered", [True, False])
 def test_the_authorities_that_a_server_names(version: bytes, answered: bool) -> None:
-    """Hand-made: Python's ssl lets a server name none. The version is needed to read it, or told by its form."""
+    """Hand-made: Python's ssl lets a server name none. Its form tells the version where nothing else does."""
     authorities = [b"\x30" + bytes([at]) * 20 for at in range(MOST_NAMES + 3)]
     schemes = vector(b"\x04\x01", 2) if version == b"\x03\x03" else b""
     body = vector(b"\x01\x40", 1) + schemes + vector(b"".join(vector(one, 2) for one in authorities), 2)
@@ -327,7 +327,7 @@ def test_a_second_handshake_is_not_read() -> None:
     """Renegotiation is encrypted: its records are no messages, and its ChangeCipherSpec is a longer one."""
     said = talks()["tls1_2"]
     again = record(22, bytes(range(60))) + record(20, bytes(30)) + record(22, bytes(64))
-    plain, twice = read(*said), read(said.client + again, said.server + again)
+    plain, twice = read(said.client, said.server), read(said.client + again, said.server + again)
     assert names(twice) == names(plain)
     assert twice.notes == ()
     assert twice.finished is True

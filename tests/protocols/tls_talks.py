@@ -31,6 +31,8 @@ class Said(NamedTuple):
 
     client: bytes
     server: bytes
+    flights: tuple[tuple[TlsSide, bytes], ...] = ()
+    """The same in the order of time."""
 
 
 class Shaken(NamedTuple):
@@ -90,17 +92,16 @@ def shake(
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_context.wrap_bio(to_client, to_server, server_hostname=name, session=session)
     server = server_context.wrap_bio(box := ssl.MemoryBIO(), out := ssl.MemoryBIO(), server_side=True)
-    said, heard = b"", b""
+    flights: list[tuple[TlsSide, bytes]] = []
     error: ssl.SSLError | None = None
 
     def carry() -> None:
-        nonlocal said, heard
-        data = to_server.read()
-        said += data
-        box.write(data)
-        data = out.read()
-        heard += data
-        to_client.write(data)
+        if data := to_server.read():
+            flights.append(("client", data))
+            box.write(data)
+        if data := out.read():
+            flights.append(("server", data))
+            to_client.write(data)
 
     def attempt(*steps: object) -> None:
         nonlocal error
@@ -125,7 +126,7 @@ def shake(
         attempt(lambda: client.read(10), lambda: server.read(10))
     cipher = client.cipher()
     kept = client.session if error is None else None
-    return Shaken(Said(said, heard), client.version(), cipher[0] if cipher else None, kept, error)
+    return Shaken(put_together(flights), client.version(), cipher[0] if cipher else None, kept, error)
 
 
 @cache
@@ -151,8 +152,8 @@ def talks() -> dict[str, Said]:
         "psk": from_flights(keys=True),
         "psk refused": from_flights(keys=False),
     }
-    wide = shake(sca(v12), device(v12)).said
-    made["joined"] = Said(cut_anew(wide.client, [16_000]), cut_anew(wide.server, [16_000]))
+    flights = shake(sca(v12), device(v12)).said.flights
+    made["joined"] = put_together([(side, cut_anew(data, [16_000])) for side, data in flights])
     return made
 
 
@@ -175,10 +176,12 @@ def retried() -> Said:
 
 def from_flights(*, keys: bool) -> Said:
     flights = psk.session(random.Random(5), "0000037M", b"k" * 32, host="10.0.0.5", key_matches=keys)
-    return Said(
-        b"".join(one.data for one in flights if one.from_client),
-        b"".join(one.data for one in flights if not one.from_client),
-    )
+    return put_together([("client" if one.from_client else "server", one.data) for one in flights])
+
+
+def put_together(flights: Sequence[tuple[TlsSide, bytes]]) -> Said:
+    client, server = (b"".join(data for side, data in flights if side == of) for of in SIDES)
+    return Said(client, server, tuple(flights))
 
 
 # -------------------------------------------------------------------------------- taking apart
