@@ -13,6 +13,8 @@ from amtdiag.times import SECOND, span
 
 _HANDSHAKE = 5 * SECOND
 """A handshake takes less; what lasts longer was something else."""
+_PARTS = 3
+"""Missing parts that are named."""
 
 
 class TlsEnded(Check):
@@ -43,6 +45,15 @@ class TlsEnded(Check):
                 case.id,
                 "the server's log at that time, or its TLS key log",
             )
+        unseen = [link for link in talks if _is_unseen(link)]
+        if unseen and not broken and unseen[-1] is talks[-1]:
+            assert unseen[-1].tls is not None
+            yield Unknown(
+                "whether the TLS handshake with the device was finished",
+                "; ".join(part.text for part in unseen[-1].tls.missing[:_PARTS]),
+                case.id,
+                "a capture without losses",
+            )
         if not broken or case.device.mode.name == "operational":
             return
         last = broken[-1]
@@ -69,6 +80,12 @@ def _is_hidden(link: ConnectionEvent) -> bool:
     if tls is None or tls.finished is not None or tls.alert is not None or not is_13(tls.version or 0):
         return False
     return link.closed_by == "server" and link.last_ts - link.ts <= _HANDSHAKE
+
+
+def _is_unseen(link: ConnectionEvent) -> bool:
+    """True where bytes are missing that would tell how a handshake ended."""
+    tls = link.tls
+    return tls is not None and tls.finished is None and tls.alert is None and bool(tls.missing)
 
 
 def _breaks_off(link: ConnectionEvent) -> bool:

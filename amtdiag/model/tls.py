@@ -84,6 +84,15 @@ class Missing(NamedTuple):
     frame_after: Evidence | None
     """The first behind it; None where nothing more of this side is here: the capture, or the stream, ends."""
 
+    @property
+    def text(self) -> str:
+        """A sentence without its stop."""
+        what = f"the {self.side} {self.what}" if self.what else f"a part of what the {self.side} says"
+        near = self.frame_before or self.frame_after
+        place = f" at frame {near.frame}" if near else ""
+        plural = "" if self.bytes == 1 else "s"
+        return f"{what} is not in this capture ({self.bytes:,} byte{plural} missing{place})"
+
 
 class TlsTalk(NamedTuple):
     """How far a TLS conversation came, told by what is in the clear.
@@ -142,6 +151,14 @@ class TlsTalk(NamedTuple):
     """The server asked for a second ClientHello (HelloRetryRequest of TLS 1.3)."""
     notes: tuple[str, ...] = ()
     """Limits that were hit, and bytes that are not what they should be."""
+
+    def earlier(self, offset: int) -> TlsTalk:
+        """Return the same by a clock that is so many nanoseconds behind."""
+        return self._replace(
+            messages=tuple(one._replace(ts=one.ts - offset) for one in self.messages),
+            alerts=tuple(one._replace(ts=one.ts - offset) for one in self.alerts),
+            hidden_alerts=tuple(one._replace(ts=one.ts - offset) for one in self.hidden_alerts),
+        )
 
     def last(self, sender: TlsSide) -> TlsMessage | None:
         """Return the last message in the clear of one side."""

@@ -173,7 +173,10 @@ def _shifted(events: Events, offset: int) -> Events:
 
 def _earlier(event: Any, offset: int) -> Any:
     times = {name: getattr(event, name, None) for name in _TIMES}
-    return event._replace(**{name: ts - offset for name, ts in times.items() if ts is not None})
+    moved: dict[str, Any] = {name: ts - offset for name, ts in times.items() if ts is not None}
+    if getattr(event, "tls", None) is not None:
+        moved["tls"] = event.tls.earlier(offset)
+    return event._replace(**moved)
 
 
 # -------------------------------------------------------------------------------------------- every fact once

@@ -351,6 +351,8 @@ def test_the_certificate_across_a_gap_is_named() -> None:
     assert [(one.what, one.side, one.bytes) for one in found.missing] == [("Certificate", "client", 600)]
     assert found.missing[0].frame_before == Evidence("a.pcap", 101)
     assert found.missing[0].frame_after == Evidence("a.pcap", 103)
+    told_so = "the client Certificate is not in this capture (600 bytes missing at frame 101)"
+    assert found.missing[0].text == told_so
     assert found.client_chain is not None
     assert found.client_chain.der == ours[:1]
     assert not found.client_chain.complete
