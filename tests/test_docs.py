@@ -288,7 +288,7 @@ def schema_fields(schema: object) -> Iterator[str]:
             yield from schema_fields(value)
 
 
-@pytest.mark.parametrize("name", ["analysis", "hello"])
+@pytest.mark.parametrize("name", ["analysis", "hello", "tls"])
 def test_json_fields(name: str) -> None:
     path = f"amtdiag/report/schema/{name}.schema.json"
     text = formats()

@@ -24,7 +24,7 @@ from amtdiag.trust.verdicts import VERDICTS
 
 SCHEMAS: dict[str, Any] = {
     name: json.loads((files("amtdiag.report") / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
-    for name in ("analysis", "hello")
+    for name in ("analysis", "hello", "tls")
 }
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 LOOKS_LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
@@ -112,6 +112,8 @@ def test_lines_of_an_analysis_are_as_described(sample: Sample) -> None:
     hellos = by_type.pop("hello", [])
     assert hellos == lines_of("hellos", "--jsonl", sample=sample)
     connections = by_type.pop("connection", [])
+    talks = [one["tls"] for one in connections if one["tls"]]
+    assert [error for talk in talks for error in errors(talk, SCHEMAS["tls"])] == []
     for kind in ("dhcp", "dns", "rmcp"):
         events = by_type.pop(kind, [])
         assert len({tuple(one) for one in events}) <= 1, "the same fields in every line"

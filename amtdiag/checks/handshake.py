@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from amtdiag.checks.base import Check, address_filter, frames, proof
 from amtdiag.checks.callback import TLS_PORTS, calls_back
 from amtdiag.model import Candidate, ConnectionEvent, Finding, Unknown
-from amtdiag.protocols.tls import ALERTS
+from amtdiag.protocols.tls.numbers import ALERTS, is_13
 from amtdiag.provisioning.case import Case
 from amtdiag.times import SECOND, span
 
 _HANDSHAKE = 5 * SECOND
 """A handshake takes less; what lasts longer was something else."""
+_PARTS = 3
+"""Missing parts that are named."""
 
 
 class TlsEnded(Check):
@@ -43,6 +45,15 @@ class TlsEnded(Check):
                 case.id,
                 "the server's log at that time, or its TLS key log",
             )
+        unseen = [link for link in talks if _is_unseen(link)]
+        if unseen and not broken and unseen[-1] is talks[-1]:
+            assert unseen[-1].tls is not None
+            yield Unknown(
+                "whether the TLS handshake with the device was finished",
+                "; ".join(part.text for part in unseen[-1].tls.missing[:_PARTS]),
+                case.id,
+                "a capture without losses",
+            )
         if not broken or case.device.mode.name == "operational":
             return
         last = broken[-1]
@@ -65,8 +76,16 @@ class TlsEnded(Check):
 
 def _is_hidden(link: ConnectionEvent) -> bool:
     """True where TLS 1.3 hides what the device thought of the handshake before it hung up."""
-    unknown = link.tls is not None and link.tls.finished is None and link.tls.alert is None
-    return unknown and link.closed_by == "server" and link.last_ts - link.ts <= _HANDSHAKE
+    tls = link.tls
+    if tls is None or tls.finished is not None or tls.alert is not None or not is_13(tls.version or 0):
+        return False
+    return link.closed_by == "server" and link.last_ts - link.ts <= _HANDSHAKE
+
+
+def _is_unseen(link: ConnectionEvent) -> bool:
+    """True where bytes are missing that would tell how a handshake ended."""
+    tls = link.tls
+    return tls is not None and tls.finished is None and tls.alert is None and bool(tls.missing)
 
 
 def _breaks_off(link: ConnectionEvent) -> bool:

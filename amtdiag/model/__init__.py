@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from amtdiag.model.evidence import Evidence as Evidence
 from amtdiag.model.tls import TlsTalk as TlsTalk
 from amtdiag.model.web import Apf as Apf
 from amtdiag.model.web import Exchange as Exchange
@@ -43,13 +44,6 @@ HelloType = Literal["psk", "pki", "unknown"]
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
 """In rising order."""
-
-
-class Evidence(NamedTuple):
-    """One frame, as Wireshark numbers it, of one file."""
-
-    file: str
-    frame: int
 
 
 class CaptureInfo(NamedTuple):

@@ -31,6 +31,7 @@ from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, OTHER_PORTS
 from amtdiag.protocols.tls import talk
 
 _EVIDENCE_PER_KIND = 8
+_SIDES: tuple[Side, Side] = ("client", "server")
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x16\x03", "a TLS handshake"),
@@ -130,7 +131,7 @@ class EventReader:
             foreign=foreign,
             isn=connection.syn_seq,
             answer_ts=connection.answers[0][0] if connection.answers else None,
-            tls=_tls(connection),
+            tls=self._tls(connection),
             **self._spoken(connection),
         )
 
@@ -157,6 +158,13 @@ class EventReader:
             return {"apf": read_apf(client.assemble(), server.assemble(), self._evidence)}
         return {}
 
+    def _tls(self, connection: Connection) -> TlsTalk | None:
+        """Read the handshake of a conversation on a device's TLS port."""
+        if DEVICE_PORTS.get(connection.server[1]) != "tls" or not connection.streams["server"].bytes:
+            return None
+        client, server = (connection.streams[side].assemble() for side in _SIDES)
+        return talk(client, server, self._files)
+
     def attempt(self, connection: Connection) -> ConnectionEvent:
         """Return what a connection was, whatever its port: for attempts that came to nothing."""
         return self._connection(connection, None)
@@ -177,13 +185,6 @@ class EventReader:
             vlan=connection.vlan,
             community_id=community_id(src, dst, sport, dport),
         )
-
-
-def _tls(connection: Connection) -> TlsTalk | None:
-    """Read the records of a conversation on a device's TLS port."""
-    if DEVICE_PORTS.get(connection.server[1]) != "tls" or not connection.streams["server"].bytes:
-        return None
-    return talk(connection.streams["client"].assemble(), connection.streams["server"].assemble())
 
 
 def _begins_with_a_probe(stream: Assembled) -> bool:

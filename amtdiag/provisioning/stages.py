@@ -25,7 +25,7 @@ from amtdiag.model import (
     UnansweredArp,
 )
 from amtdiag.protocols.ports import DEVICE_PORTS
-from amtdiag.protocols.tls import ALERTS
+from amtdiag.protocols.tls.numbers import ALERTS, is_13
 from amtdiag.provisioning.case import Case
 from amtdiag.times import span
 
@@ -189,6 +189,8 @@ def _tls_detail(link: ConnectionEvent) -> str:
     if tls.alert is not None:
         who = "the device" if tls.alert_by == "server" else "the server"
         return f"{who} sends alert {tls.alert} ({ALERTS.get(tls.alert, 'unknown')})"
+    if tls.finished is None and not is_13(tls.version or 0):
+        return "parts of the handshake are not in this capture"
     return {True: "handshake finished", False: "handshake not finished", None: "TLS 1.3"}[tls.finished]
 
 

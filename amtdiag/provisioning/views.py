@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from amtdiag.model import ConnectionEvent, Crossing, Evidence, HelloEvent, LookupEvent
+from amtdiag.model import ConnectionEvent, Crossing, Evidence, HelloEvent, LookupEvent, TlsTalk
 from amtdiag.provisioning.events import Events
 from amtdiag.times import SECOND, span
 
@@ -173,7 +173,10 @@ def _shifted(events: Events, offset: int) -> Events:
 
 def _earlier(event: Any, offset: int) -> Any:
     times = {name: getattr(event, name, None) for name in _TIMES}
-    return event._replace(**{name: ts - offset for name, ts in times.items() if ts is not None})
+    moved: dict[str, Any] = {name: ts - offset for name, ts in times.items() if ts is not None}
+    if getattr(event, "tls", None) is not None:
+        moved["tls"] = event.tls.earlier(offset)
+    return event._replace(**moved)
 
 
 # -------------------------------------------------------------------------------------------- every fact once
@@ -332,9 +335,18 @@ def _one_link(links: Sequence[ConnectionEvent], names: Sequence[str]) -> Connect
         ),
         redirection=next((one.redirection for one in links if one.redirection), None),
         apf=next((one.apf for one in links if one.apf), None),
+        tls=max((one.tls for one in links if one.tls), key=_facts, default=None),
         foreign=next((one.foreign for one in links if one.foreign), None),
         crossing=crossing,
     )
+
+
+def _facts(talk: TlsTalk) -> tuple[bool, int, int, int, bool]:
+    """How much a sensor saw of a TLS conversation, for comparison with another's view of it."""
+    said = len(talk.messages) + len(talk.alerts) + len(talk.hidden_alerts)
+    shown = sum(chain.complete for chain in (talk.client_chain, talk.server_chain) if chain)
+    has_end = bool(talk.finished) or talk.alert is not None
+    return has_end, said, shown, -len(talk.missing), talk.finished is not None
 
 
 def _never_came(

@@ -27,6 +27,7 @@ from amtdiag.model import (
     PongEvent,
     Redirection,
     StageReached,
+    TlsTalk,
     Unknown,
     WebTalk,
 )
@@ -230,7 +231,7 @@ def connection_json(event: ConnectionEvent) -> dict[str, Any]:
         "foreign": event.foreign,
         "rejection": event.rejection,
         "crossing": event.crossing and event.crossing._asdict(),
-        "tls": event.tls and event.tls._asdict(),
+        "tls": event.tls and _tls_json(event.tls),
         "amt_web_server": event.web and event.web._asdict(),
         "http": event.talk and talk_json(event.talk),
         "redirection": event.redirection and _spoken_json(event.redirection),
@@ -262,6 +263,12 @@ def exchange_json(one: Exchange) -> dict[str, Any]:
 
 def _spoken_json(one: Redirection | Apf) -> dict[str, Any]:
     return {**one._asdict(), "ts": rfc3339(one.ts), "evidence": evidence_json(one.evidence)}
+
+
+def _tls_json(talk: TlsTalk) -> dict[str, Any]:
+    from amtdiag.report.tlsjson import tls_json  # few captures hold TLS
+
+    return tls_json(talk)
 
 
 def dhcp_json(event: DhcpEvent) -> dict[str, Any]:

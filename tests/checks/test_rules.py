@@ -57,6 +57,7 @@ from amtdiag.model import (
     SEVERITIES,
     ConnectionEvent,
     Crossing,
+    Evidence,
     Finding,
     HelloEvent,
     Mode,
@@ -66,6 +67,7 @@ from amtdiag.model import (
     Unknown,
     WebServer,
 )
+from amtdiag.model.tls import Missing
 from amtdiag.times import SECOND, clock
 from amtdiag.trust.catalogue import Root
 from amtdiag.trust.catalogue import roots as catalogue
@@ -95,7 +97,7 @@ def on_the_last_day() -> HelloEvent:
     return replace(event, ts=START - days * DAY)
 
 
-HIDDEN = TlsTalk(finished=None, alert_by=None, alert=None)
+HIDDEN = TlsTalk(finished=None, alert_by=None, alert=None, version=0x0304)
 
 
 def shaking(alert: int | None = None, by: Literal["client", "server"] = "server") -> TlsTalk:
@@ -496,6 +498,15 @@ def test_tls_13_hides_why_the_device_hangs_up() -> None:
     assert "TLS 1.3" in unknown(handshake.TlsEnded, [hello(), at_length(tls=HIDDEN)]).why
     done = replace(at_length(), ts=START + 9 * SECOND, tls=TlsTalk(finished=True, alert_by=None, alert=None))
     assert looked(handshake.TlsEnded, [hello(), at_length(tls=HIDDEN), done]) == []
+
+
+def test_what_is_missing_of_a_handshake_is_named() -> None:
+    lost = Missing("Certificate", "client", 1260, Evidence(FILE, 31), None)
+    part = TlsTalk(finished=None, alert_by=None, alert=None, version=0x0303, missing=(lost,))
+    text = "the client Certificate is not in this capture (1,260 bytes missing at frame 31)"
+    assert unknown(handshake.TlsEnded, [hello(), at_length(tls=part)]).why == text
+    done = replace(at_length(), ts=START + 9 * SECOND, tls=TlsTalk(finished=True, alert_by=None, alert=None))
+    assert looked(handshake.TlsEnded, [hello(), at_length(tls=part), done]) == []
 
 
 def test_a_handshake_that_is_finished_later_is_what_counts() -> None:

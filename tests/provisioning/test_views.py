@@ -24,7 +24,8 @@ from helpers import (
     replace,
 )
 
-from amtdiag.model import ConnectionEvent, Evidence
+from amtdiag.model import ConnectionEvent, Evidence, TlsTalk
+from amtdiag.model.tls import TlsMessage
 from amtdiag.pipeline import diagnose
 from amtdiag.provisioning.views import Together, View, bring_together
 from amtdiag.times import SECOND
@@ -60,6 +61,15 @@ def test_the_clocks_are_compared(ahead: float) -> None:
     assert together.offsets == (0, round(ahead * SECOND))
     assert [one.ts for one in together.events.connections] == [START]
     assert bool(together.notes) == (abs(ahead) >= 0.01)
+
+
+def test_the_fuller_view_of_a_tls_talk_counts_and_its_times_are_put_right() -> None:
+    said = TlsMessage("client", "ClientHello", START + SECOND, (Evidence("b", 5),))
+    part = TlsTalk(finished=None, alert_by=None, alert=None)
+    full = part._replace(finished=False, alert_by="server", alert=48, messages=(said,))
+    near, far = opened(tls=part), opened(tls=full.earlier(-40 * SECOND))
+    together = bring_together([seen_by("a", near), seen_by("b", far, ahead=40)])
+    assert [one.tls for one in together.events.connections] == [full]
 
 
 def test_the_way_there_and_back_is_no_difference_of_clocks() -> None:

@@ -1,0 +1,146 @@
+"""One direction's bytes as TLS records. A record whose header is known tells where the next one begins.
+
+A gap inside a record's body therefore costs only bytes. A gap that holds a header is passed only where the
+headers behind it prove each other: each leads to the next, to the end of what was captured.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import NamedTuple
+
+from amtdiag.net.stream import Assembled
+from amtdiag.protocols.tls.numbers import ALERT, HANDSHAKE, RECORD_TYPES, SSLV2_HELLO
+
+HEADER = 5
+LONGEST = 16_384 + 2_048
+"""Of a record's body (RFC 5246, 6.2.3)."""
+_NEWEST_MINOR = 4
+_PROOF = 2
+"""Whole records that lead to a last one which is cut off; more than chance puts together."""
+_BEGINS = frozenset({HANDSHAKE, ALERT})
+
+
+class Record(NamedTuple):
+    """A record whose header is known."""
+
+    kind: int
+    start: int
+    """Where its body begins in the stream's bytes."""
+    end: int
+    """Where it ends; behind the stream's bytes if it was cut off."""
+
+
+class Break(NamedTuple):
+    """A place where it is not known what records were sent."""
+
+    before: int
+    """Index of the record that follows; the number of records where none does."""
+    start: int
+    end: int
+    """What is unreadable there; not more than `start` where the stream simply stops inside a header."""
+
+
+class Records(NamedTuple):
+    """One side of a conversation."""
+
+    records: tuple[Record, ...]
+    breaks: tuple[Break, ...]
+    stopped: int | None
+    """Offset of bytes that are no record."""
+
+
+class Gaps:
+    """Where a stream's bytes are missing."""
+
+    __slots__ = ("_ends", "_gaps", "_starts")
+
+    def __init__(self, gaps: tuple[tuple[int, int], ...]) -> None:
+        self._gaps = gaps
+        self._starts = [start for start, _ in gaps]
+        self._ends = [end for _, end in gaps]
+
+    def within(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Return the parts of `start` to `end` that are missing."""
+        at = bisect_right(self._ends, start)
+        found = []
+        while at < len(self._gaps) and self._starts[at] < end:
+            found.append((max(self._starts[at], start), min(self._ends[at], end)))
+            at += 1
+        return found
+
+    def missing(self, start: int, end: int) -> int:
+        """Return how many bytes are missing there."""
+        return sum(stop - first for first, stop in self.within(start, end))
+
+
+def read(stream: Assembled, gaps: Gaps) -> Records | None:
+    """Return the records of one side; None where it does not begin with TLS."""
+    data, size = stream.data, len(stream.data)
+    reach = max(size, stream.gaps[-1][1] if stream.gaps else 0)
+    found: list[Record] = []
+    breaks: list[Break] = []
+    at = 0
+    if len(data) > HEADER and data[0] & 0x80 and data[2:4] == b"\x01\x03" and not gaps.within(0, 4):
+        at = 2 + int.from_bytes(data[:2]) % 0x8000
+        found.append(Record(SSLV2_HELLO, 2, at))
+    while at < reach:
+        lost = gaps.within(at, at + HEADER)
+        if lost:
+            after = _resume(data, gaps, lost[-1][1])
+            if after is None and not found:
+                return None
+            breaks.append(Break(len(found), at, reach if after is None else after))
+            if after is None:
+                break
+            at = after
+            continue
+        if at + HEADER > size:
+            breaks.append(Break(len(found), at, at))
+            break
+        end = _end(data, at)
+        if end is None or (at == 0 and data[0] not in _BEGINS):
+            return Records(tuple(found), tuple(breaks), at) if found else None
+        found.append(Record(data[at], at + HEADER, end))
+        at = end
+    return Records(tuple(found), tuple(breaks), None) if found else None
+
+
+def _end(data: bytes, at: int) -> int | None:
+    """Return where the record ends whose header is at `at`; None if that is no header."""
+    if data[at] not in RECORD_TYPES or data[at + 1] != 3 or data[at + 2] > _NEWEST_MINOR:
+        return None
+    length = data[at + 3] << 8 | data[at + 4]
+    return at + HEADER + length if length <= LONGEST else None
+
+
+def _resume(data: bytes, gaps: Gaps, since: int) -> int | None:
+    """Return the first place behind a gap from which headers lead to the end of the bytes."""
+    dead: set[int] = set()
+    at = data.find(b"\x03", since + 1)
+    while at != -1:
+        if _leads_to_the_end(data, gaps, at - 1, dead):
+            return at - 1
+        at = data.find(b"\x03", at + 1)
+    return None
+
+
+def _leads_to_the_end(data: bytes, gaps: Gaps, at: int, dead: set[int]) -> bool:
+    """True for a chain of headers to the last byte; `dead` are places from which there is none."""
+    size, whole, path = len(data), 0, []
+    while at not in dead:
+        if at == size:
+            return True
+        path.append(at)
+        if at + HEADER > size or gaps.within(at, at + HEADER):
+            break
+        end = _end(data, at)
+        if end is None:
+            break
+        if end > size:
+            if whole >= _PROOF:
+                return True
+            break
+        at, whole = end, whole + 1
+    dead.update(path)
+    return False
