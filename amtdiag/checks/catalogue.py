@@ -49,6 +49,7 @@ from amtdiag.checks.message import (
     PidCheckFailed,
     UndocumentedVersion,
 )
+from amtdiag.checks.ownchain import OwnChainDoubtful, OwnChainFits, OwnChainRefused
 from amtdiag.checks.resolved import Ipv6Only, NotLooking, ResolvedButSilent, ServerOtherThanTold
 from amtdiag.checks.roots import (
     DigestAdded,
@@ -101,6 +102,7 @@ CHECKS: tuple[type[Check], ...] = (
     ConnectsElsewhere,
     LeaseMoved,
     RootNotListed,
+    OwnChainRefused,
     TlsEnded,
     ConnectBackRefused,
     ConnectBackRejected,
@@ -127,6 +129,8 @@ CHECKS: tuple[type[Check], ...] = (
     AdminCredentialsUnset,
     UndocumentedVersion,
     HelloSplit,
+    OwnChainDoubtful,
+    OwnChainFits,
     WeakRoot,
     ExpiredRoot,
     AnotherDhcpServer,
