@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from html import escape
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from amtdiag import frames
 from amtdiag.config import Options
@@ -32,6 +32,8 @@ def read(
     *paths: str | PathLike[str],
     ports: Iterable[int] = (),
     root_of: str | PathLike[str] | None = None,
+    cert: str | PathLike[str] | None = None,
+    cert_password: str | None = None,
     strict: bool = False,
     workers: int | None = None,
 ) -> Analysis:
@@ -39,9 +41,11 @@ def read(
 
     `paths` are files or folders; several are one capture in time order. `ports` are Hello ports besides
     9971 and 9972. `root_of` is a file with a certificate chain, PEM or DER: devices that do not list its
-    root get a finding. So many `workers` read several files at a time; unless you say, one a core where it
-    pays. Raises `InputError` where nothing can be read (with `strict`: where any file cannot), `UsageError`
-    for a port, chain or number that makes no sense.
+    root get a finding. `cert` is a file with your provisioning certificate and its chain, PEM, DER or PFX:
+    each device gets a finding that says whether it would accept it. `cert_password` opens a PFX (ask for it
+    with `getpass.getpass()`); only the certificates are kept. So many `workers` read several files at a time;
+    unless you say, one a core where it pays. Raises `InputError` where nothing can be read (with `strict`:
+    where any file cannot), `UsageError` for a port, chain or number that makes no sense.
     """
     from amtdiag.pipeline import diagnose
 
@@ -51,21 +55,34 @@ def read(
             raise UsageError(f"a port is a number from 1 to {_LARGEST_PORT}, not {port}")
     if workers is not None and workers < 1:
         raise UsageError(f"at least one worker has to read, not {workers}")
-    name, digests = (None, frozenset[bytes]()) if root_of is None else _own_root(Path(root_of))
-    return Analysis(diagnose(paths, Options(extra, name, digests, strict, workers=workers)))
+    options = Options(extra, strict=strict, workers=workers)
+    if root_of is not None:
+        from amtdiag.trust.ownroot import own_root
+
+        name, digests = _read_with(own_root, Path(root_of))
+        options = options._replace(root_name=name, root_digests=digests)
+    if cert is not None:
+        from amtdiag.trust.ownchain import own_chain
+
+        password = None if cert_password is None else cert_password.encode
+        chain, leaf = _read_with(lambda data: own_chain(data, password), Path(cert))
+        options = options._replace(chain=chain, chain_name=leaf)
+    return Analysis(diagnose(paths, options))
 
 
-def _own_root(path: Path) -> tuple[str, frozenset[bytes]]:
-    from amtdiag.trust.ownroot import own_root
+_Found = TypeVar("_Found")
 
+
+def _read_with(reader: Callable[[bytes], _Found], path: Path) -> _Found:
+    """Read a small file with certificates; what is wrong with it comes with its name."""
     shown = plain(str(path), 200)
     try:
         with path.open("rb") as file:
-            chain = file.read(_MOST_CHAIN_BYTES)
+            content = file.read(_MOST_CHAIN_BYTES)
     except OSError as error:
         raise UsageError(f"{shown}: {error.strerror or error}") from error
     try:
-        return own_root(chain)
+        return reader(content)
     except UsageError as error:
         raise UsageError(f"{shown}: {error}") from error
 

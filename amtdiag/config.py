@@ -66,7 +66,8 @@ class Options(NamedTuple):
     `ports` are Hello ports beyond the standard ones. `root_digests` are the SHA-1, SHA-256 and SHA-384 of
     the caller's own root certificate, `root_name` its name. `servers` are the addresses of the caller's
     provisioning servers; empty where they were not named. `workers` processes read several files, one a core
-    where that is None and it pays; the result is the same.
+    where that is None and it pays; the result is the same. `chain` is the caller's provisioning chain, DER,
+    as a server sends it; `chain_name` the name of its leaf.
     """
 
     ports: tuple[int, ...] = ()
@@ -75,4 +76,6 @@ class Options(NamedTuple):
     strict: bool = False
     servers: frozenset[str] = frozenset()
     workers: int | None = None
+    chain: tuple[bytes, ...] = ()
+    chain_name: str | None = None
     limits: Limits = Limits()

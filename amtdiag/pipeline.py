@@ -85,6 +85,7 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
             "options": {
                 "ports": sorted(hello_ports),
                 "root_of": options.root_name,
+                "cert": options.chain_name,
                 "strict": options.strict,
                 "servers": sorted(options.servers),
             },

@@ -51,6 +51,7 @@ from amtdiag.checks.message import (
     PidCheckFailed,
     UndocumentedVersion,
 )
+from amtdiag.checks.ownchain import OwnChainDoubtful, OwnChainFits, OwnChainRefused
 from amtdiag.checks.resolved import Ipv6Only, NotLooking, ResolvedButSilent, ServerOtherThanTold
 from amtdiag.checks.roots import (
     DigestAdded,
@@ -103,6 +104,7 @@ CHECKS: tuple[type[Check], ...] = (
     ConnectsElsewhere,
     LeaseMoved,
     RootNotListed,
+    OwnChainRefused,
     TlsEnded,
     PasswordWrong,
     CallFails,
@@ -136,6 +138,8 @@ CHECKS: tuple[type[Check], ...] = (
     AdminCredentialsUnset,
     UndocumentedVersion,
     HelloSplit,
+    OwnChainDoubtful,
+    OwnChainFits,
     WeakRoot,
     ExpiredRoot,
     PlainManagement,

@@ -15,7 +15,7 @@ from amtdiag.trust.verdicts import EXPIRED, UNKNOWN, WEAK, ZERO, carries
 _NAMES_SHOWN = 3
 
 
-def _latest_list(case: Case) -> HelloRecord | None:
+def latest_list(case: Case) -> HelloRecord | None:
     """The last Hello with digests: what the device trusts now."""
     return next((record for record in reversed(case.hellos) if record.digests), None)
 
@@ -32,7 +32,7 @@ class _ListCheck(Check):
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """One finding a device, about its latest list."""
-        record = _latest_list(case)
+        record = latest_list(case)
         if record is None or record.judgement.verdicts.isdisjoint(self.verdicts):
             return
         found = [one for one in record.digests if any(v in one.verdicts for v in self.verdicts)]
@@ -233,7 +233,7 @@ def own_root(cases: Iterable[Case], options: Options) -> OwnRoot | None:
         return None
     carried, lacking, unknown = [], [], []
     for case in cases:
-        record = _latest_list(case)
+        record = latest_list(case)
         if record is not None and carries(record.digests, options.root_digests):
             carried.append(case.id)
         elif record is not None and record.event.hello.complete:
@@ -258,7 +258,7 @@ class RootNotListed(Check):
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """Only with --root-of, and only where the list is whole."""
-        record = _latest_list(case)
+        record = latest_list(case)
         if (
             record is None
             or not self.options.root_digests

@@ -36,6 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="PEM or DER file: which devices carry the digest of this chain's root?",
     )
     parser.add_argument(
+        "--cert",
+        metavar="FILE",
+        help="your provisioning certificate with its chain, PEM, DER or PFX: would each device accept it?",
+    )
+    parser.add_argument(
+        "--cert-password-file",
+        metavar="FILE",
+        help="its first line is the password of the PFX file (default: amtdiag asks, on a terminal)",
+    )
+    parser.add_argument(
         "--server",
         type=address,
         action="append",

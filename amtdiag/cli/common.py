@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -72,13 +73,20 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Options:
-    """Return the options that the arguments ask for; `chain` is a file with the caller's certificates."""
+    """Return the options that the arguments ask for; `chain` is a file with the caller's certificates.
+
+    Where the command has `--cert`, that is read too, which may ask for a password.
+    """
     options = Options(
         ports=tuple(arguments.port),
         strict=arguments.strict,
         servers=frozenset(getattr(arguments, "server", ())),
         workers=arguments.workers,
     )
+    if getattr(arguments, "cert", None) is not None:
+        options = _with_own_chain(options, arguments.cert, arguments.cert_password_file)
+    elif getattr(arguments, "cert_password_file", None) is not None:
+        raise UsageError("--cert-password-file goes with --cert")
     if chain is None:
         return options
     from amtdiag.trust.ownroot import own_root
@@ -88,6 +96,38 @@ def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Opt
     except UsageError as error:
         raise UsageError(f"{safe(chain, 4096)}: {error}") from error
     return options._replace(root_name=name, root_digests=digests)
+
+
+def _with_own_chain(options: Options, file: str, password_file: str | None) -> Options:
+    """Add the caller's provisioning chain."""
+    from amtdiag.trust.ownchain import own_chain
+
+    try:
+        chain, name = own_chain(read_file(file), _password(file, password_file))
+    except UsageError as error:
+        raise UsageError(f"{safe(file, 4096)}: {error}") from error
+    return options._replace(chain=chain, chain_name=name)
+
+
+def _password(file: str, password_file: str | None) -> Callable[[], bytes] | None:
+    """Return what gets a password when one is needed: the first line of a file, or a question.
+
+    None where there is no file, and nobody to ask.
+    """
+    if password_file is not None:
+        return lambda: read_file(password_file).removeprefix(b"\xef\xbb\xbf").split(b"\n")[0].rstrip(b"\r")
+    if sys.stdin is None or not sys.stdin.isatty():
+        return None
+
+    def ask() -> bytes:
+        from getpass import getpass
+
+        try:
+            return getpass(f"Password of {safe(file, 4096)}: ", stream=sys.stderr).encode()
+        except EOFError:
+            raise UsageError("no password was given") from None
+
+    return ask
 
 
 def read_file(name: str) -> bytes:

@@ -17,6 +17,7 @@ from amtdiag.provisioning.schedules import known_schedules
 from amtdiag.provisioning.stages import stages_of
 from amtdiag.provisioning.visibility import Coverage, lanes_of
 from amtdiag.times import SECOND
+from amtdiag.trust.releases import stated
 
 _REDIRECTION = frozenset({"redirection", "redirection-tls"})
 _SETUP = 300 * SECOND
@@ -140,7 +141,7 @@ def _firmware(case: Case, last: HelloRecord | None) -> str | None:
     versions = [pong.version for pong in case.pongs if pong.version]
     versions += [link.web.version for link in (*case.returns, *case.visits) if link.web and link.web.version]
     if versions:
-        return f"AMT {versions[-1]} (it says so itself)"
+        return stated(versions[-1])
     return last.judgement.consistent_with if last else None
 
 

@@ -6,10 +6,14 @@ Sources: Intel's guide on root certificate hashes (SHA-1 entries dropped in 11.0
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from amtdiag.model import JudgedDigest
 
+Applies = Literal["yes", "maybe", "no"]
+"""Whether a rule of some releases binds a device."""
 _Test = Callable[[frozenset[str], frozenset[str]], bool]
 
 
@@ -20,13 +24,12 @@ def _has(names: frozenset[str], *beginnings: str) -> bool:
 
 _GTE = "GTE CyberTrust"
 _G1 = "VeriSign Class 3 Public Primary Certification Authority (G1)"
+_WITH_SHA1 = "AMT 10.x or older, or SHA-1 digests added by hand before 15.0-H/16.0"
+_OF_11 = "AMT 11.0 to 11.8.6x"
 _RULES: tuple[tuple[_Test, str], ...] = (
-    (
-        lambda algorithms, _: "sha1" in algorithms,
-        "AMT 10.x or older, or SHA-1 digests added by hand before 15.0-H/16.0",
-    ),
+    (lambda algorithms, _: "sha1" in algorithms, _WITH_SHA1),
     (lambda algorithms, _: "sha384" in algorithms, "AMT 15 or later"),
-    (lambda _, names: _has(names, _GTE, _G1), "AMT 11.0 to 11.8.6x"),
+    (lambda _, names: _has(names, _GTE, _G1), _OF_11),
     (
         lambda _, names: _has(names, "DigiCert Global Root", "GlobalSign") and not _has(names, _G1),
         "AMT 12.0.32 or later, or 11.8.65 or later",
@@ -44,3 +47,27 @@ def consistent_with(judged: Sequence[JudgedDigest]) -> str | None:
     algorithms = frozenset(one.digest.algorithm for one in judged)
     names = frozenset(one.name for one in judged if one.name)
     return next((text for test, text in _RULES if test(algorithms, names)), None)
+
+
+_STATED = re.compile(r"AMT (\d+)\b.* \(it says so itself\)")
+_REFUSED_ON_SOME, _REFUSED_ON_ALL = 15, 16
+
+
+def stated(version: str) -> str:
+    """Return the words for a version that the device itself states."""
+    return f"AMT {version} (it says so itself)"
+
+
+def refuses_old(release: str | None) -> Applies:
+    """Tell whether a device refuses SHA-1 signatures and RSA keys below 2048 bits, by its release in words.
+
+    `release` comes from `stated` or `consistent_with`. 15.0 refuses them on its H platforms, 16.0 and later
+    on all; which platform it is, nothing on the wire tells.
+    """
+    found = _STATED.fullmatch(release or "")
+    if found is None:
+        return "no" if release in (PSK, _WITH_SHA1, _OF_11) else "maybe"
+    major = int(found[1][:6])
+    if major == _REFUSED_ON_SOME:
+        return "maybe"
+    return "yes" if major >= _REFUSED_ON_ALL else "no"

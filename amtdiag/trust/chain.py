@@ -1,0 +1,64 @@
+"""Whether a device accepts a provisioning chain, by the rules that are documented: one class a rule.
+
+A rule says what it got, what it expected, and how sure that is: `holds`, `broken`, or `unknown` with the
+reason. What AMT does beyond these rules is not documented: a chain that breaks none may still be refused.
+Sources: Intel's AMT guide (acquiring a certificate; chains for host-based configuration; root hashes; remote
+configuration), Intel KB 000090051 and 000100444, and the issues that each rule names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from amtdiag.trust.agerules import IsInTime, KeyIsLongEnough, SignatureIsModern
+from amtdiag.trust.leafrules import FitsSuffix, HasServerAuth, HasSetupMark
+from amtdiag.trust.linkrules import CanBeRead, IsComplete, IsInOrder, SignaturesHold
+from amtdiag.trust.rootrules import RootIsListed
+from amtdiag.trust.rule import ChainContext, ChainRule, DeviceRule, Rule, RuleResult
+from amtdiag.trust.study import MOST_CERTIFICATES, study
+
+_CHAIN_RULES: tuple[ChainRule, ...] = (
+    CanBeRead(),
+    HasSetupMark(),
+    HasServerAuth(),
+    IsComplete(),
+    IsInOrder(),
+    SignaturesHold(),
+)
+_DEVICE_RULES: tuple[DeviceRule, ...] = (
+    FitsSuffix(),
+    RootIsListed(),
+    SignatureIsModern(),
+    KeyIsLongEnough(),
+    IsInTime(),
+)
+RULES: tuple[Rule, ...] = (*_CHAIN_RULES, *_DEVICE_RULES)
+"""Every rule, in the order of the results of `judge`."""
+BY_ID = {rule.id: rule for rule in RULES}
+
+
+def judge(chain: Sequence[bytes], context: ChainContext) -> tuple[RuleResult, ...]:
+    """Judge a chain (DER, in the order in which it is sent) by every rule. Never raises."""
+    looked_at = tuple(chain[:MOST_CERTIFICATES])
+    whole = context.chain_complete and len(chain) <= MOST_CERTIFICATES
+    studied = study(looked_at, whole)
+    bound = (one for rule in _DEVICE_RULES for one in rule.look(studied, context))
+    return (*_of_the_chain(looked_at, whole), *bound)
+
+
+@lru_cache(maxsize=64)
+def _of_the_chain(chain: tuple[bytes, ...], whole: bool) -> tuple[RuleResult, ...]:
+    """What is the same for all devices."""
+    return tuple(one for rule in _CHAIN_RULES for one in rule.look(study(chain, whole)))
+
+
+def sentence(result: RuleResult) -> str:
+    """Return a result in a sentence or two, for a reader who does not see the rule's name."""
+    got = result.got[:1].upper() + result.got[1:]
+    said = {
+        "broken": f"{BY_ID[result.rule].title}: {result.got}. Expected: {result.expected}.",
+        "unknown": f"{got}. Expected: {result.expected}.",
+        "holds": f"{got}.",
+    }[result.outcome]
+    return f"{said} {result.why[:1].upper()}{result.why[1:]}." if result.why else said

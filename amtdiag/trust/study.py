@@ -1,0 +1,104 @@
+"""A chain of certificates as such: which is the leaf, which issues which, and where the way up ends.
+
+All of it depends on the chain alone. Devices of one server are shown the same chain, so that this is found
+out once a chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+from amtdiag.trust.certificates import Certificate, read_certificate, signature_holds
+
+MOST_CERTIFICATES = 16
+"""Certificates of a chain that are looked at; real chains have up to six."""
+
+
+class Studied:
+    """A chain and what its certificates are to each other. Places count from 0, in the order of the chain.
+
+    Equal only to itself, so that what is found out about it can be kept by it.
+    """
+
+    def __init__(self, chain: Sequence[bytes], whole: bool) -> None:
+        self.whole = whole
+        """All certificates that were sent are given."""
+        self.certificates: tuple[Certificate | str, ...] = tuple(map(read_certificate, chain))
+        """In place of one that cannot be read: why not."""
+        read = dict(self.readable)
+        self.leaf = _leaf(read)
+        """The place of the certificate that issues no other; 0 where several do not, or all do."""
+        self.path = _climb(self.leaf, read)
+        """From the leaf to the issuer, to its issuer ... wherever they stand. Only what can be read."""
+        self.signatures = tuple(signature_holds(read[low], read[high]) for low, high in pairwise(self.path))
+        """For each step of `path`: whether the signature holds; None where that cannot be verified."""
+        self.has_root = bool(self.path) and read[self.path[-1]].is_root
+        """The last certificate of `path` is signed by itself."""
+
+    def at(self, place: int) -> Certificate:
+        """Return a certificate that can be read, as all of `path` can."""
+        found = self.certificates[place]
+        assert isinstance(found, Certificate)
+        return found
+
+    @property
+    def leaf_certificate(self) -> Certificate | None:
+        """The leaf, unless it cannot be read or there is none."""
+        return self.at(self.path[0]) if self.path else None
+
+    @property
+    def top(self) -> Certificate | None:
+        """The certificate in which the way up ends."""
+        return self.at(self.path[-1]) if self.path else None
+
+    @property
+    def readable(self) -> list[tuple[int, Certificate]]:
+        """The certificates that can be read, with their places."""
+        return [(place, one) for place, one in enumerate(self.certificates) if isinstance(one, Certificate)]
+
+    @property
+    def unreadable(self) -> list[tuple[int, str]]:
+        """The places of the others, and why they cannot be read."""
+        return [(place, one) for place, one in enumerate(self.certificates) if isinstance(one, str)]
+
+    def named(self, place: int) -> str:
+        """Return what a sentence calls a certificate: its number from 1, and its name."""
+        one = self.certificates[place]
+        return f"certificate {place + 1}" + (f" ({one.name})" if isinstance(one, Certificate) else "")
+
+
+@lru_cache(maxsize=64)
+def study(chain: tuple[bytes, ...], whole: bool) -> Studied:
+    """Read and follow a chain, of which no more than `MOST_CERTIFICATES` are given."""
+    return Studied(chain, whole)
+
+
+def _leaf(read: Mapping[int, Certificate]) -> int:
+    """Find the end of a chain: the first certificate, unless it issues others and just one does not."""
+    ends = [
+        place
+        for place, one in read.items()
+        if not any(other.der != one.der and other.names_as_issuer(one) for other in read.values())
+    ]
+    return ends[0] if len(ends) == 1 and 0 in read else 0
+
+
+def _climb(start: int, read: Mapping[int, Certificate]) -> tuple[int, ...]:
+    """Go from issuer to issuer: the next in order first, but a good signature before all."""
+    path: list[int] = []
+    place: int | None = start if start in read else None
+    while place is not None:
+        path.append(place)
+        one = read[place]
+        if one.is_root:
+            break
+        issuers = [
+            other
+            for other in sorted(read, key=lambda other: other != path[-1] + 1)
+            if other not in path and one.names_as_issuer(read[other]) and read[other].der != one.der
+        ]
+        good = (other for other in issuers if signature_holds(one, read[other]) is not False)
+        place = next(good, issuers[0] if issuers else None)
+    return tuple(path)
