@@ -23,6 +23,19 @@ from amtdiag.checks.callback import (
     NoConnectBack,
 )
 from amtdiag.checks.calls import BrokenAfterCommit, CallFails, EndsAfterPassword, PasswordWrong
+from amtdiag.checks.chain import (
+    CertificateDates,
+    CertificateDomain,
+    CertificateServerAuth,
+    CertificateUsage,
+    ChainNotListed,
+    ChainNotWhole,
+    ChainOutOfOrder,
+    ChainSha1,
+    ChainSignature,
+    ChainSmallKey,
+    RefusedForNoVisibleReason,
+)
 from amtdiag.checks.discovery import (
     CustomNameUnknown,
     DnsRefuses,
@@ -32,7 +45,14 @@ from amtdiag.checks.discovery import (
     ServerAmbiguous,
 )
 from amtdiag.checks.fleet import PidReused, PkiAmongPsk, PskAmongPki, UnexpectedServer
-from amtdiag.checks.handshake import TlsEnded
+from amtdiag.checks.handshake import (
+    DeviceNotTrusted,
+    NoClientCertificate,
+    TlsEnded,
+    TlsRenegotiation,
+    TlsVersion,
+)
+from amtdiag.checks.keys import PskDiffers, PskIdentityUnknown, PskNotOffered
 from amtdiag.checks.lease import (
     AnotherDhcpServer,
     LeaseRefused,
@@ -105,6 +125,24 @@ CHECKS: tuple[type[Check], ...] = (
     LeaseMoved,
     RootNotListed,
     OwnChainRefused,
+    CertificateUsage,
+    CertificateServerAuth,
+    ChainOutOfOrder,
+    ChainNotWhole,
+    ChainSignature,
+    ChainNotListed,
+    CertificateDomain,
+    ChainSha1,
+    ChainSmallKey,
+    CertificateDates,
+    RefusedForNoVisibleReason,
+    PskIdentityUnknown,
+    PskDiffers,
+    PskNotOffered,
+    NoClientCertificate,
+    TlsVersion,
+    TlsRenegotiation,
+    DeviceNotTrusted,
     TlsEnded,
     PasswordWrong,
     CallFails,

@@ -1,20 +1,118 @@
-"""Inside the connection back: the TLS handshake, as far as its outcome is seen."""
+"""Rules about a TLS handshake that is not finished: versions, renegotiation, trust in the device."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from amtdiag.checks.base import Check, address_filter, frames, proof
+from amtdiag.checks.base import Check, frames, proof
 from amtdiag.checks.callback import TLS_PORTS, calls_back
+from amtdiag.checks.shaking import (
+    CERTIFICATE,
+    HANDSHAKE,
+    KEY,
+    NO_SUITE,
+    UNKNOWN_IDENTITY,
+    VERSION,
+    Broken,
+    HandshakeCheck,
+    broken_off,
+    lost,
+)
 from amtdiag.model import Candidate, ConnectionEvent, Finding, Unknown
-from amtdiag.protocols.tls.numbers import ALERTS, is_13
+from amtdiag.protocols.tls.numbers import is_13, version_name
 from amtdiag.provisioning.case import Case
-from amtdiag.times import SECOND, span
+from amtdiag.times import span
 
-_HANDSHAKE = 5 * SECOND
-"""A handshake takes less; what lasts longer was something else."""
-_PARTS = 3
-"""Missing parts that are named."""
+
+class TlsVersion(HandshakeCheck):
+    """Device and server know no version of TLS in common."""
+
+    id = "tls-version"
+    title = "Device and server have no TLS version in common"
+    label = "TLS version"
+    catalogue = "F47"
+    why = "version"
+    remedy = (
+        "Allow the older version on the server for this device (with OpenSSL: a lower minimum version and "
+        "@SECLEVEL=0), or update the device's firmware: TLS 1.2 came with AMT 12."
+    )
+    source = (
+        "RFC 5246, alert 70; Intel's AMT guide on TLS by release; MeshCentral issues 6565 and 5512, "
+        "MeshCommander issues 120 and 126"
+    )
+
+    def sentence(self, broken: Broken) -> str:
+        """Name the versions of both."""
+        tls = broken.talk
+        offered = max((*tls.client_versions, tls.client_version or 0), default=0)
+        wants = f"The server offers {version_name(offered)}. " if offered else ""
+        chosen = f"The device chooses {version_name(tls.version)}. " if tls.version else ""
+        return f"{wants}{chosen}{broken.refusal}."
+
+
+class TlsRenegotiation(HandshakeCheck):
+    """The device does not say that it renegotiates safely, and the server's library insists on it."""
+
+    id = "tls-renegotiation"
+    title = "The server insists on secure renegotiation"
+    label = "TLS renegotiation"
+    catalogue = "F47"
+    basis = "inferred"
+    confidence = "medium"
+    why = "renegotiation"
+    remedy = (
+        "Allow legacy renegotiation on the server for this device (OpenSSL 3: Options = "
+        "UnsafeLegacyServerConnect), or update the device's firmware."
+    )
+    source = "RFC 5746; MeshCommander issues 120 and 126: OpenSSL 3 stops with unsafe legacy renegotiation"
+
+    def sentence(self, broken: Broken) -> str:
+        """Say what is lacking."""
+        return f"The device's ServerHello lacks renegotiation_info. {broken.refusal}, right after it."
+
+
+class DeviceNotTrusted(HandshakeCheck):
+    """The server does not accept the certificate that the device shows."""
+
+    id = "device-not-trusted"
+    title = "The server does not trust the device's certificate"
+    label = "device not trusted"
+    catalogue = "F56"
+    why = "device-certificate"
+    remedy = (
+        "A device that is not yet provisioned shows a certificate that proves nothing, or from AMT 15 on one "
+        "of Intel's On-Die CA: let the server accept the former, or trust Intel's On-Die root, or pin it."
+    )
+    source = "RFC 5246, alerts; Intel's AMT guide on remote configuration; rpc-go issues 1163 and 1083"
+
+    def sentence(self, broken: Broken) -> str:
+        """Say whose certificate, and how it is refused."""
+        chain = broken.talk.server_chain
+        shown = f" Its chain has {len(chain.der)} certificates ({frames(chain.evidence)})." if chain else ""
+        return f"{broken.refusal}, having seen the device's certificate.{shown}"
+
+
+class NoClientCertificate(HandshakeCheck):
+    """The device asks for the server's certificate, and the server shows none."""
+
+    id = "no-client-certificate"
+    title = "The server shows the device no certificate"
+    label = "no certificate"
+    catalogue = "F18"
+    why = "no-certificate"
+    remedy = (
+        "The server found no provisioning certificate that fits the device's list: load one whose root the "
+        "device lists (`amtdiag roots`), with its private key."
+    )
+    source = "RFC 5246, 7.4.6: an empty Certificate message; MeshCentral's message, issues 4901 and 3855"
+
+    def sentence(self, broken: Broken) -> str:
+        """Point at the empty message."""
+        chain = broken.talk.client_chain
+        where = f" ({frames(chain.evidence)})" if chain else ""
+        return (
+            f"The device asks for a certificate and the server sends an empty list{where}. {broken.refusal}."
+        )
 
 
 class TlsEnded(Check):
@@ -33,45 +131,50 @@ class TlsEnded(Check):
     )
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """A handshake on a TLS port that an alert or the device ended before it was finished."""
-        reached, _ = calls_back(case)
-        talks = [link for link in reached if link.server_bytes and link.ends.dport in TLS_PORTS]
-        broken = [link for link in talks if _breaks_off(link)]
-        hidden = [link for link in talks if _is_hidden(link)]
-        if hidden and not broken and hidden[-1] is talks[-1]:
-            yield Unknown(
-                "whether the TLS handshake with the device was finished",
-                f"TLS 1.3 encrypts certificates and alerts; the device ended it ({frames(proof(hidden))})",
-                case.id,
-                "the server's log at that time, or its TLS key log",
-            )
-        unseen = [link for link in talks if _is_unseen(link)]
-        if unseen and not broken and unseen[-1] is talks[-1]:
-            assert unseen[-1].tls is not None
-            yield Unknown(
-                "whether the TLS handshake with the device was finished",
-                "; ".join(part.text for part in unseen[-1].tls.missing[:_PARTS]),
-                case.id,
-                "a capture without losses",
-            )
-        if not broken or case.device.mode.name == "operational":
+        """A handshake on a TLS port that ended before it was finished, where no other rule tells why."""
+        yield from _hidden(case)
+        broken = broken_off(case)
+        if broken is None or broken.why not in ("other", "chain-unseen"):
             return
-        last = broken[-1]
-        alerted = next((link for link in reversed(broken) if link.tls and link.tls.alert is not None), None)
-        overcome = any(link.ts > last.ts and link.tls and link.tls.finished for link in talks)
+        alerted = broken.alert is not None
+        if broken.why == "chain-unseen":
+            yield Unknown(
+                "why the device refuses the server's certificates",
+                f"{lost(broken.talk, 'client')} ({frames(broken.evidence)})",
+                case.id,
+                "a capture with all packets in full length, or --cert with the server's chain",
+            )
         yield self.finding(
             case,
-            _refusal(alerted) if alerted is not None else _hang_up(last),
-            proof(broken),
-            f"tls && tcp.port=={last.ends.dport} && {address_filter(last.ends.dst)}",
-            times=[link.ts for link in broken],
-            count=len(broken),
-            overcome=overcome,
-            severity=None if alerted is not None else "warning",
-            basis=None if alerted is not None else "inferred",
-            confidence=None if alerted is not None else "low",
-            candidates=_why_broken(alerted.tls.alert if alerted is not None and alerted.tls else None),
+            f"{broken.refusal}." if alerted else _hang_up(broken),
+            [*broken.evidence, *proof(broken.links)],
+            broken.display_filter,
+            times=[link.ts for link in broken.links],
+            count=len(broken.links),
+            overcome=broken.overcome,
+            severity=None if alerted else "warning",
+            basis=None if alerted else "inferred",
+            confidence=None if alerted else "low",
+            candidates=_why_broken(broken.alert),
         )
+
+
+def _hidden(case: Case) -> Iterator[Unknown]:
+    """What TLS 1.3, or the capture, hides of the last handshake."""
+    reached, _ = calls_back(case)
+    talks = [link for link in reached if link.server_bytes and link.ends.dport in TLS_PORTS]
+    if not talks or broken_off(case) is not None:
+        return
+    last, what = talks[-1], "whether the TLS handshake with the device was finished"
+    if _is_hidden(last):
+        yield Unknown(
+            what,
+            f"TLS 1.3 encrypts certificates and alerts; the device ended it ({frames(proof([last]))})",
+            case.id,
+            "the server's log at that time, or its TLS key log (--keylog)",
+        )
+    elif last.tls is not None and last.tls.finished is None and last.tls.alert is None and last.tls.missing:
+        yield Unknown(what, lost(last.tls), case.id, "a capture without losses")
 
 
 def _is_hidden(link: ConnectionEvent) -> bool:
@@ -79,34 +182,11 @@ def _is_hidden(link: ConnectionEvent) -> bool:
     tls = link.tls
     if tls is None or tls.finished is not None or tls.alert is not None or not is_13(tls.version or 0):
         return False
-    return link.closed_by == "server" and link.last_ts - link.ts <= _HANDSHAKE
+    return link.closed_by == "server" and link.last_ts - link.ts <= HANDSHAKE
 
 
-def _is_unseen(link: ConnectionEvent) -> bool:
-    """True where bytes are missing that would tell how a handshake ended."""
-    tls = link.tls
-    return tls is not None and tls.finished is None and tls.alert is None and bool(tls.missing)
-
-
-def _breaks_off(link: ConnectionEvent) -> bool:
-    """True where a handshake was ended by an alert in the clear, or by the device before its end."""
-    if link.tls is not None and link.tls.alert is not None:
-        return True
-    if link.tls is not None and link.tls.finished is not False:
-        return False
-    quick = link.last_ts - link.ts <= _HANDSHAKE
-    return link.closed_by == "server" and bool(link.client_bytes) and quick
-
-
-def _refusal(link: ConnectionEvent) -> str:
-    assert link.tls is not None
-    ends, alert = link.ends, link.tls.alert
-    who = f"The device, {ends.dst}," if link.tls.alert_by == "server" else f"The server, {ends.src},"
-    name = ALERTS.get(alert or 0, "unknown")
-    return f"{who} ends the handshake with alert {alert} ({name}; {frames(link.evidence)})."
-
-
-def _hang_up(link: ConnectionEvent) -> str:
+def _hang_up(broken: Broken) -> str:
+    link = broken.shown
     return (
         f"The connection back was made ({frames(link.evidence)}), and the device ended it after "
         f"{span(link.last_ts - link.ts)}, in the middle of the handshake: it sent {link.server_bytes:,} "
@@ -114,23 +194,18 @@ def _hang_up(link: ConnectionEvent) -> str:
     )
 
 
-_CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48})
-_VERSION_ALERTS = frozenset({40, 47, 70, 71})
-_KEY_ALERTS = frozenset({20, 51, 115})
-
-
 def _why_broken(alert: int | None) -> tuple[Candidate, ...]:
     """What may be behind an alert; which firmware sends which for what is not documented."""
     certificate = Candidate(
         "the certificate of the other side is not accepted: its root is not in the device's list, its usage "
         "or name does not fit, or it has expired",
-        "the certificates in the handshake; --root-of YOUR-CHAIN.pem",
+        "the certificates in the handshake; --cert YOUR-CHAIN.pem",
     )
     version = Candidate("no common TLS version or cipher", "the versions and suites that both sides offer")
     key = Candidate("with PSK: the keys differ", "enter PID and PPS again on both sides")
     ways = {
-        alert in _CERTIFICATE_ALERTS: certificate,
-        alert in _VERSION_ALERTS: version,
-        alert in _KEY_ALERTS: key,
+        alert in CERTIFICATE: certificate,
+        alert in {*NO_SUITE, VERSION, 47}: version,
+        alert in {*KEY, UNKNOWN_IDENTITY}: key,
     }
     return (ways[True],) if True in ways else (certificate, version, key)

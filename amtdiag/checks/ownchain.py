@@ -135,7 +135,7 @@ class OwnChainDoubtful(_OwnChain):
     remedy = "What to do depends on what is in doubt; the finding says it."
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
-        """Only with --cert: dates, wildcards, partly matching domains, and SHA-1 where the release is open."""
+        """Only with --cert: dates, wildcards, domains that match in part, SHA-1 where the release is open."""
         doubts = [one for one in self.judged(case) if one.outcome != "holds" and one.severity == "warning"]
         if doubts:
             yield self.report(case, doubts, f"{self.chain_name} is in doubt for this device")

@@ -11,6 +11,12 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from amtdiag.model.evidence import Evidence as Evidence
+from amtdiag.model.tls import Certificates as Certificates
+from amtdiag.model.tls import HiddenAlert as HiddenAlert
+from amtdiag.model.tls import Missing as Missing
+from amtdiag.model.tls import TlsAlert as TlsAlert
+from amtdiag.model.tls import TlsMessage as TlsMessage
+from amtdiag.model.tls import TlsSide as TlsSide
 from amtdiag.model.tls import TlsTalk as TlsTalk
 from amtdiag.model.web import Apf as Apf
 from amtdiag.model.web import Exchange as Exchange
@@ -118,6 +124,8 @@ class ConnectionEvent(NamedTuple):
     """On the plain AMT port: what the web server says of itself."""
     tls: TlsTalk | None = None
     """On a TLS port of the device: how far the handshake came; None where nothing of TLS is seen."""
+    opened_by: str | None = None
+    """Which secret of the analyst's opened it, in words: a key log, or the PPS of a PID."""
     rejection: str | None = None
     """Who rejected it, and why; see `outcome`."""
     crossing: Crossing | None = None

@@ -106,7 +106,7 @@ def _seen(diagnosis: Diagnosis) -> str:
     line = f"Seen here: {', '.join(seen) or 'nothing'}."
     if unseen:
         line += f" Not seen: {', '.join(unseen)}."
-    return line + " Of TLS only the outcome is read."
+    return line
 
 
 def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:

@@ -106,8 +106,8 @@ _GROUPS = (
     _Group(1, _unanswered, "connect_back", "connect-back-unanswered", "F11"),
     _Group(3, _ignored, "hello", "no-connect-back", "F10"),
     _Group(1, _ignored, "hello", "no-connect-back", "F13", psk=True),
-    _Group(2, _chain_rejected, "tls", "tls-ended"),
-    _Group(1, _key_rejected, "tls", "tls-ended", psk=True),
+    _Group(2, _chain_rejected, "tls", "chain-root-not-listed", "F19"),
+    _Group(1, _key_rejected, "tls", "psk-differs", "F14", psk=True),
     _Group(1, _retired_server, "connection", "server-refuses-hello", "F07"),
     _Group(1, _walled_server, "connection", "server-silent", "F08"),
 )
@@ -142,9 +142,7 @@ def _truth(scene: Scene, device: Device, group: _Group) -> None:
     before = group.stage == "connection"
     scene.ends_at(device, group.stage, None if before or group.rule is None else "setup")
     if group.rule:
-        # Which setup has failed for good is certain; why TLS ended is a matter of judgement.
-        severity = None if group.rule == "tls-ended" else "error"
-        scene.must_find(group.rule, device, severity, catalogue=group.catalogue, by_address=before)
+        scene.must_find(group.rule, device, "error", catalogue=group.catalogue, by_address=before)
     if group.planted:
         scene.must_find("unknown-digest", device)
     if not group.admin_credentials:

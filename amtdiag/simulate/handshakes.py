@@ -195,3 +195,13 @@ def device_not_trusted(scene: Scene) -> None:
     scene.must_find("device-not-trusted", device, "error", catalogue="F56")
     scene.must_not_find("tls-ended")
     scene.nothing_else_failed()
+
+
+def internal_error(scene: Scene) -> None:
+    """The device answers the ClientHello with alert 80: nothing else tells why."""
+    device = with_own_root(scene)
+    flights = [Flight(True, tls.client_hello()), Flight(False, tls.fatal_alert(80))]
+    _tries(scene, device, flights, flights)
+    scene.ends_at(device, "tls")
+    scene.must_find("tls-ended", device, "error")
+    scene.nothing_else_failed()

@@ -218,7 +218,7 @@ def falls_back(scene: Scene) -> None:
     scene.ends_at(device, "operational", "operational")
     scene.must_find("falls-back-to-plain", device, "warning", catalogue="F48")
     scene.must_find("plain-management", device)
-    scene.nothing_else_failed("tls-version", "tls-ended")
+    scene.nothing_else_failed("tls-version")
 
 
 def redirected(scene: Scene) -> None:

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from amtdiag.simulate import callback, discovery, leases, management, mixed, oddities, series, silence
+from amtdiag.simulate import (
+    callback,
+    discovery,
+    handshakes,
+    leases,
+    management,
+    mixed,
+    oddities,
+    series,
+    silence,
+)
 from amtdiag.simulate.fleet import fleet
 from amtdiag.simulate.hosts import network
 from amtdiag.simulate.packets import MINUTE, SECOND, Trace, need_scapy
@@ -499,6 +509,111 @@ SCENARIOS: tuple[Scenario, ...] = (
         "redirection-in-clear",
         "A console runs serial over LAN on port 16994.",
         management.redirected,
+    ),
+    _early(
+        "chain-root-not-listed",
+        "The server shows a chain whose root the device does not list: alert 48, twice.",
+        handshakes.root_not_listed,
+    ),
+    _early(
+        "chain-web-certificate",
+        "The server shows an ordinary web certificate: alert 43.",
+        handshakes.web_certificate,
+    ),
+    _early(
+        "chain-console-oid",
+        "The certificate has the OID of the remote console instead of that of provisioning: alert 42.",
+        handshakes.console_certificate,
+    ),
+    _early(
+        "chain-no-server-auth",
+        "The certificate lacks server authentication: alert 43.",
+        handshakes.without_server_auth,
+    ),
+    _early(
+        "chain-leaf-only",
+        "The server sends its leaf and nothing else: alert 48.",
+        handshakes.leaf_only,
+    ),
+    _early(
+        "chain-without-root",
+        "The server leaves its root out, as web servers do: alert 48.",
+        handshakes.without_root,
+    ),
+    _early(
+        "chain-disordered",
+        "Root and issuing CA have changed places: alert 42.",
+        handshakes.disordered,
+    ),
+    _early(
+        "chain-expired",
+        "The leaf ended in 2025: alert 45.",
+        handshakes.expired,
+    ),
+    _early(
+        "chain-not-yet-valid",
+        "The leaf begins half a year after the capture: alert 46.",
+        handshakes.not_yet_valid,
+    ),
+    _early(
+        "chain-other-domain",
+        "The certificate is for another domain than option 15 gives: alert 42.",
+        handshakes.another_domain,
+    ),
+    _early(
+        "chain-sha1",
+        "The leaf has a SHA-1 signature: alert 42.",
+        handshakes.sha1_leaf,
+    ),
+    _early(
+        "chain-small-key",
+        "The leaf has an RSA key of 1024 bits: alert 42.",
+        handshakes.small_key,
+    ),
+    _early(
+        "chain-refused-all-the-same",
+        "The chain breaks no rule and is refused with alert 48.",
+        handshakes.no_visible_reason,
+    ),
+    _early(
+        "chain-accepted",
+        "Leaf, issuing CA and root as they should be, and the device takes them.",
+        handshakes.accepted,
+    ),
+    _early(
+        "chain-accepted-by-unit",
+        "A leaf marked by its OU alone, and the device takes it.",
+        handshakes.accepted_by_unit,
+    ),
+    _early(
+        "psk-differs",
+        "The right PID, another PPS on either side: alert 20 after the first Finished.",
+        handshakes.psk_differs,
+    ),
+    _early(
+        "psk-not-offered",
+        "A device with a PID is offered no PSK suite: alert 40.",
+        handshakes.psk_not_offered,
+    ),
+    _early(
+        "tls-old-version",
+        "The device chooses TLS 1.0, which the server no longer speaks: alert 70.",
+        handshakes.old_version,
+    ),
+    _early(
+        "tls-renegotiation",
+        "The device lacks renegotiation_info, and OpenSSL 3 ends it with alert 40.",
+        handshakes.renegotiation,
+    ),
+    _early(
+        "tls-device-not-trusted",
+        "The server does not accept the device's certificate: its alert 42.",
+        handshakes.device_not_trusted,
+    ),
+    _early(
+        "tls-internal-error",
+        "The device answers every ClientHello with alert 80, and nothing tells why.",
+        handshakes.internal_error,
     ),
 )
 

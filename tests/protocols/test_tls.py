@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from test_tls_psk import record_session
+from test_psk import record_session
 from tls_talks import Said, assembled, device, record, sca, segments, shake, talks, told, whole
 
 from amtdiag.model import Evidence, TlsTalk

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from amtdiag.protocols.tls_psk import SUITES, Handshake, forms, opens
+from amtdiag.protocols.tls.psk import SUITES, Handshake, forms, opens
 from amtdiag.simulate.psk import CIPHER_SUITE, session
 
 PPS = "NKLD-G5DC-RRNQ-E9YZ-ZIJL-7LFL-VJED-69XJ"
