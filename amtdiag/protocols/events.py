@@ -160,7 +160,7 @@ class EventReader:
 
     def _tls(self, connection: Connection) -> TlsTalk | None:
         """Read the handshake of a conversation on a device's TLS port."""
-        if DEVICE_PORTS.get(connection.server[1]) != "tls" or not connection.streams["server"].bytes:
+        if DEVICE_PORTS.get(connection.server[1]) != "tls":
             return None
         client, server = (connection.streams[side].assemble() for side in _SIDES)
         return talk(client, server, self._files)
