@@ -1,7 +1,7 @@
-"""HTTP conversations with a device for tests: messages as the field's tools send them, put on a wire of segments.
+"""HTTP conversations with a device for tests: messages as tools of the field send them, cut into segments.
 
-The bodies are in the style of MeshCommander (amt-wsman-0.2.0.js) and Open AMT (go-wsman-messages); the answers
-like those that are recorded in Open AMT's tests.
+The calls are in the style of MeshCommander (amt-wsman-0.2.0.js; its prefix for a call's elements is r) and
+of Open AMT (go-wsman-messages; h), the answers like those recorded in Open AMT's tests.
 """
 
 from __future__ import annotations
@@ -22,33 +22,39 @@ SETUP = "AMT_SetupAndConfigurationService"
 SERVER = "Intel(R) Active Management Technology 15.0.35.2039"
 REALM = "Digest:AFD80000000000000000000000000000"
 ANONYMOUS = "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous"
+_OPENING = (
+    '<?xml version="1.0" encoding="utf-8"?><Envelope '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    'xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" '
+    'xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd" '
+    'xmlns="http://www.w3.org/2003/05/soap-envelope" >'
+)
 MILLISECOND = 1_000_000
 
 
 # --------------------------------------------------------------------------------------------------- messages
 
 
-def mesh_call(service: str, method: str, number: int, *, schema: str = AMT, values: str = "") -> bytes:
-    """A method call as MeshCommander writes it."""
+def mesh_call(
+    service: str, method: str, number: int, *, schema: str = AMT, values: str = "", own: str = "r"
+) -> bytes:
+    """A method call as MeshCommander writes it; as Open AMT does with the prefix h."""
     return (
-        '<?xml version="1.0" encoding="utf-8"?><Envelope xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-        'xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" '
-        'xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd" xmlns="http://www.w3.org/2003/05/soap-envelope" >'
-        f"<Header><a:Action>{schema}{service}/{method}</a:Action><a:To>/wsman</a:To>"
+        f"{_OPENING}<Header><a:Action>{schema}{service}/{method}</a:Action><a:To>/wsman</a:To>"
         f"<w:ResourceURI>{schema}{service}</w:ResourceURI><a:MessageID>{number}</a:MessageID><a:ReplyTo>"
         f"<a:Address>{ANONYMOUS}</a:Address></a:ReplyTo><w:OperationTimeout>PT60S</w:OperationTimeout>"
         '<w:SelectorSet><w:Selector Name="InstanceID">Intel(r) AMT 0</w:Selector></w:SelectorSet></Header>'
-        f'<Body><r:{method}_INPUT xmlns:r="{schema}{service}">{values}</r:{method}_INPUT></Body></Envelope>'
+        f'<Body><{own}:{method}_INPUT xmlns:{own}="{schema}{service}">{values}</{own}:{method}_INPUT>'
+        "</Body></Envelope>"
     ).encode()
 
 
 def mesh_get(service: str, number: int, *, schema: str = AMT, verb: str = "transfer/Get") -> bytes:
     """A Get, Enumerate or Pull as MeshCommander writes it."""
     return (
-        '<?xml version="1.0" encoding="utf-8"?><Envelope xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" '
-        'xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd" xmlns="http://www.w3.org/2003/05/soap-envelope" >'
-        f"<Header><a:Action>http://schemas.xmlsoap.org/ws/2004/09/{verb}</a:Action><a:To>/wsman</a:To>"
-        f"<w:ResourceURI>{schema}{service}</w:ResourceURI><a:MessageID>{number}</a:MessageID></Header><Body /></Envelope>"
+        f"{_OPENING}<Header><a:Action>http://schemas.xmlsoap.org/ws/2004/09/{verb}</a:Action><a:To>/wsman</a:To>"
+        f"<w:ResourceURI>{schema}{service}</w:ResourceURI><a:MessageID>{number}</a:MessageID></Header>"
+        "<Body /></Envelope>"
     ).encode()
 
 
@@ -69,7 +75,9 @@ def amt_answer(
     ).encode()
 
 
-def amt_fault(number: int, subcode: str = "e:AccessDenied", reason: str = "The sender was not authorized") -> bytes:
+def amt_fault(
+    number: int, subcode: str = "e:AccessDenied", reason: str = "The sender was not authorized"
+) -> bytes:
     """A fault as AMT writes it."""
     return (
         '<?xml version="1.0" encoding="UTF-8"?><a:Envelope xmlns:a="http://www.w3.org/2003/05/soap-envelope" '
@@ -78,8 +86,8 @@ def amt_fault(number: int, subcode: str = "e:AccessDenied", reason: str = "The s
         f"<b:To>{ANONYMOUS}</b:To><b:RelatesTo>{number}</b:RelatesTo>"
         '<b:Action a:mustUnderstand="true">http://schemas.dmtf.org/wbem/wsman/1/wsman/fault</b:Action></a:Header>'
         f"<a:Body><a:Fault><a:Code><a:Value>a:Sender</a:Value><a:Subcode><a:Value>{subcode}</a:Value></a:Subcode>"
-        f'</a:Code><a:Reason><a:Text xml:lang="en-US">{reason}</a:Text></a:Reason><a:Detail/></a:Fault></a:Body>'
-        "</a:Envelope>"
+        f'</a:Code><a:Reason><a:Text xml:lang="en-US">{reason}</a:Text></a:Reason><a:Detail/></a:Fault>'
+        "</a:Body></a:Envelope>"
     ).encode()
 
 
@@ -102,9 +110,16 @@ def post(body: bytes, *fields: str, path: str = "/wsman") -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def reply(status: int, body: bytes, *fields: str, chunk: int = 0, kind: str = "application/soap+xml; charset=UTF-8") -> bytes:
+def reply(
+    status: int, body: bytes, *fields: str, chunk: int = 0, kind: str = "application/soap+xml; charset=UTF-8"
+) -> bytes:
     """An answer; in chunks of a size where that is not 0."""
-    head = [f"HTTP/1.1 {status} Whatever", "Date: Tue, 24 Nov 2026 10:00:00 GMT", f"Server: {SERVER}", *fields]
+    head = [
+        f"HTTP/1.1 {status} Whatever",
+        "Date: Tue, 24 Nov 2026 10:00:00 GMT",
+        f"Server: {SERVER}",
+        *fields,
+    ]
     head.append(f"Content-Type: {kind}")
     if not chunk:
         return "\r\n".join([*head, f"Content-Length: {len(body)}"]).encode() + b"\r\n\r\n" + body
@@ -124,15 +139,17 @@ def refused(nonce: str = "N1", *, stale: str = "false") -> bytes:
 
 def provisioning() -> list[Flight]:
     """A challenge, a wrong password, the right one, a password for MEBx, a fault, a read and the commit."""
-    uuid = mesh_call(SETUP, "GetUuid", 1)
+    uuid = mesh_call(SETUP, "GetUuid", 1, own="h")
+    password = mesh_call(SETUP, "SetMEBxPassword", 2, values="<r:Password>P@ssw0rd</r:Password>")
+    told = amt_answer(SETUP, "GetUuid", 1, content="<g:UUID>AAECAwQFBgcICQoLDA0ODw==</g:UUID>")
     return [
         (True, post(uuid)),
         (False, refused("N1")),
         (True, post(uuid, digest(nonce="N1", nc=1, response="1" * 32))),
         (False, refused("N2")),
         (True, post(uuid, digest(nonce="N2", nc=2, response="2" * 32))),
-        (False, reply(200, amt_answer(SETUP, "GetUuid", 1, content="<g:UUID>AAECAwQFBgcICQoLDA0ODw==</g:UUID>"), chunk=200)),
-        (True, post(mesh_call(SETUP, "SetMEBxPassword", 2, values="<r:Password>P@ssw0rd</r:Password>"), digest(nonce="N2", nc=3))),
+        (False, reply(200, told, chunk=200)),
+        (True, post(password, digest(nonce="N2", nc=3))),
         (False, reply(200, amt_answer(SETUP, "SetMEBxPassword", 2, 16))),
         (True, post(mesh_get("AMT_GeneralSettings", 3), digest(nonce="N2", nc=4))),
         (False, reply(400, amt_fault(3))),
@@ -191,8 +208,10 @@ def read(wire: Sequence[Segment], flights: Iterable[Flight] = (), *, anchored: b
     ends: dict[bool, int | None] = {True: None, False: None}
     for by_client, data in flights:
         ends[by_client] = (ends[by_client] or 0) + len(data)
-    sides = [assemble(wire, by_client=side, end=ends[side], anchored=anchored) for side in (True, False)]
-    return read_web(*sides, frames_of)
+    client, server = (
+        assemble(wire, by_client=side, end=ends[side], anchored=anchored) for side in (True, False)
+    )
+    return read_web(client, server, frames_of)
 
 
 def talk_of(flights: Sequence[Flight], size: int = 700) -> WebTalk:
