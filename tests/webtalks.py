@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from amtdiag.config import Limits
-from amtdiag.model import Evidence, WebTalk
+from amtdiag.model import Evidence
+from amtdiag.model.web import WebTalk
 from amtdiag.net.stream import Assembled, Piece, Stream
 from amtdiag.protocols.web.talk import read_web
 

@@ -57,9 +57,13 @@ class _Spoken(TypedDict, total=False):
 class EventReader:
     """Turns finished connections into events. Holds the names of the files and the Hello ports."""
 
-    def __init__(self, files: Sequence[str], hello_ports: frozenset[int]) -> None:
+    def __init__(self, files: Sequence[str], hello_ports: frozenset[int], exchanges: int) -> None:
+        """Set the reader up; of all connections together it keeps so many HTTP `exchanges`."""
         self._files = files
         self._hello_ports = hello_ports
+        self._exchanges = exchanges
+        self.left_out = 0
+        """HTTP exchanges that are not kept."""
 
     def read(self, connection: Connection) -> tuple[ConnectionEvent | None, HelloEvent | None]:
         """Return what a connection was. On ports nobody asked for, only a Hello makes it an event."""
@@ -145,7 +149,10 @@ class EventReader:
         if role == "plain":
             from amtdiag.protocols.web.talk import read_web
 
-            talk = read_web(client.assemble(), server.assemble(), self._evidence)
+            talk = read_web(client.assemble(), server.assemble(), self._evidence, self._exchanges)
+            if talk is not None:
+                self._exchanges -= len(talk.exchanges)
+                self.left_out += talk.dropped
             return {"talk": talk, "web": talk and talk.server}
         if role == "redirection":
             from amtdiag.protocols.web.redirection import read_redirection

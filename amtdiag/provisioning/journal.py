@@ -38,10 +38,10 @@ class Journal:
         self._server_ports = hello_ports | OTHER_PORTS | {DNS_PORT}
         self._connections = self._table()
         self._datagrams = Datagrams()
-        self._streams = EventReader(files, hello_ports)
+        self._streams = EventReader(files, hello_ports, limits.exchanges)
         self._reader: DatagramReader | None = None
         self.events = Events()
-        self.left_out = 0
+        self._left_out = 0
 
     def feed(self, packets: Packets) -> None:
         """Take a batch."""
@@ -74,6 +74,11 @@ class Journal:
     def duplicates(self) -> int:
         """Frames that were there twice."""
         return self._connections.duplicates + self._datagrams.duplicates
+
+    @property
+    def left_out(self) -> int:
+        """Events of which there were more than are kept."""
+        return self._left_out + self._streams.left_out
 
     @property
     def evicted(self) -> int:
@@ -124,7 +129,7 @@ class Journal:
         if len(events) < most:
             events.append(event)
         else:
-            self.left_out += 1
+            self._left_out += 1
 
 
 def _keeps(connection: Connection) -> bool:

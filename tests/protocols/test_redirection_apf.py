@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from webtalks import Flight, Segment, assemble, frames_of, segments
 
-from amtdiag.model import Apf, Redirection
+from amtdiag.model.web import Apf, Redirection
 from amtdiag.protocols.web.apf import read_apf
 from amtdiag.protocols.web.redirection import read_redirection
 

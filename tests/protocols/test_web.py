@@ -34,7 +34,8 @@ from webtalks import (
     talk_of,
 )
 
-from amtdiag.model import Exchange, WebCall, WebServer, WebTalk
+from amtdiag.model import WebServer
+from amtdiag.model.web import Exchange, WebCall, WebTalk
 from amtdiag.net.stream import Assembled
 from amtdiag.protocols.web import talk as web_talk
 from amtdiag.protocols.web.credentials import asked, sent
@@ -141,10 +142,26 @@ def test_no_answer_is_a_fact_only_where_the_end_was_seen() -> None:
     assert never_ended.missing == ("client: the end", "server: the end")
 
 
-def test_more_exchanges_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_talk, "MOST_EXCHANGES", 2)
-    talk = talk_of(provisioning())
-    assert (len(talk.exchanges), talk.dropped) == (2, 4)
+@pytest.mark.parametrize(("room", "kept"), [(0, 0), (2, 2), (9, 6)])
+def test_more_exchanges_than_are_kept(room: int, kept: int) -> None:
+    wire = segments(provisioning())
+    sides = [assemble(wire, by_client=side) for side in (True, False)]
+    talk = web_talk.read_web(sides[0], sides[1], frames_of, room)
+    assert talk is not None
+    assert (len(talk.exchanges), talk.dropped) == (kept, 6 - kept)
+
+
+def test_a_flood_of_requests() -> None:
+    flights = [
+        (True, b"G / HTTP/1.1\r\n\r\n" * 4000),
+        (False, b"HTTP/1.1 200 \r\nContent-Length:0\r\n\r\n" * 1800),
+    ]
+    talk = talk_of(flights)
+    assert (len(talk.exchanges), talk.dropped) == (256, 256)
+    assert [one.rpartition(" ")[0] for one in talk.missing] == [
+        "client: from byte 8192",
+        "server: from byte 17920",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import pytest
 from webtalks import REALM, SERVER, SETUP, Flight, amt_answer, mesh_call, talk_of
 
-from amtdiag.model import WebTalk
+from amtdiag.model.web import WebTalk
 
 USER, PASSWORD = "admin", "P@ssw0rd"
 CALL = mesh_call(SETUP, "CommitChanges", 1)

@@ -73,8 +73,14 @@ class _Nonces:
         self._given = nonce or self._given
 
 
-def read_web(client: Assembled, server: Assembled, evidence: EvidenceOf) -> WebTalk | None:
-    """Return what both sides of a connection show; None where neither speaks HTTP."""
+def read_web(
+    client: Assembled, server: Assembled, evidence: EvidenceOf, room: int = MOST_EXCHANGES
+) -> WebTalk | None:
+    """Return what both sides of a connection show; None where neither speaks HTTP.
+
+    At most `room` exchanges are kept, and never more than `MOST_EXCHANGES`.
+    """
+    most = min(room, MOST_EXCHANGES)
     asked, told = View(client), View(server)
     sent = requests(asked)
     heard = answers(told, [one.method for one in sent.messages] if client.anchored else [])
@@ -91,13 +97,13 @@ def read_web(client: Assembled, server: Assembled, evidence: EvidenceOf) -> WebT
     nonces = _Nonces()
     exchanges = [
         _exchange(request, answer, views=(asked, told), complete=complete, nonces=nonces, evidence=evidence)
-        for request, answer in pairs[:MOST_EXCHANGES]
+        for request, answer in pairs[:most]
     ]
     return WebTalk(
         server=first,
         exchanges=tuple(exchanges),
         missing=(*_unknown("client", asked, sent), *_unknown("server", told, heard)),
-        dropped=max(len(pairs) - MOST_EXCHANGES, 0),
+        dropped=max(len(pairs) - most, 0),
     )
 
 
