@@ -10,7 +10,20 @@ from typing import Any
 import pytest
 from helpers import run as run_amtdiag
 from test_samples_oracle import run
-from webtalks import CIM, SETUP, amt_answer, digest, mesh_call, post, provisioning, refused, reply
+from webtalks import (
+    ACCEPTED,
+    CIM,
+    SETUP,
+    amt_answer,
+    digest,
+    mesh_call,
+    post,
+    presence,
+    provisioning,
+    refused,
+    reply,
+    session,
+)
 
 from amtdiag.frames.event import all_events
 from amtdiag.pipeline import diagnose
@@ -43,15 +56,19 @@ TALKS = {
     ],
 }
 
+PORTS = {"redirection": 16994, "presence": 4433}
+TALKS["redirection"] = [*session(ACCEPTED), *[(side, bytes(9000)) for side in (True, False)]]
+TALKS["presence"] = presence(b"\x34")
+
 
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     net = network(1)
     trace = Trace("web")
     at = 1_700_000_000 * SECOND
-    for flights in TALKS.values():
+    for name, flights in TALKS.items():
         device = replace(net.server, name="device", ip="192.168.2.148", mac="02:00:00:00:00:48")
-        talk = Conversation(trace, net.server, device, 16992, at)
+        talk = Conversation(trace, net.server, device, PORTS.get(name, 16992), at)
         talk.open()
         for by_client, data in flights:
             talk.send(talk.client if by_client else talk.server, data)
@@ -72,7 +89,9 @@ def test_every_request_and_answer_as_tshark_reads_it(capture: Path, tshark: Path
     options = ["-d", "tcp.port==16992,http", "-Y", "http", "-T", "fields", *words]
     lines = run(tshark, "-r", capture, *options).splitlines()
     rows = [dict(zip(FIELDS, line.split("\t"), strict=True)) for line in lines]
-    for number, connection in enumerate(connections(capture)):
+    web = [one for one in connections(capture) if one["http"]]
+    assert len(web) == len(TALKS) - len(PORTS)
+    for number, connection in enumerate(web):
         mine = [row for row in rows if row["tcp.stream"] == str(number)]
         asked = [row for row in mine if row["http.request.method"]]
         told = [row for row in mine if row["http.response.code"]]
@@ -88,6 +107,18 @@ def test_every_request_and_answer_as_tshark_reads_it(capture: Path, tshark: Path
             frames = {frame["frame"] for frame in one["evidence"]}
             assert {int(ask["frame.number"]), int(tell["frame.number"])} <= frames
         assert connection["http"]["missing"] == []
+
+
+def test_what_is_beside_http(capture: Path) -> None:
+    """The conversations on the redirection and the presence port, and how much was said there."""
+    for name, kind in (("redirection", "redirection"), ("presence", "apf")):
+        (one,) = [link for link in connections(capture) if link["dport"] == PORTS[name]]
+        assert (one[kind]["user"], one[kind]["accepted"]) == ("admin", True)
+        assert one[kind]["evidence"]
+        sent = [
+            sum(len(data) for side, data in TALKS[name] if side is by_client) for by_client in (True, False)
+        ]
+        assert [one["client_bytes"], one["server_bytes"]] == sent
 
 
 def test_the_line_of_an_event_says_what_was_changed_and_refused(capture: Path) -> None:
@@ -111,5 +142,5 @@ def test_nothing_secret_is_printed(capture: Path) -> None:
     for words in (["--jsonl"], ["--json"], []):
         printed = run_amtdiag("analyze", *words, "--fail-on", "never", capture).text
         assert not any(
-            word in printed for word in ("P@ssw0rd", "c0ffee", "1" * 32, "2" * 32, "AAECAwQFBgcICQoLDA0ODw")
+            word in printed for word in ("P@ssw0rd", "c0ffee", "1" * 32, "s3cret", "AAECAwQFBgcICQoLDA0ODw")
         )

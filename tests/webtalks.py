@@ -6,13 +6,16 @@ of Open AMT (go-wsman-messages; h), the answers like those recorded in Open AMT'
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 from amtdiag.config import Limits
 from amtdiag.model import Evidence
 from amtdiag.model.web import WebTalk
 from amtdiag.net.stream import Assembled, Piece, Stream
+from amtdiag.protocols.web.nonces import Nonces
 from amtdiag.protocols.web.talk import read_web
 
 AMT = "http://intel.com/wbem/wscim/1/amt-schema/1/"
@@ -159,6 +162,68 @@ def provisioning() -> list[Flight]:
     ]  # fmt: skip
 
 
+# ---------------------------------------------------------------------------------------- redirection and APF
+
+SECRET = "s3cret"
+STARTED = b"\x11\x00" + bytes(10) + b"\x01\x07"
+OFFER = b"\x14\x00\x00\x00\x00" + struct.pack("<I", 3) + b"\x01\x03\x04"
+CHALLENGE = b"\x14\x01\x00\x00\x04" + struct.pack("<I", 12) + b"\x05Realm\x05nonce"
+ACCEPTED, REFUSED = b"\x14\x00\x00\x00\x04" + bytes(4), b"\x14\x01\x00\x00\x04" + bytes(4)
+
+
+def fields(*texts: str) -> bytes:
+    return b"".join(bytes([len(text)]) + text.encode() for text in texts)
+
+
+def authenticate(kind: int, data: bytes) -> bytes:
+    return b"\x13\x00\x00\x00" + bytes([kind]) + struct.pack("<I", len(data)) + data
+
+
+def session(end: bytes, opening: bytes = b"\x10\x00\x00\x00SOL ", response: str = "0" * 32) -> list[Flight]:
+    """What MeshCommander and a device say to each other."""
+    ask = fields("admin", "", "", "/RedirectionService", "", "", "", "")
+    proof = fields("admin", "Realm", SECRET, "/RedirectionService", SECRET, "00000002", response, "auth")
+    return [
+        (True, opening),
+        (False, STARTED),
+        (True, authenticate(0, b"")),
+        (False, OFFER),
+        (True, authenticate(4, ask)),
+        (False, CHALLENGE),
+        (True, authenticate(4, proof)),
+        (False, end),
+        (True, b"\x28\x00\x00\x00typed"),
+    ]
+
+
+DEVICE = UUID("4c4c4544-004b-4210-8033-b6c04f504633")
+
+
+def text(value: str) -> bytes:
+    return struct.pack(">I", len(value)) + value.encode()
+
+
+VERSION = b"\xc0" + struct.pack(">III", 1, 0, 9) + DEVICE.bytes_le + bytes(64)
+LOGIN = b"\x32" + text("admin") + text("pfwd@amt.intel.com") + text("password") + b"\x00" + text(SECRET)
+
+
+def forward(port: int) -> bytes:
+    return b"\x50" + text("tcpip-forward") + b"\x01" + text("") + struct.pack(">I", port)
+
+
+def presence(end: bytes) -> list[Flight]:
+    return [
+        (True, VERSION),
+        (True, b"\x05" + text("auth@amt.intel.com")),
+        (False, b"\xc0" + bytes(92)),
+        (False, b"\x06" + text("auth@amt.intel.com")),
+        (True, LOGIN),
+        (False, end),
+        (True, b"\xd0" + bytes(4) + b"\x05" + text("pfwd@amt.intel.com")),
+        (True, forward(16992) + forward(16993)),
+    ]
+
+
 # ----------------------------------------------------------------------------------------------------- a wire
 
 
@@ -204,7 +269,13 @@ def frames_of(pieces: Sequence[Piece]) -> tuple[Evidence, ...]:
     return tuple(Evidence("x", number) for number in sorted({n for one in pieces for n in one.frames[1]}))
 
 
-def read(wire: Sequence[Segment], flights: Iterable[Flight] = (), *, anchored: bool = True) -> WebTalk | None:
+def read(
+    wire: Sequence[Segment],
+    flights: Iterable[Flight] = (),
+    *,
+    anchored: bool = True,
+    nonces: Nonces | None = None,
+) -> WebTalk | None:
     """Read a wire; both sides closed after all of `flights`, where given."""
     ends: dict[bool, int | None] = {True: None, False: None}
     for by_client, data in flights:
@@ -212,11 +283,14 @@ def read(wire: Sequence[Segment], flights: Iterable[Flight] = (), *, anchored: b
     client, server = (
         assemble(wire, by_client=side, end=ends[side], anchored=anchored) for side in (True, False)
     )
-    return read_web(client, server, frames_of)
+    return read_web(client, server, frames_of, nonces)
 
 
-def talk_of(flights: Sequence[Flight], size: int = 700) -> WebTalk:
-    """Read a whole conversation."""
-    talk = read(segments(flights, size), flights)
+def talk_of(
+    flights: Sequence[Flight], size: int = 700, *, nonces: Nonces | None = None, after: int = 0
+) -> WebTalk:
+    """Read a whole conversation that comes after so many frames."""
+    wire = [one._replace(number=one.number + after) for one in segments(flights, size)]
+    talk = read(wire, flights, nonces=nonces)
     assert talk is not None
     return talk

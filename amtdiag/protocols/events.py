@@ -7,7 +7,7 @@ one is expected.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from amtdiag.model import (
     Apf,
@@ -29,6 +29,9 @@ from amtdiag.protocols import hello as hello_protocol
 from amtdiag.protocols.addresses import address_text, mac_text
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, OTHER_PORTS
 from amtdiag.protocols.tls import talk
+
+if TYPE_CHECKING:
+    from amtdiag.protocols.web.nonces import Nonces
 
 _EVIDENCE_PER_KIND = 8
 
@@ -62,6 +65,7 @@ class EventReader:
         self._files = files
         self._hello_ports = hello_ports
         self._exchanges = exchanges
+        self._nonces: Nonces | None = None
         self.left_out = 0
         """HTTP exchanges that are not kept."""
 
@@ -149,7 +153,13 @@ class EventReader:
         if role == "plain":
             from amtdiag.protocols.web.talk import read_web
 
-            talk = read_web(client.assemble(), server.assemble(), self._evidence, self._exchanges)
+            if self._nonces is None:
+                from amtdiag.protocols.web.nonces import Nonces
+
+                self._nonces = Nonces()
+            talk = read_web(
+                client.assemble(), server.assemble(), self._evidence, self._nonces, self._exchanges
+            )
             if talk is not None:
                 self._exchanges -= len(talk.exchanges)
                 self.left_out += talk.dropped

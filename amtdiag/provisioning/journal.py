@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,13 +21,15 @@ from amtdiag.net.connections import Connection, Connections
 from amtdiag.net.datagrams import Datagrams
 from amtdiag.protocols.addresses import address_bytes
 from amtdiag.protocols.events import EventReader
-from amtdiag.protocols.ports import DEVICE_PORTS, DNS_PORT, OTHER_PORTS
+from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, DNS_PORT, OTHER_PORTS
 from amtdiag.provisioning.events import Events
 
 if TYPE_CHECKING:
     from amtdiag.protocols.datagrams import DatagramEvent, DatagramReader
 
 _Event = TypeVar("_Event")
+_BEGINNING = 4096
+"""Of a redirection session, or a device's tunnel to its presence server, until the user is told."""
 
 
 class Journal:
@@ -132,7 +135,10 @@ class Journal:
             self._left_out += 1
 
 
-def _keeps(connection: Connection) -> bool:
-    """True where the bytes of a connection are read: not those of encrypted redirection."""
+def _keeps(connection: Connection) -> int:
+    """How many bytes of each direction are read: of screens and tunnels their beginnings, if not encrypted."""
     port = connection.server[1]
-    return port not in OTHER_PORTS or DEVICE_PORTS.get(port) != "redirection-tls"
+    if port == CIRA_PORT:
+        return _BEGINNING
+    role = DEVICE_PORTS.get(port)
+    return _BEGINNING if role == "redirection" else 0 if role == "redirection-tls" else sys.maxsize

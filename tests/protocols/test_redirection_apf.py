@@ -3,48 +3,30 @@
 from __future__ import annotations
 
 import re
-import struct
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from webtalks import Flight, Segment, assemble, frames_of, segments
+from webtalks import (
+    ACCEPTED,
+    DEVICE,
+    REFUSED,
+    SECRET,
+    STARTED,
+    VERSION,
+    Segment,
+    assemble,
+    authenticate,
+    fields,
+    frames_of,
+    presence,
+    segments,
+    session,
+)
 
 from amtdiag.model.web import Apf, Redirection
 from amtdiag.protocols.web.apf import read_apf
 from amtdiag.protocols.web.redirection import read_redirection
-
-SECRET = "s3cret"
-STARTED = b"\x11\x00" + bytes(10) + b"\x01\x07"
-OFFER = b"\x14\x00\x00\x00\x00" + struct.pack("<I", 3) + b"\x01\x03\x04"
-CHALLENGE = b"\x14\x01\x00\x00\x04" + struct.pack("<I", 12) + b"\x05Realm\x05nonce"
-ACCEPTED, REFUSED = b"\x14\x00\x00\x00\x04" + bytes(4), b"\x14\x01\x00\x00\x04" + bytes(4)
-
-
-def fields(*texts: str) -> bytes:
-    return b"".join(bytes([len(text)]) + text.encode() for text in texts)
-
-
-def authenticate(kind: int, data: bytes) -> bytes:
-    return b"\x13\x00\x00\x00" + bytes([kind]) + struct.pack("<I", len(data)) + data
-
-
-def session(end: bytes, opening: bytes = b"\x10\x00\x00\x00SOL ", response: str = "0" * 32) -> list[Flight]:
-    """What MeshCommander and a device say to each other."""
-    ask = fields("admin", "", "", "/RedirectionService", "", "", "", "")
-    proof = fields("admin", "Realm", SECRET, "/RedirectionService", SECRET, "00000002", response, "auth")
-    return [
-        (True, opening),
-        (False, STARTED),
-        (True, authenticate(0, b"")),
-        (False, OFFER),
-        (True, authenticate(4, ask)),
-        (False, CHALLENGE),
-        (True, authenticate(4, proof)),
-        (False, end),
-        (True, b"\x28\x00\x00\x00typed"),
-    ]
 
 
 def redirection(wire: list[Segment]) -> Redirection | None:
@@ -104,33 +86,6 @@ def test_a_session_with_a_lost_segment(end: bytes) -> None:
 
 
 # -------------------------------------------------------------------------------------------------------- APF
-
-DEVICE = UUID("4c4c4544-004b-4210-8033-b6c04f504633")
-
-
-def text(value: str) -> bytes:
-    return struct.pack(">I", len(value)) + value.encode()
-
-
-VERSION = b"\xc0" + struct.pack(">III", 1, 0, 9) + DEVICE.bytes_le + bytes(64)
-LOGIN = b"\x32" + text("admin") + text("pfwd@amt.intel.com") + text("password") + b"\x00" + text(SECRET)
-
-
-def forward(port: int) -> bytes:
-    return b"\x50" + text("tcpip-forward") + b"\x01" + text("") + struct.pack(">I", port)
-
-
-def presence(end: bytes) -> list[Flight]:
-    return [
-        (True, VERSION),
-        (True, b"\x05" + text("auth@amt.intel.com")),
-        (False, b"\xc0" + bytes(92)),
-        (False, b"\x06" + text("auth@amt.intel.com")),
-        (True, LOGIN),
-        (False, end),
-        (True, b"\xd0" + bytes(4) + b"\x05" + text("pfwd@amt.intel.com")),
-        (True, forward(16992) + forward(16993)),
-    ]
 
 
 def apf(wire: list[Segment]) -> Apf | None:

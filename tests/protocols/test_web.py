@@ -22,6 +22,7 @@ from webtalks import (
     amt_answer,
     amt_fault,
     assemble,
+    challenge,
     digest,
     frames_of,
     mesh_call,
@@ -40,8 +41,10 @@ from amtdiag.net.stream import Assembled
 from amtdiag.protocols.web import talk as web_talk
 from amtdiag.protocols.web.credentials import asked, sent
 from amtdiag.protocols.web.messages import Message, answers, requests
+from amtdiag.protocols.web.nonces import Nonces
 from amtdiag.protocols.web.view import View
 from amtdiag.report.jsonout import dumps, talk_json
+from amtdiag.times import SECOND
 
 CALL = mesh_call(SETUP, "CommitChanges", 7)
 
@@ -146,7 +149,7 @@ def test_no_answer_is_a_fact_only_where_the_end_was_seen() -> None:
 def test_more_exchanges_than_are_kept(room: int, kept: int) -> None:
     wire = segments(provisioning())
     sides = [assemble(wire, by_client=side) for side in (True, False)]
-    talk = web_talk.read_web(sides[0], sides[1], frames_of, room)
+    talk = web_talk.read_web(sides[0], sides[1], frames_of, room=room)
     assert talk is not None
     assert (len(talk.exchanges), talk.dropped) == (kept, 6 - kept)
 
@@ -192,6 +195,35 @@ def test_an_old_nonce_is_no_wrong_password() -> None:
 def test_a_nonce_of_another_connection() -> None:
     assert denial_of((True, post(CALL, digest(nonce="N7", nc=1))), (False, refused("N8"))) == "likely"
     assert denial_of((True, post(CALL, digest(nonce="N7", nc=9))), (False, refused("N8"))) == "open"
+
+
+def test_a_nonce_given_on_the_connection_before() -> None:
+    """MeshCommander: a connection for each try, its count of uses runs on from nonce to nonce."""
+    nonces = Nonces()
+    tries = [(), (digest(nonce="N1", nc=1),), (digest(nonce="N2", nc=2),), (digest(nonce="N2", nc=3),)]
+    got: list[str | None] = []
+    for number, fields in enumerate(tries):
+        flights = [(True, post(CALL, *fields)), (False, refused(f"N{number + 1}"))]
+        got.append(talk_of(flights, nonces=nonces, after=500 * number).exchanges[0].denial)
+    assert got == ["challenge", "refused", "likely", "open"]
+
+
+def test_a_nonce_of_long_ago_may_be_too_old() -> None:
+    told = sent(digest(nonce="N1", nc=2).partition(": ")[2].encode())
+    refusal = asked([challenge("N2").partition(": ")[2].encode()])
+    for after, denial in ((9, "likely"), (11, "open"), (-1, "open")):
+        nonces = Nonces()
+        nonces.give(b"N1", 100 * SECOND)
+        nonces.begin()
+        assert nonces.judge(told, refusal, (100 + after) * SECOND) == denial
+
+
+def test_nonces_are_forgotten_in_the_end() -> None:
+    nonces = Nonces()
+    told = sent(digest(nonce="0", nc=1).partition(": ")[2].encode())
+    for number in range(5000):
+        nonces.give(str(number).encode(), 0)
+    assert nonces.judge(told, asked([]), 1) == "likely"
 
 
 def test_a_nonce_announced_with_an_answer_is_fresh() -> None:
