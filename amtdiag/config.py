@@ -54,6 +54,8 @@ class Limits(NamedTuple):
     """Hellos, and connections, kept for one analysis; so many of each."""
     lane_events: int = 500_000
     """DHCP messages, DNS questions, RMCP messages and changes of address kept; so many of each."""
+    exchanges: int = 100_000
+    """HTTP requests with their answers kept for one analysis, at most 256 of one connection."""
     devices: int = 200_000
     """Devices kept for one analysis."""
     folder_files: int = 100_000

@@ -28,7 +28,17 @@ SCHEMAS: dict[str, Any] = {
 }
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 LOOKS_LIKE_A_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
-TIME_KEYS = {"ts", "last_ts", "first_ts", "first_seen", "last_seen", "since", "at", "watched_until", "answered"}
+TIME_KEYS = {
+    "ts",
+    "last_ts",
+    "first_ts",
+    "first_seen",
+    "last_seen",
+    "since",
+    "at",
+    "watched_until",
+    "answered",
+}
 
 
 @cache

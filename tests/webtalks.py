@@ -1,17 +1,21 @@
-"""HTTP conversations with a device for tests: messages as the field's tools send them, put on a wire of segments.
+"""HTTP conversations with a device for tests: messages as tools of the field send them, cut into segments.
 
-The bodies are in the style of MeshCommander (amt-wsman-0.2.0.js) and Open AMT (go-wsman-messages); the answers
-like those that are recorded in Open AMT's tests.
+The calls are in the style of MeshCommander (amt-wsman-0.2.0.js; its prefix for a call's elements is r) and
+of Open AMT (go-wsman-messages; h), the answers like those recorded in Open AMT's tests.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 from amtdiag.config import Limits
-from amtdiag.model import Evidence, WebTalk
+from amtdiag.model import Evidence
+from amtdiag.model.web import WebTalk
 from amtdiag.net.stream import Assembled, Piece, Stream
+from amtdiag.protocols.web.nonces import Nonces
 from amtdiag.protocols.web.talk import read_web
 
 AMT = "http://intel.com/wbem/wscim/1/amt-schema/1/"
@@ -22,33 +26,39 @@ SETUP = "AMT_SetupAndConfigurationService"
 SERVER = "Intel(R) Active Management Technology 15.0.35.2039"
 REALM = "Digest:AFD80000000000000000000000000000"
 ANONYMOUS = "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous"
+_OPENING = (
+    '<?xml version="1.0" encoding="utf-8"?><Envelope '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    'xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" '
+    'xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd" '
+    'xmlns="http://www.w3.org/2003/05/soap-envelope" >'
+)
 MILLISECOND = 1_000_000
 
 
 # --------------------------------------------------------------------------------------------------- messages
 
 
-def mesh_call(service: str, method: str, number: int, *, schema: str = AMT, values: str = "") -> bytes:
-    """A method call as MeshCommander writes it."""
+def mesh_call(
+    service: str, method: str, number: int, *, schema: str = AMT, values: str = "", own: str = "r"
+) -> bytes:
+    """A method call as MeshCommander writes it; as Open AMT does with the prefix h."""
     return (
-        '<?xml version="1.0" encoding="utf-8"?><Envelope xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-        'xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" '
-        'xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd" xmlns="http://www.w3.org/2003/05/soap-envelope" >'
-        f"<Header><a:Action>{schema}{service}/{method}</a:Action><a:To>/wsman</a:To>"
+        f"{_OPENING}<Header><a:Action>{schema}{service}/{method}</a:Action><a:To>/wsman</a:To>"
         f"<w:ResourceURI>{schema}{service}</w:ResourceURI><a:MessageID>{number}</a:MessageID><a:ReplyTo>"
         f"<a:Address>{ANONYMOUS}</a:Address></a:ReplyTo><w:OperationTimeout>PT60S</w:OperationTimeout>"
         '<w:SelectorSet><w:Selector Name="InstanceID">Intel(r) AMT 0</w:Selector></w:SelectorSet></Header>'
-        f'<Body><r:{method}_INPUT xmlns:r="{schema}{service}">{values}</r:{method}_INPUT></Body></Envelope>'
+        f'<Body><{own}:{method}_INPUT xmlns:{own}="{schema}{service}">{values}</{own}:{method}_INPUT>'
+        "</Body></Envelope>"
     ).encode()
 
 
 def mesh_get(service: str, number: int, *, schema: str = AMT, verb: str = "transfer/Get") -> bytes:
     """A Get, Enumerate or Pull as MeshCommander writes it."""
     return (
-        '<?xml version="1.0" encoding="utf-8"?><Envelope xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" '
-        'xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd" xmlns="http://www.w3.org/2003/05/soap-envelope" >'
-        f"<Header><a:Action>http://schemas.xmlsoap.org/ws/2004/09/{verb}</a:Action><a:To>/wsman</a:To>"
-        f"<w:ResourceURI>{schema}{service}</w:ResourceURI><a:MessageID>{number}</a:MessageID></Header><Body /></Envelope>"
+        f"{_OPENING}<Header><a:Action>http://schemas.xmlsoap.org/ws/2004/09/{verb}</a:Action><a:To>/wsman</a:To>"
+        f"<w:ResourceURI>{schema}{service}</w:ResourceURI><a:MessageID>{number}</a:MessageID></Header>"
+        "<Body /></Envelope>"
     ).encode()
 
 
@@ -69,7 +79,9 @@ def amt_answer(
     ).encode()
 
 
-def amt_fault(number: int, subcode: str = "e:AccessDenied", reason: str = "The sender was not authorized") -> bytes:
+def amt_fault(
+    number: int, subcode: str = "e:AccessDenied", reason: str = "The sender was not authorized"
+) -> bytes:
     """A fault as AMT writes it."""
     return (
         '<?xml version="1.0" encoding="UTF-8"?><a:Envelope xmlns:a="http://www.w3.org/2003/05/soap-envelope" '
@@ -78,8 +90,8 @@ def amt_fault(number: int, subcode: str = "e:AccessDenied", reason: str = "The s
         f"<b:To>{ANONYMOUS}</b:To><b:RelatesTo>{number}</b:RelatesTo>"
         '<b:Action a:mustUnderstand="true">http://schemas.dmtf.org/wbem/wsman/1/wsman/fault</b:Action></a:Header>'
         f"<a:Body><a:Fault><a:Code><a:Value>a:Sender</a:Value><a:Subcode><a:Value>{subcode}</a:Value></a:Subcode>"
-        f'</a:Code><a:Reason><a:Text xml:lang="en-US">{reason}</a:Text></a:Reason><a:Detail/></a:Fault></a:Body>'
-        "</a:Envelope>"
+        f'</a:Code><a:Reason><a:Text xml:lang="en-US">{reason}</a:Text></a:Reason><a:Detail/></a:Fault>'
+        "</a:Body></a:Envelope>"
     ).encode()
 
 
@@ -102,9 +114,16 @@ def post(body: bytes, *fields: str, path: str = "/wsman") -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def reply(status: int, body: bytes, *fields: str, chunk: int = 0, kind: str = "application/soap+xml; charset=UTF-8") -> bytes:
+def reply(
+    status: int, body: bytes, *fields: str, chunk: int = 0, kind: str = "application/soap+xml; charset=UTF-8"
+) -> bytes:
     """An answer; in chunks of a size where that is not 0."""
-    head = [f"HTTP/1.1 {status} Whatever", "Date: Tue, 24 Nov 2026 10:00:00 GMT", f"Server: {SERVER}", *fields]
+    head = [
+        f"HTTP/1.1 {status} Whatever",
+        "Date: Tue, 24 Nov 2026 10:00:00 GMT",
+        f"Server: {SERVER}",
+        *fields,
+    ]
     head.append(f"Content-Type: {kind}")
     if not chunk:
         return "\r\n".join([*head, f"Content-Length: {len(body)}"]).encode() + b"\r\n\r\n" + body
@@ -124,21 +143,85 @@ def refused(nonce: str = "N1", *, stale: str = "false") -> bytes:
 
 def provisioning() -> list[Flight]:
     """A challenge, a wrong password, the right one, a password for MEBx, a fault, a read and the commit."""
-    uuid = mesh_call(SETUP, "GetUuid", 1)
+    uuid = mesh_call(SETUP, "GetUuid", 1, own="h")
+    password = mesh_call(SETUP, "SetMEBxPassword", 2, values="<r:Password>P@ssw0rd</r:Password>")
+    told = amt_answer(SETUP, "GetUuid", 1, content="<g:UUID>AAECAwQFBgcICQoLDA0ODw==</g:UUID>")
     return [
         (True, post(uuid)),
         (False, refused("N1")),
         (True, post(uuid, digest(nonce="N1", nc=1, response="1" * 32))),
         (False, refused("N2")),
         (True, post(uuid, digest(nonce="N2", nc=2, response="2" * 32))),
-        (False, reply(200, amt_answer(SETUP, "GetUuid", 1, content="<g:UUID>AAECAwQFBgcICQoLDA0ODw==</g:UUID>"), chunk=200)),
-        (True, post(mesh_call(SETUP, "SetMEBxPassword", 2, values="<r:Password>P@ssw0rd</r:Password>"), digest(nonce="N2", nc=3))),
+        (False, reply(200, told, chunk=200)),
+        (True, post(password, digest(nonce="N2", nc=3))),
         (False, reply(200, amt_answer(SETUP, "SetMEBxPassword", 2, 16))),
         (True, post(mesh_get("AMT_GeneralSettings", 3), digest(nonce="N2", nc=4))),
         (False, reply(400, amt_fault(3))),
         (True, post(mesh_call(SETUP, "CommitChanges", 4), digest(nonce="N2", nc=5))),
         (False, reply(200, amt_answer(SETUP, "CommitChanges", 4, 0), chunk=1000)),
     ]  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------- redirection and APF
+
+SECRET = "s3cret"
+STARTED = b"\x11\x00" + bytes(10) + b"\x01\x07"
+OFFER = b"\x14\x00\x00\x00\x00" + struct.pack("<I", 3) + b"\x01\x03\x04"
+CHALLENGE = b"\x14\x01\x00\x00\x04" + struct.pack("<I", 12) + b"\x05Realm\x05nonce"
+ACCEPTED, REFUSED = b"\x14\x00\x00\x00\x04" + bytes(4), b"\x14\x01\x00\x00\x04" + bytes(4)
+
+
+def fields(*texts: str) -> bytes:
+    return b"".join(bytes([len(text)]) + text.encode() for text in texts)
+
+
+def authenticate(kind: int, data: bytes) -> bytes:
+    return b"\x13\x00\x00\x00" + bytes([kind]) + struct.pack("<I", len(data)) + data
+
+
+def session(end: bytes, opening: bytes = b"\x10\x00\x00\x00SOL ", response: str = "0" * 32) -> list[Flight]:
+    """What MeshCommander and a device say to each other."""
+    ask = fields("admin", "", "", "/RedirectionService", "", "", "", "")
+    proof = fields("admin", "Realm", SECRET, "/RedirectionService", SECRET, "00000002", response, "auth")
+    return [
+        (True, opening),
+        (False, STARTED),
+        (True, authenticate(0, b"")),
+        (False, OFFER),
+        (True, authenticate(4, ask)),
+        (False, CHALLENGE),
+        (True, authenticate(4, proof)),
+        (False, end),
+        (True, b"\x28\x00\x00\x00typed"),
+    ]
+
+
+DEVICE = UUID("4c4c4544-004b-4210-8033-b6c04f504633")
+
+
+def text(value: str) -> bytes:
+    return struct.pack(">I", len(value)) + value.encode()
+
+
+VERSION = b"\xc0" + struct.pack(">III", 1, 0, 9) + DEVICE.bytes_le + bytes(64)
+LOGIN = b"\x32" + text("admin") + text("pfwd@amt.intel.com") + text("password") + b"\x00" + text(SECRET)
+
+
+def forward(port: int) -> bytes:
+    return b"\x50" + text("tcpip-forward") + b"\x01" + text("") + struct.pack(">I", port)
+
+
+def presence(end: bytes) -> list[Flight]:
+    return [
+        (True, VERSION),
+        (True, b"\x05" + text("auth@amt.intel.com")),
+        (False, b"\xc0" + bytes(92)),
+        (False, b"\x06" + text("auth@amt.intel.com")),
+        (True, LOGIN),
+        (False, end),
+        (True, b"\xd0" + bytes(4) + b"\x05" + text("pfwd@amt.intel.com")),
+        (True, forward(16992) + forward(16993)),
+    ]
 
 
 # ----------------------------------------------------------------------------------------------------- a wire
@@ -186,17 +269,28 @@ def frames_of(pieces: Sequence[Piece]) -> tuple[Evidence, ...]:
     return tuple(Evidence("x", number) for number in sorted({n for one in pieces for n in one.frames[1]}))
 
 
-def read(wire: Sequence[Segment], flights: Iterable[Flight] = (), *, anchored: bool = True) -> WebTalk | None:
+def read(
+    wire: Sequence[Segment],
+    flights: Iterable[Flight] = (),
+    *,
+    anchored: bool = True,
+    nonces: Nonces | None = None,
+) -> WebTalk | None:
     """Read a wire; both sides closed after all of `flights`, where given."""
     ends: dict[bool, int | None] = {True: None, False: None}
     for by_client, data in flights:
         ends[by_client] = (ends[by_client] or 0) + len(data)
-    sides = [assemble(wire, by_client=side, end=ends[side], anchored=anchored) for side in (True, False)]
-    return read_web(*sides, frames_of)
+    client, server = (
+        assemble(wire, by_client=side, end=ends[side], anchored=anchored) for side in (True, False)
+    )
+    return read_web(client, server, frames_of, nonces)
 
 
-def talk_of(flights: Sequence[Flight], size: int = 700) -> WebTalk:
-    """Read a whole conversation."""
-    talk = read(segments(flights, size), flights)
+def talk_of(
+    flights: Sequence[Flight], size: int = 700, *, nonces: Nonces | None = None, after: int = 0
+) -> WebTalk:
+    """Read a whole conversation that comes after so many frames."""
+    wire = [one._replace(number=one.number + after) for one in segments(flights, size)]
+    talk = read(wire, flights, nonces=nonces)
     assert talk is not None
     return talk

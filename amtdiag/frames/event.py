@@ -119,7 +119,7 @@ def _calls(talk: WebTalk) -> list[str]:
     for one in talk.exchanges:
         if one.denial == "refused":
             parts.append(f"{one.user or 'credentials'} refused")
-        if one.call and one.call.changes and one.call.method:
+        if one.denial is None and one.call and one.call.changes and one.call.method:
             value = one.result.return_value if one.result else None
             parts.append(one.call.method + ("" if value is None else f" returned {value}"))
     return list(dict.fromkeys(parts))[:_MOST_CALLS]

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 Denial = Literal["challenge", "stale", "refused", "likely", "open"]
 """Why a 401 came. challenge: the request named nobody, which is how every conversation begins. stale: the
-server says that only the nonce was too old. refused: a nonce that this server had just given was used for the
-first time, so user or password are wrong. likely: the same with a nonce from another connection, of which the
-client says that it is the first use. open: cannot be told from what was seen."""
+server says that only the nonce was too old. refused: user or password are wrong, because the nonce was fresh:
+the server had just given it on this connection, or gave it on another and the client counts this as its first
+use. likely: the same, but either the giving was not seen, or the client does not count from one. open: cannot
+be told from what was seen."""
 
 
 class WebServer(NamedTuple):

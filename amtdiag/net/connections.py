@@ -72,12 +72,12 @@ class Connections:
     """The table of connections. `feed` takes packets and yields the connections that are over."""
 
     def __init__(
-        self, server_ports: Callable[[int], bool], keep: Callable[[Connection], bool], limits: Limits
+        self, server_ports: Callable[[int], bool], keep: Callable[[Connection], int], limits: Limits
     ) -> None:
         """Set the table up.
 
         `server_ports` tells ports on which a server listens, for connections whose SYN was not captured;
-        `keep` tells whether the bytes of a new connection are wanted.
+        `keep` tells how many bytes of each direction of a new connection are wanted.
         """
         self._is_server_port = server_ports
         self._keep = keep
@@ -159,8 +159,11 @@ class Connections:
             client, server = one, two
         connection = Connection(segment, client, server)
         connection.client_known = bool(flags & SYN)
-        keep = self._keep(connection)
-        connection.streams = {"client": Stream(self._limits, keep), "server": Stream(self._limits, keep)}
+        most = self._keep(connection)
+        connection.streams = {
+            "client": Stream(self._limits, most > 0, most),
+            "server": Stream(self._limits, most > 0, most),
+        }
         return connection
 
     def _record(self, connection: Connection, segment: Segment) -> None:

@@ -63,12 +63,13 @@ class Stream:
     """Bytes of one direction, by offset from its first byte. Where segments overlap, the first wins."""
 
     __slots__ = (
-        "_chunks", "_limits", "_starts", "acked", "anchored", "base", "bytes", "conflicts", "end",
+        "_chunks", "_limits", "_most", "_starts", "acked", "anchored", "base", "bytes", "conflicts", "end",
         "keep", "lost_tail", "memory", "retransmitted",
     )  # fmt: skip
 
-    def __init__(self, limits: Limits, keep: bool) -> None:
+    def __init__(self, limits: Limits, keep: bool, most: int | None = None) -> None:
         self._limits = limits
+        self._most = limits.stream_bytes if most is None else min(most, limits.stream_bytes)
         self._starts: list[int] = []
         self._chunks: list[tuple[bytes, int, Frames]] = []
         self.keep = keep
@@ -144,10 +145,13 @@ class Stream:
         if self.anchored and start < 0:
             payload = payload[-start:]
             start = 0
-        room = self._limits.stream_bytes - start
+        if start < -self._limits.stream_bytes:
+            return
+        room = max(self._most - start, 0)
         if len(payload) > room:
-            payload = payload[: max(room, 0)]
-        if not payload or start < -self._limits.stream_bytes:
+            self.bytes += len(payload) - room
+            payload = payload[:room]
+        if not payload:
             return
         starts, chunks = self._starts, self._chunks
         if not starts or start >= starts[-1] + len(chunks[-1][0]):

@@ -7,7 +7,7 @@ one is expected.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from amtdiag.model import (
     Apf,
@@ -29,6 +29,9 @@ from amtdiag.protocols import hello as hello_protocol
 from amtdiag.protocols.addresses import address_text, mac_text
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, OTHER_PORTS
 from amtdiag.protocols.tls import talk
+
+if TYPE_CHECKING:
+    from amtdiag.protocols.web.nonces import Nonces
 
 _EVIDENCE_PER_KIND = 8
 _SIDES: tuple[Side, Side] = ("client", "server")
@@ -58,9 +61,14 @@ class _Spoken(TypedDict, total=False):
 class EventReader:
     """Turns finished connections into events. Holds the names of the files and the Hello ports."""
 
-    def __init__(self, files: Sequence[str], hello_ports: frozenset[int]) -> None:
+    def __init__(self, files: Sequence[str], hello_ports: frozenset[int], exchanges: int) -> None:
+        """Set the reader up; of all connections together it keeps so many HTTP `exchanges`."""
         self._files = files
         self._hello_ports = hello_ports
+        self._exchanges = exchanges
+        self._nonces: Nonces | None = None
+        self.left_out = 0
+        """HTTP exchanges that are not kept."""
 
     def read(self, connection: Connection) -> tuple[ConnectionEvent | None, HelloEvent | None]:
         """Return what a connection was. On ports nobody asked for, only a Hello makes it an event."""
@@ -146,7 +154,16 @@ class EventReader:
         if role == "plain":
             from amtdiag.protocols.web.talk import read_web
 
-            talk = read_web(client.assemble(), server.assemble(), self._evidence)
+            if self._nonces is None:
+                from amtdiag.protocols.web.nonces import Nonces
+
+                self._nonces = Nonces()
+            talk = read_web(
+                client.assemble(), server.assemble(), self._evidence, self._nonces, self._exchanges
+            )
+            if talk is not None:
+                self._exchanges -= len(talk.exchanges)
+                self.left_out += talk.dropped
             return {"talk": talk, "web": talk and talk.server}
         if role == "redirection":
             from amtdiag.protocols.web.redirection import read_redirection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,13 +21,15 @@ from amtdiag.net.connections import Connection, Connections
 from amtdiag.net.datagrams import Datagrams
 from amtdiag.protocols.addresses import address_bytes
 from amtdiag.protocols.events import EventReader
-from amtdiag.protocols.ports import DEVICE_PORTS, DNS_PORT, OTHER_PORTS
+from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, DNS_PORT, OTHER_PORTS
 from amtdiag.provisioning.events import Events
 
 if TYPE_CHECKING:
     from amtdiag.protocols.datagrams import DatagramEvent, DatagramReader
 
 _Event = TypeVar("_Event")
+_BEGINNING = 4096
+"""Of a redirection session, or a device's tunnel to its presence server, until the user is told."""
 
 
 class Journal:
@@ -38,10 +41,10 @@ class Journal:
         self._server_ports = hello_ports | OTHER_PORTS | {DNS_PORT}
         self._connections = self._table()
         self._datagrams = Datagrams()
-        self._streams = EventReader(files, hello_ports)
+        self._streams = EventReader(files, hello_ports, limits.exchanges)
         self._reader: DatagramReader | None = None
         self.events = Events()
-        self.left_out = 0
+        self._left_out = 0
 
     def feed(self, packets: Packets) -> None:
         """Take a batch."""
@@ -74,6 +77,11 @@ class Journal:
     def duplicates(self) -> int:
         """Frames that were there twice."""
         return self._connections.duplicates + self._datagrams.duplicates
+
+    @property
+    def left_out(self) -> int:
+        """Events of which there were more than are kept."""
+        return self._left_out + self._streams.left_out
 
     @property
     def evicted(self) -> int:
@@ -124,10 +132,13 @@ class Journal:
         if len(events) < most:
             events.append(event)
         else:
-            self.left_out += 1
+            self._left_out += 1
 
 
-def _keeps(connection: Connection) -> bool:
-    """True where the bytes of a connection are read: not those of encrypted redirection."""
+def _keeps(connection: Connection) -> int:
+    """How many bytes of each direction are read: of screens and tunnels their beginnings, if not encrypted."""
     port = connection.server[1]
-    return port not in OTHER_PORTS or DEVICE_PORTS.get(port) != "redirection-tls"
+    if port == CIRA_PORT:
+        return _BEGINNING
+    role = DEVICE_PORTS.get(port)
+    return _BEGINNING if role == "redirection" else 0 if role == "redirection-tls" else sys.maxsize

@@ -50,6 +50,17 @@ def test_a_lost_segment_is_a_gap_of_its_size(data: bytes, start: int, length: in
     assert got.data == data[:start] + bytes(length) + data[start + length :]
 
 
+@given(st.integers(1, 50), st.permutations(range(8)))
+def test_only_the_beginning_is_kept_and_all_bytes_are_counted(most: int, order: list[int]) -> None:
+    data = bytes(range(80))
+    one = Stream(Limits(), keep=True, most=most)
+    one.anchor(1000)
+    for at in order:
+        one.add(1000 + 10 * at, data[10 * at : 10 * at + 10], 0, 0, FRAMES)
+    got = one.assemble()
+    assert (got.data, one.bytes) == (data[:most], len(data))
+
+
 def test_lost_tail_is_known_from_fin_or_acknowledgement() -> None:
     by_fin, by_ack = stream(), stream()
     for one in (by_fin, by_ack):
@@ -107,7 +118,7 @@ def segment(
 
 
 def follow(*segments: Segment) -> list[Connection]:
-    table = Connections(lambda port: port == 9971, lambda one: True, Limits())
+    table = Connections(lambda port: port == 9971, lambda one: 1 << 20, Limits())
     over = list(table.feed(Packets(list(segments))))
     return over + list(table.finish())
 
@@ -115,7 +126,7 @@ def follow(*segments: Segment) -> list[Connection]:
 def test_all_connections_together_are_bounded() -> None:
     """Whoever opens many connections and fills them takes no more memory than is allowed."""
     limits = Limits(streams_bytes=200_000)
-    table = Connections(lambda port: port == 9971, lambda one: True, limits)
+    table = Connections(lambda port: port == 9971, lambda one: 1 << 20, limits)
     over = []
     for n in range(100):
         one = segment(n + 1, True, SYN, 100)._replace(sport=20_000 + n)

@@ -21,7 +21,7 @@ _FIELDS = 100
 _CHUNK_LINE = 256
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,24}) ([\x21-\x7e\x80-\xff]{1,8192}) HTTP/1\.[01]")
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)(?: [^\x00\r\n]*)?")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}):[ \t]*([^\x00\r\n]*?)[ \t]*")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}):([^\x00\r\n]*)")
 _FOLD = re.compile(rb"\r\n[ \t]+")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\x00\r\n]*)?")
 _DIGITS = re.compile(rb"\d{1,10}")
@@ -143,7 +143,7 @@ def _head(view: View, at: int) -> _Head | None:
         field = _FIELD.fullmatch(one)
         if field is None:
             return None
-        fields.setdefault(field[1].lower(), []).append(field[2])
+        fields.setdefault(field[1].lower(), []).append(field[2].strip(b" \t"))
     return _Head(line, fields, end + 4)
 
 

@@ -47,8 +47,6 @@ CALLS: dict[tuple[str, str], Call] = {
     ),
     (_SETUP, "ExtendProvisioningPeriod"): Call("prolongs the time in which setup is possible", CLASS, "C"),
     (_SETUP, "SetMEBxPassword"): Call("sets the password of the MEBx screen", CLASS, "C"),
-    (_SETUP, "GetUuid"): Call("asks for the UUID", CLASS, "C"),
-    (_SETUP, "GetUnprovisionBlockingComponents"): Call("asks what blocks a reset", CLASS, "C"),
     (_HOST, "AddNextCertInChain"): Call("sends one certificate of the provisioning chain", OPEN_AMT_HBS, "C"),
     (_HOST, "AdminSetup"): Call("sets the device up in admin control mode", OPEN_AMT_HBS, "C"),
     (_HOST, "Setup"): Call("sets the device up in client control mode", OPEN_AMT_HBS, "C"),
@@ -64,7 +62,7 @@ CALLS: dict[tuple[str, str], Call] = {
         "resets the device, but for what the next provisioning needs", GUIDE, "D"
     ),
 }
-"""By service and method."""
+"""By service and method; calls that only read are not here."""
 
 
 def _pt(name: str, meaning: str, source: str = OPEN_AMT, remedy: str | None = None) -> Status:

@@ -18,6 +18,7 @@ from amtdiag.net.stream import Assembled
 from amtdiag.protocols.http import amt_web_server
 from amtdiag.protocols.web import credentials, soap, tables
 from amtdiag.protocols.web.messages import Message, Side, answers, requests
+from amtdiag.protocols.web.nonces import Nonces
 from amtdiag.protocols.web.view import EvidenceOf, View
 from amtdiag.safetext import safe
 
@@ -40,41 +41,21 @@ class _Part(NamedTuple):
     problem: str | None
 
 
-class _Nonces:
-    """Which nonces this server gave, and which were used: for telling a wrong password from an old nonce."""
+def read_web(
+    client: Assembled,
+    server: Assembled,
+    evidence: EvidenceOf,
+    nonces: Nonces | None = None,
+    room: int = MOST_EXCHANGES,
+) -> WebTalk | None:
+    """Return what both sides of a connection show; None where neither speaks HTTP.
 
-    def __init__(self) -> None:
-        self._given = b""
-        self._used: set[bytes] = set()
-
-    def judge(self, sent: credentials.Sent | None, asked: credentials.Asked | None) -> Denial | None:
-        """Say why an answer is a 401; None where it is none. Call once an exchange, in order."""
-        denial: Denial | None = None
-        if asked is not None:
-            if sent is None:
-                denial = "challenge"
-            elif asked.stale:
-                denial = "stale"
-            elif sent.scheme == "Basic":
-                denial = "refused"
-            elif sent.nonce and sent.nonce not in self._used:
-                if sent.nonce == self._given:
-                    denial = "refused"
-                else:
-                    denial = "likely" if sent.first_use and not self._given else "open"
-            else:
-                denial = "open"
-        if sent is not None:
-            self._used.add(sent.nonce)
-        return denial
-
-    def give(self, nonce: bytes) -> None:
-        """Take note of a nonce from the server."""
-        self._given = nonce or self._given
-
-
-def read_web(client: Assembled, server: Assembled, evidence: EvidenceOf) -> WebTalk | None:
-    """Return what both sides of a connection show; None where neither speaks HTTP."""
+    `nonces` are those of the connections that were read before. At most `room` exchanges are kept, and never
+    more than `MOST_EXCHANGES`.
+    """
+    nonces = Nonces() if nonces is None else nonces
+    nonces.begin()
+    most = min(room, MOST_EXCHANGES)
     asked, told = View(client), View(server)
     sent = requests(asked)
     heard = answers(told, [one.method for one in sent.messages] if client.anchored else [])
@@ -88,16 +69,15 @@ def read_web(client: Assembled, server: Assembled, evidence: EvidenceOf) -> WebT
         )
     pairs = list(_pairs(sent, heard, aligned=client.anchored and server.anchored))
     complete = _complete(asked, sent), _complete(told, heard)
-    nonces = _Nonces()
     exchanges = [
         _exchange(request, answer, views=(asked, told), complete=complete, nonces=nonces, evidence=evidence)
-        for request, answer in pairs[:MOST_EXCHANGES]
+        for request, answer in pairs[:most]
     ]
     return WebTalk(
         server=first,
         exchanges=tuple(exchanges),
         missing=(*_unknown("client", asked, sent), *_unknown("server", told, heard)),
-        dropped=max(len(pairs) - MOST_EXCHANGES, 0),
+        dropped=max(len(pairs) - most, 0),
     )
 
 
@@ -188,7 +168,7 @@ def _exchange(
     *,
     views: tuple[View, View],
     complete: tuple[bool, bool],
-    nonces: _Nonces,
+    nonces: Nonces,
     evidence: EvidenceOf,
 ) -> Exchange:
     ask, reply = request and request.message, answer and answer.message
@@ -200,13 +180,16 @@ def _exchange(
     asked = None
     if reply and reply.status == _UNAUTHORIZED:
         asked = credentials.asked(reply.fields.get(b"www-authenticate", ()))
-    denial: Denial | None = nonces.judge(sent, asked) if ask else ("open" if asked else None)
-    nonces.give(_given(asked, reply))
+    times = [min((piece.ts for piece in some), default=None) for some in pieces]
+    ts = next(time for time in times if time is not None)
+    denial: Denial | None = nonces.judge(sent, asked, ts) if ask else ("open" if asked else None)
+    if reply:
+        nonces.give(_given(asked, reply), times[1] or ts)
     version = _VERSION.fullmatch(reply.field(b"server")) if reply else None
     kind = reply.field(b"content-type").partition(b";")[0].strip() if reply else b""
     return Exchange(
-        ts=min(piece.ts for piece in pieces[0] or pieces[1]),
-        answered=min((piece.ts for piece in pieces[1]), default=None),
+        ts=ts,
+        answered=times[1],
         evidence=evidence([*pieces[0], *pieces[1]]),
         method=safe(ask.method) if ask else None,
         path=_path(ask.target) if ask else None,
@@ -226,11 +209,11 @@ def _exchange(
     )
 
 
-def _given(asked: credentials.Asked | None, reply: Message | None) -> bytes:
+def _given(asked: credentials.Asked | None, reply: Message) -> bytes:
     """A nonce that an answer hands out."""
     if asked is not None:
         return asked.nonce
-    following = _NEXT_NONCE.search(reply.field(b"authentication-info")) if reply else None
+    following = _NEXT_NONCE.search(reply.field(b"authentication-info"))
     return following[1] if following else b""
 
 
