@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amtdiag import frames
-from amtdiag.config import Options
+from amtdiag.config import Cluster, Options
 from amtdiag.errors import UsageError
 from amtdiag.frames import plain
 from amtdiag.model import SEVERITIES, Diagnosis, Finding, Unknown
@@ -34,6 +34,7 @@ def read(
     root_of: str | PathLike[str] | None = None,
     strict: bool = False,
     workers: int | None = None,
+    cluster: str | None = None,
 ) -> Analysis:
     """Read captures and return what they show.
 
@@ -52,7 +53,10 @@ def read(
     if workers is not None and workers < 1:
         raise UsageError(f"at least one worker has to read, not {workers}")
     name, digests = (None, frozenset[bytes]()) if root_of is None else _own_root(Path(root_of))
-    return Analysis(diagnose(paths, Options(extra, name, digests, strict, workers=workers)))
+    options = Options(
+        extra, name, digests, strict, workers=workers, cluster=Cluster(cluster) if cluster else None
+    )
+    return Analysis(diagnose(paths, options))
 
 
 def _own_root(path: Path) -> tuple[str, frozenset[bytes]]:
