@@ -94,6 +94,11 @@ def test_the_workers_read(cluster: Any) -> None:
             analyze(HELLO_ONLY)
 
 
+def test_urls(cluster: Any) -> None:
+    url = f"file://{SAMPLES / 'ring'}/*.pcap"
+    assert analyze(url, cluster=cluster) == analyze(url)
+
+
 def test_broken_files(tmp_path: Path, cluster: Any) -> None:
     paths = ring(tmp_path)
     data = paths[1].read_bytes()
