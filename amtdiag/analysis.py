@@ -194,6 +194,16 @@ class Analysis:
 
         return Path(write_report(self._diagnosis, folder))
 
+    def to_parquet(self, folder: str | PathLike[str]) -> Path:
+        """Write all tables to a folder as Parquet datasets, partitioned by day, and return its path.
+
+        `amtdiag analyze -o DIR --parquet` does so in DIR/parquet. What an earlier run wrote is replaced.
+        Raises `UsageError` where it cannot be written, `MissingToolError` where pyarrow is not installed.
+        """
+        from amtdiag.report.dataset import write_dataset
+
+        return write_dataset(self._diagnosis, folder)
+
     def __repr__(self) -> str:
         files = len(self._diagnosis.captures)
         return f"<amtdiag.Analysis of {files} file{'s' * (files != 1)}: {plain(self.verdict, 300)}>"
