@@ -33,8 +33,9 @@ def need_pyarrow() -> None:
 def write_parquet(table: pd.DataFrame, folder: str | PathLike[str], time: str, otherwise: int = 0) -> None:
     """Write a table to a folder, a file a day by the column `time`; what was written there is replaced.
 
-    Rows without a time are kept under the day of the moment `otherwise`, as is a table without rows. Times keep their nanoseconds. Text is as in the table, so that nothing in it acts on what shows it.
-    Raises `OSError`, `MissingToolError`.
+    Rows without a time are kept under the day of the moment `otherwise`, as is a table without rows. Times
+    keep their nanoseconds. Text is as in the table, so that nothing in it acts on what shows it. Raises
+    `OSError`, `MissingToolError`.
     """
     need_pyarrow()
     target = Path(folder)

@@ -23,7 +23,8 @@ TABLES = {
 def write_dataset(diagnosis: Diagnosis, folder: str | PathLike[str]) -> Path:
     """Write every table to ``folder/TABLE/date=YYYY-MM-DD/`` and return the folder, which is made if need be.
 
-    Days are UTC; what has no time of its own is kept under the day of the first packet of all. What an earlier run wrote there is replaced. Raises `UsageError` where it cannot be written.
+    Days are UTC; what has no time of its own is kept under the day of the first packet of all. What an
+    earlier run wrote there is replaced. Raises `UsageError` where it cannot be written.
     """
     target = Path(folder)
     begun = min((one.first_ts for one in diagnosis.captures if one.first_ts is not None), default=0)
