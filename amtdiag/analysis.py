@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from amtdiag import frames
-from amtdiag.config import Options
+from amtdiag.config import Cluster, Options
 from amtdiag.errors import UsageError
 from amtdiag.frames import plain
 from amtdiag.model import SEVERITIES, Diagnosis, Finding, Unknown
@@ -36,6 +36,7 @@ def read(
     cert_password: str | None = None,
     strict: bool = False,
     workers: int | None = None,
+    cluster: str | None = None,
 ) -> Analysis:
     """Read captures and return what they show.
 
@@ -55,7 +56,8 @@ def read(
             raise UsageError(f"a port is a number from 1 to {_LARGEST_PORT}, not {port}")
     if workers is not None and workers < 1:
         raise UsageError(f"at least one worker has to read, not {workers}")
-    options = Options(extra, strict=strict, workers=workers)
+    on = Cluster(cluster) if cluster else None
+    options = Options(extra, strict=strict, workers=workers, cluster=on)
     if root_of is not None:
         from amtdiag.trust.ownroot import own_root
 
@@ -206,6 +208,16 @@ class Analysis:
         from amtdiag.report.folder import write_report
 
         return Path(write_report(self._diagnosis, folder))
+
+    def to_parquet(self, folder: str | PathLike[str]) -> Path:
+        """Write all tables to a folder as Parquet datasets, partitioned by day, and return its path.
+
+        `amtdiag analyze -o DIR --parquet` does so in DIR/parquet. What an earlier run wrote is replaced.
+        Raises `UsageError` where it cannot be written, `MissingToolError` where pyarrow is not installed.
+        """
+        from amtdiag.report.dataset import write_dataset
+
+        return write_dataset(self._diagnosis, folder)
 
     def __repr__(self) -> str:
         files = len(self._diagnosis.captures)

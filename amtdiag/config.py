@@ -62,14 +62,22 @@ class Limits(NamedTuple):
     """Files taken from folders."""
 
 
+class Cluster(NamedTuple):
+    """The scheduler of dask.distributed whose workers are to read: ``tls://host:port``, or ``tcp://``."""
+
+    address: str
+    insecure: bool = False
+    """Plain TCP will do even where the scheduler is on another machine."""
+
+
 class Options(NamedTuple):
     """What the caller chose.
 
     `ports` are Hello ports beyond the standard ones. `root_digests` are the SHA-1, SHA-256 and SHA-384 of
     the caller's own root certificate, `root_name` its name. `servers` are the addresses of the caller's
     provisioning servers; empty where they were not named. `workers` processes read several files, one a core
-    where that is None and it pays; the result is the same. `chain` is the caller's provisioning chain, DER,
-    as a server sends it; `chain_name` the name of its leaf.
+    where that is None and it pays; the workers of a `cluster` do so instead. The result is the same. `chain`
+    is the caller's provisioning chain, DER, as a server sends it; `chain_name` the name of its leaf.
     """
 
     ports: tuple[int, ...] = ()
@@ -80,4 +88,5 @@ class Options(NamedTuple):
     workers: int | None = None
     chain: tuple[bytes, ...] = ()
     chain_name: str | None = None
+    cluster: Cluster | None = None
     limits: Limits = Limits()

@@ -116,7 +116,7 @@ def _read(
     interest = Interest(ports, DATAGRAM_PORTS, HEAD)
     sieve, kernel = sieve_for(interest)
     workers = workers_for(inputs, options.workers)
-    scan = Scan(inputs, Selection(interest, limits, sieve), limits, workers)
+    scan = Scan(inputs, Selection(interest, limits, sieve), limits, workers, options.cluster)
     labels = [one.label for one in inputs]
     journals = [Journal(labels, hello_ports, limits)]
     total = sum(one.size() for one in inputs)

@@ -6,7 +6,8 @@ The examples in the documentation are run as they stand:
   certificate chain and an .etl. ``$`` stands before a command, which has to give 0 or 1. The other lines are
   its output: they have to be in it, in this order, whatever the width of the terminal. Three dots where a
   line begins stand for what is left out.
-* A block marked ``python`` runs too, those of a document one after the other.
+* A block marked ``python`` runs too, those of a document one after the other. A block marked ``text`` right
+  behind one is what it prints.
 * Blocks marked ``sh``, ``text`` and ``mermaid`` do not run.
 """
 
@@ -201,12 +202,26 @@ def test_examples(document: Path, folder: Path) -> None:
         pytest.skip(f"missing tool: {left_out[0]}")
 
 
+def shown_after(text: str, end: int) -> str | None:
+    """The block of text that stands right behind one of Python: what that prints."""
+    following = _FENCE.search(text, end)
+    if following and following[1] == "text" and not text[end : following.start()].strip():
+        return following[2]
+    return None
+
+
 @by_name
 def test_python(document: Path, folder: Path) -> None:
     names: dict[str, Any] = {}
-    for kind, body in _FENCE.findall(document.read_text("utf-8")):
-        if kind == "python":
-            exec(compile(body, document.name, "exec"), names)
+    text = document.read_text("utf-8")
+    for block in _FENCE.finditer(text):
+        if block[1] != "python":
+            continue
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile(block[2], document.name, "exec"), names)
+        shown = shown_after(text, block.end())
+        assert shown is None or out.getvalue().split() == shown.split(), f"it prints:\n{out.getvalue()}"
     if "matplotlib" in sys.modules:
         import matplotlib.pyplot as plt
 

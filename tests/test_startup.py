@@ -9,7 +9,8 @@ import pytest
 from helpers import HELLO_ONLY, SAMPLES
 
 HEAVY = {
-    "cryptography", "jinja2", "lxml", "matplotlib", "numpy", "pandas", "pydantic", "pyshark", "rich", "scapy",
+    "cryptography", "dask", "distributed", "fsspec", "jinja2", "lxml", "matplotlib", "numpy", "pandas", "pyarrow",
+    "pydantic", "pyshark", "rich", "scapy",
 }  # fmt: skip
 SAY_WHAT_IS_LOADED = """
 import sys

@@ -1,4 +1,4 @@
-"""From what the caller names to files that can be read: paths, folders, pipes, standard input.
+"""From what the caller names to files that can be read: paths, folders, URLs, pipes, standard input.
 
 Every file is looked at once before the scan begins: what it is, told by content, and when its first
 packet was captured, so that many files become one capture in time order.
@@ -20,6 +20,7 @@ from amtdiag.capture import pcap, pcapng
 from amtdiag.capture.compression import Unpacked, compression_of
 from amtdiag.capture.foreign import HEAD_BYTES, identify
 from amtdiag.capture.records import Container
+from amtdiag.capture.urls import UrlFile, expand, is_url, label_of, size_of
 from amtdiag.capture.window import CHUNK, ByteStream, Window
 from amtdiag.config import Limits
 from amtdiag.errors import InputError
@@ -75,6 +76,7 @@ class Known(NamedTuple):
     """What is known of a file once it has been looked at."""
 
     path: str
+    """Or URL."""
     label: str
     size: int
     first_ts: int
@@ -84,12 +86,14 @@ class Known(NamedTuple):
 class Input:
     """One capture file. `first_ts` orders it among the others; `opened` gives its container."""
 
-    def __init__(self, path: Path | None, label: str, limits: Limits, known: Known | None = None) -> None:
-        """Look at a file; one that is `known` already is taken as it was."""
+    def __init__(
+        self, path: Path | str | None, label: str, limits: Limits, known: Known | None = None
+    ) -> None:
+        """Look at a file, or at what a URL names; one that is `known` already is taken as it was."""
         self.label = label
         self._path = path
         self._limits = limits
-        self._file: FileIO | None = None
+        self._file: FileIO | UrlFile | None = None
         self._raw: _Counted | None = None
         self._unpacked: Unpacked | None = None
         self._compression: str | None = None
@@ -100,7 +104,9 @@ class Input:
         if known is not None:
             self._size, self.first_ts, self._compression = known.size, known.first_ts, known.compression
             return
-        if path is not None and path.is_file():
+        if isinstance(path, str):
+            self._size = size_of(path)
+        elif path is not None and path.is_file():
             self._size = path.stat().st_size
         if self._size is None:
             # A pipe can be read only once: it stays open, and it comes first.
@@ -117,7 +123,8 @@ class Input:
     @classmethod
     def again(cls, known: Known, limits: Limits) -> Input:
         """Return an input that is read on its own."""
-        return cls(Path(known.path), known.label, limits, known)
+        path = known.path if is_url(known.path) else Path(known.path)
+        return cls(path, known.label, limits, known)
 
     def _probe(self) -> None:
         """Open a file, take its first time stamp, close it again: ten thousand more may follow."""
@@ -141,7 +148,10 @@ class Input:
             self._close()
 
     def _open(self, chunk: int) -> Container:
-        self._file = self._path.open("rb", buffering=0) if self._path else None
+        if isinstance(self._path, str):
+            self._file = UrlFile(self._path)
+        else:
+            self._file = self._path.open("rb", buffering=0) if self._path else None
         if self._file is None and sys.stdin is None:
             raise InputError("standard input is closed")
         stream = self._raw = _Counted(self._file or sys.stdin.buffer)
@@ -208,15 +218,19 @@ class Opened:
 def open_inputs(names: Sequence[str | os.PathLike[str]], limits: Limits) -> Opened:
     """Identify every file that `names` stand for.
 
-    A name is a file, a folder (taken with all below it, links leading out of it excepted), a pipe, or
-    ``-`` for standard input. What cannot be read becomes a line in `problems`; files of a folder that are
-    no captures are counted in `notes`.
+    A name is a file, a folder (taken with all below it, links leading out of it excepted), a pipe, a URL in
+    which ``*`` may stand for several, or ``-`` for standard input. What cannot be read becomes a line in
+    `problems`; files of a folder that are no captures are counted in `notes`.
     """
     opened = Opened()
     seen: set[tuple[int, int]] = set()
+    urls: set[str] = set()
     for name in names:
         if os.fspath(name) == STDIN:
             _add(opened, None, "standard input", limits)
+            continue
+        if is_url(os.fspath(name)):
+            _add_url(opened, os.fspath(name), urls, limits)
             continue
         path = Path(name)
         try:
@@ -239,7 +253,26 @@ def _label(path: Path) -> str:
     return safe(os.fspath(path), _PATH_CHARACTERS)
 
 
-def _add(opened: Opened, path: Path | None, label: str, limits: Limits) -> bool:
+def _add_url(opened: Opened, name: str, seen: set[str], limits: Limits) -> None:
+    label = label_of(name)
+    try:
+        found = expand(name, limits.folder_files)
+    except OSError as error:
+        opened.problems.append(f"{label}: {error}")
+        return
+    if not found:
+        opened.problems.append(f"{label}: nothing there")
+    if len(found) > limits.folder_files:
+        opened.notes.append(f"{label}: more than {limits.folder_files:,} files, the rest left out")
+    for url in found[: limits.folder_files]:
+        if url in seen:
+            opened.notes.append(f"{label_of(url)} was named twice and is read once")
+            continue
+        seen.add(url)
+        _add(opened, url, label_of(url), limits)
+
+
+def _add(opened: Opened, path: Path | str | None, label: str, limits: Limits) -> bool:
     try:
         opened.inputs.append(Input(path, label, limits))
     except InputError as error:

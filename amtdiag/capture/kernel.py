@@ -22,6 +22,8 @@ Kernel = Literal["c", "python"]
 _CHOICE = "AMTDIAG_KERNEL"
 _REQUIRED = "AMTDIAG_REQUIRE_KERNEL"
 
+SEEN_BYTES = 1 << 17
+"""Of what `Sieve.seen` gives: a bit a slot, in either sieve."""
 _PORTS = 1 << 16
 _PLACES = 8
 """Of the first bytes of a conversation, so many are looked at before Python looks at all of them."""

@@ -13,15 +13,25 @@ from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 from amtdiag.capture.inputs import Known
+from amtdiag.capture.kernel import SEEN_BYTES
 from amtdiag.capture.selection import Interest
 from amtdiag.config import Limits
+from amtdiag.errors import InputError
 from amtdiag.model import CaptureInfo
+from amtdiag.safetext import safe
 
 _MESSAGE = struct.Struct(">BI")
 _PART = struct.Struct(">QQII")
 """Last frame, position in the file, lengths of the information and of the bits."""
 _ENTRY = struct.Struct(">16sQIIIII")
 """Time stamp, frame, link type, length on the wire, captured length, conversations begun and ended."""
+
+_KEY_BYTES = (2 * 4 + 4, 2 * 16 + 4)
+"""Two addresses and two ports."""
+_MOST = 1 << 127
+"""A hostile capture has stamps of some 95 bits."""
+_MOST_FRAMES = (1 << 63) - 1
+_DAMAGED = "what the process that read it sent is damaged"
 
 Pair = tuple[bytes, bytes]
 """The keys of both directions of a conversation."""
@@ -36,6 +46,8 @@ class Kind(IntEnum):
     PART = 4
     LAST = 5
     FAILED = 6
+    TOO_MUCH = 7
+    """In an answer of a cluster only."""
 
 
 class Entry(NamedTuple):
@@ -78,17 +90,22 @@ class Part(NamedTuple):
     body: bytes
 
     def entries(self) -> Iterator[Entry]:
-        """Yield the packets."""
+        """Yield the packets. Raises `InputError` where they are damaged."""
         body, at = self.body, 0
         while at < len(body):
-            ts, frame, linktype, wirelen, size, begun, ended = _ENTRY.unpack_from(body, at)
-            at += _ENTRY.size
-            packet = body[at : at + size]
-            at += size
-            pairs = []
-            for _ in range(begun + ended):
-                pair, at = _unpack_pair(body, at)
-                pairs.append(pair)
+            try:
+                ts, frame, linktype, wirelen, size, begun, ended = _ENTRY.unpack_from(body, at)
+                at += _ENTRY.size
+                packet = body[at : at + size]
+                at += size
+                pairs = []
+                for _ in range(begun + ended):
+                    pair, at = _unpack_pair(body, at)
+                    pairs.append(pair)
+            except (struct.error, IndexError) as error:
+                raise InputError(_DAMAGED) from error
+            if at > len(body) or frame > _MOST_FRAMES:
+                raise InputError(_DAMAGED)
             yield Entry(
                 int.from_bytes(ts, signed=True),
                 frame,
@@ -107,12 +124,40 @@ class Part(NamedTuple):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Part:
-        """Read what `to_bytes` gives."""
-        last_frame, position, info_size, seen_size = _PART.unpack_from(data)
-        at = _PART.size + info_size
-        fields = json.loads(data[_PART.size : at])
-        info = CaptureInfo._make(tuple(one) if isinstance(one, list) else one for one in fields)
-        return cls(info, position, last_frame, data[at : at + seen_size], data[at + seen_size :])
+        """Read what `to_bytes` gives. Raises `InputError` where it is damaged."""
+        try:
+            last_frame, position, info_size, seen_size = _PART.unpack_from(data)
+            at = _PART.size + info_size
+            fields = json.loads(data[_PART.size : at])
+            info = CaptureInfo._make(tuple(one) if isinstance(one, list) else one for one in fields)
+            sound = _is_sound(info)
+        except (struct.error, ValueError, TypeError, RecursionError) as error:
+            raise InputError(_DAMAGED) from error
+        seen = data[at : at + seen_size]
+        if not sound or len(seen) != SEEN_BYTES:
+            raise InputError(_DAMAGED)
+        return cls(info, position, last_frame, seen, data[at + seen_size :])
+
+
+def _is_sound(info: CaptureInfo) -> bool:
+    """Tell whether every field is what it should be: workers of a cluster are not to be believed."""
+    optional = (info.first_ts, info.last_ts, info.snaplen, info.drops, info.watched_until)
+    texts: list[object] = [info.file, info.format, *info.linktypes, *info.notes]
+    numbers: list[object] = [info.bytes, info.packets, *(one for one in optional if one is not None)]
+    flags: list[object] = [info.truncated]
+    return (
+        type(info.linktypes) is type(info.notes) is tuple
+        and all(isinstance(one, str) and _is_safe(one) for one in texts)
+        and all(type(one) is int and abs(one) < _MOST for one in numbers)
+        and all(isinstance(one, bool) for one in flags)
+        and min(info.bytes, info.packets) >= 0
+    )
+
+
+def _is_safe(text: str) -> bool:
+    """Tell whether text has passed `safe`, which then changes nothing but backslashes."""
+    bare = text.replace("\\", "")
+    return safe(bare, len(bare)) == bare
 
 
 def _pack_pair(pair: Pair) -> bytes:
@@ -121,6 +166,8 @@ def _pack_pair(pair: Pair) -> bytes:
 
 
 def _unpack_pair(data: bytes, at: int) -> tuple[Pair, int]:
+    if data[at] not in _KEY_BYTES:
+        raise IndexError
     middle = at + 1 + data[at]
     end = middle + data[at]
     return (data[at + 1 : middle], data[middle:end]), end

@@ -9,9 +9,10 @@ same time), the file is walked here, from where it matters to where it no longer
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from typing import Protocol
 
 from amtdiag.capture.columns import Segment
-from amtdiag.capture.crew import Crew
+from amtdiag.capture.crew import Crew, Delivery
 from amtdiag.capture.filescan import FileScan
 from amtdiag.capture.fragments import Fragments
 from amtdiag.capture.inputs import Input
@@ -20,21 +21,45 @@ from amtdiag.capture.parts import Entry, Part, pack_setup
 from amtdiag.capture.records import Record
 from amtdiag.capture.selection import Selection
 from amtdiag.capture.sieves import Listener
-from amtdiag.config import Limits
+from amtdiag.config import Cluster, Limits
 from amtdiag.errors import InputError
 from amtdiag.model import CaptureInfo
 
 _THE_END = 1 << 64
 
 
+class Hands(Protocol):
+    """Those who read for this process: children of it, or a cluster."""
+
+    def take(self, number: int, /) -> Delivery | None:
+        """Return what comes of a file; None where nobody reads it, nor will."""
+        ...
+
+    def parts(self, number: int, delivery: Delivery, /) -> Iterator[Part]:
+        """Yield the parts of a file as they come. Raises `InputError` where reading failed."""
+        ...
+
+    def close(self) -> None:
+        """End it, whatever they do."""
+        ...
+
+
 class Remotes:
     """All files of a run that workers read."""
 
-    def __init__(self, inputs: Sequence[Input], selection: Selection, limits: Limits, workers: int) -> None:
-        """Set workers on what can be read elsewhere; pipes cannot."""
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        selection: Selection,
+        limits: Limits,
+        workers: int,
+        cluster: Cluster | None = None,
+    ) -> None:
+        """Set workers, here or on a cluster, on what can be read elsewhere; pipes cannot."""
         assert selection.sieve is not None
         seed = new_seed()
-        self._slot = sieve_for(selection.interest, seed)[0].slot
+        sieve, kernel = sieve_for(selection.interest, seed)
+        self._slot = sieve.slot
         self.selection = selection
         self.limits = limits
         self.open: set[RemoteFile] = set()
@@ -42,9 +67,14 @@ class Remotes:
         selection.sieve = Listener(selection.sieve, self._watched, self._unwatched)
         order = sorted(range(len(inputs)), key=lambda number: (inputs[number].first_ts, number))
         files = [(number, known) for number in order if (known := inputs[number].known()) is not None]
-        self.crew = Crew(
-            files, workers, pack_setup(selection.interest, limits, seed), lambda: list(selection.watched)
-        )
+        setup = pack_setup(selection.interest, limits, seed)
+        self.crew: Hands
+        if cluster is None:
+            self.crew = Crew(files, workers, setup, lambda: list(selection.watched))
+        else:
+            from amtdiag.capture.cluster import Fleet
+
+            self.crew = Fleet(files, cluster, setup, lambda: list(selection.watched), kernel)
 
     def file(self, number: int, one: Input, fragments: Fragments) -> FileScan:
         """Return the walk over one of the files."""

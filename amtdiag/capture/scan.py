@@ -17,7 +17,7 @@ from amtdiag.capture.fragments import Fragments
 from amtdiag.capture.inputs import Input
 from amtdiag.capture.selection import Selection
 from amtdiag.capture.sensors import SEAM, Sensors
-from amtdiag.config import Limits
+from amtdiag.config import Cluster, Limits
 from amtdiag.model import CaptureInfo
 
 if TYPE_CHECKING:
@@ -31,15 +31,22 @@ _MOST_AHEAD = 16 * BATCH
 class Scan:
     """All files of a run. Iterate over it for `Packets`; afterwards read `captures` and `sensors`."""
 
-    def __init__(self, inputs: list[Input], selection: Selection, limits: Limits, workers: int = 1) -> None:
-        """Make ready to read; from two `workers` on, so many other processes help from now on."""
+    def __init__(
+        self,
+        inputs: list[Input],
+        selection: Selection,
+        limits: Limits,
+        workers: int = 1,
+        cluster: Cluster | None = None,
+    ) -> None:
+        """Make ready to read; from two `workers` on, so many processes help from now on, or a cluster."""
         self._selection = selection
         self._fragments = Fragments(limits)
         self._remotes: Remotes | None = None
-        if workers > 1:
+        if workers > 1 or cluster:
             from amtdiag.capture.remote import Remotes
 
-            self._remotes = Remotes(inputs, selection, limits, workers)
+            self._remotes = Remotes(inputs, selection, limits, workers, cluster)
         self._files = [self._file(number, one) for number, one in enumerate(inputs)]
         self.sensors = Sensors([one.label for one in inputs], lambda number: self._files[number].end)
         """Where each file was captured."""

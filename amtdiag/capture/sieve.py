@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from amtdiag.capture.columns import ICMP, ICMPV6, TCP, UDP
 from amtdiag.capture.ip import TUNNELS, VXLAN_PORT
-from amtdiag.capture.kernel import TALLY, PcapLayout, PcapngLayout
+from amtdiag.capture.kernel import SEEN_BYTES, TALLY, PcapLayout, PcapngLayout
 from amtdiag.capture.linklayer import ETHERNET
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _ICMP_UNREACHABLE = 3
 _TAG = b"\x81\x00"
 _IPV6 = b"\x86\xdd"
 _IPV6_HEADER = 40
-_SLOTS = 1 << 20
+_SLOTS = 8 * SEEN_BYTES
 """As many as the other sieve has."""
 
 
@@ -73,7 +73,7 @@ class PlainSieve:
 
     def seen(self) -> bytes:
         """Return of which conversations a TCP segment was passed over since the last call, a bit each."""
-        bits = bytearray(_SLOTS // 8)
+        bits = bytearray(SEEN_BYTES)
         for key in self._seen or ():
             slot = self.slot(key)
             bits[slot >> 3] |= 1 << (slot & 7)

@@ -150,8 +150,8 @@ class OwnChainFits(_OwnChain):
     basis = "inferred"
     confidence = "medium"
     remedy = (
-        "Nothing to do. Should the device refuse it all the same, look in MEBx for another PKI DNS suffix and "
-        "for an inactive digest: neither is visible in a capture."
+        "Nothing to do. Should the device refuse it all the same, look in MEBx for another PKI DNS suffix "
+        "and for an inactive digest: neither is visible in a capture."
     )
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:

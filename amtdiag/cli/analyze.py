@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from amtdiag.cli.common import (
     add_inputs,
@@ -13,6 +14,7 @@ from amtdiag.cli.common import (
     say_how_it_reads,
     say_problems,
 )
+from amtdiag.errors import UsageError
 from amtdiag.model import SEVERITIES, Diagnosis
 
 
@@ -29,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         dest="folder",
         help="write report.json, tables and charts to this folder",
+    )
+    parser.add_argument(
+        "--parquet",
+        action="store_true",
+        help="with -o: the tables also as Parquet datasets, in DIR/parquet",
     )
     parser.add_argument(
         "--root-of",
@@ -68,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     from amtdiag.pipeline import diagnose
 
     options = read_options(arguments, arguments.root_of)
+    if arguments.parquet:
+        _check_parquet(arguments.folder)
     say_how_it_reads()
     with progress_bar() as progress:
         diagnosis = diagnose(arguments.paths, options, progress)
@@ -77,7 +86,20 @@ def run(arguments: argparse.Namespace) -> int:
         from amtdiag.report.folder import write_report
 
         write_report(diagnosis, arguments.folder)
+        if arguments.parquet:
+            from amtdiag.report.dataset import write_dataset
+
+            write_dataset(diagnosis, Path(arguments.folder) / "parquet")
     return exit_code(diagnosis, arguments.fail_on)
+
+
+def _check_parquet(folder: str | None) -> None:
+    """Say what is missing before the captures are read."""
+    from amtdiag.frames import need_pyarrow
+
+    if not folder:
+        raise UsageError("--parquet takes a folder: -o DIR")
+    need_pyarrow()
 
 
 def _show(diagnosis: Diagnosis, arguments: argparse.Namespace) -> None:

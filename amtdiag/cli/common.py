@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from amtdiag.capture import kernel
-from amtdiag.config import Options
+from amtdiag.config import Cluster, Options
 from amtdiag.errors import InputError, UsageError
 from amtdiag.model import SEVERITIES, Diagnosis
 from amtdiag.safetext import safe
@@ -69,6 +69,14 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes that read several files (default: one a core, where it pays); the result is the same",
     )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="dask.distributed scheduler whose workers read instead: tls://HOST:PORT (see docs/fleet.md)",
+    )
+    parser.add_argument(
+        "--cluster-insecure", action="store_true", help="allow tcp:// to another machine, unprotected"
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 3 if any input cannot be read")
 
 
@@ -82,6 +90,7 @@ def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Opt
         strict=arguments.strict,
         servers=frozenset(getattr(arguments, "server", ())),
         workers=arguments.workers,
+        cluster=Cluster(arguments.cluster, arguments.cluster_insecure) if arguments.cluster else None,
     )
     if getattr(arguments, "cert", None) is not None:
         options = _with_own_chain(options, arguments.cert, arguments.cert_password_file)

@@ -8,6 +8,7 @@ an order. The types are the same when there is no row. pandas is imported when t
 
 from amtdiag.frames.csvfile import csv_safe, write_csv
 from amtdiag.frames.event import Event, EventKind, EventOutcome, Owners, all_events
+from amtdiag.frames.parquet import need_pyarrow, write_parquet
 from amtdiag.frames.tables import (
     MODES,
     captures,
@@ -35,8 +36,10 @@ __all__ = [
     "events",
     "findings",
     "hellos",
+    "need_pyarrow",
     "plain",
     "stopping_rule",
     "worst_of",
     "write_csv",
+    "write_parquet",
 ]
