@@ -34,6 +34,8 @@ def read(
     root_of: str | PathLike[str] | None = None,
     cert: str | PathLike[str] | None = None,
     cert_password: str | None = None,
+    keylog: str | PathLike[str] | None = None,
+    psk: str | PathLike[str] | None = None,
     strict: bool = False,
     workers: int | None = None,
     cluster: str | None = None,
@@ -44,9 +46,11 @@ def read(
     9971 and 9972. `root_of` is a file with a certificate chain, PEM or DER: devices that do not list its
     root get a finding. `cert` is a file with your provisioning certificate and its chain, PEM, DER or PFX:
     each device gets a finding that says whether it would accept it. `cert_password` opens a PFX (ask for it
-    with `getpass.getpass()`); only the certificates are kept. So many `workers` read several files at a time;
-    unless you say, one a core where it pays. Raises `InputError` where nothing can be read (with `strict`:
-    where any file cannot), `UsageError` for a port, chain or number that makes no sense.
+    with `getpass.getpass()`); only the certificates are kept. `keylog` is a TLS key log (as of
+    SSLKEYLOGFILE), `psk` a file of PID and PPS, a pair a line: what these open is decrypted by tshark and
+    read. So many `workers` read several files at a time; unless you say, one a core where it pays. Raises
+    `InputError` where nothing can be read (with `strict`: where any file cannot), `UsageError` for a port,
+    chain or number that makes no sense, `MissingToolError` where there are secrets and no tshark.
     """
     from amtdiag.pipeline import diagnose
 
@@ -69,6 +73,12 @@ def read(
         password = None if cert_password is None else cert_password.encode
         chain, leaf = _read_with(lambda data: own_chain(data, password), Path(cert))
         options = options._replace(chain=chain, chain_name=leaf)
+    if keylog is not None:
+        options = options._replace(key_log=_read_with(bytes, Path(keylog)))
+    if psk is not None:
+        from amtdiag.protocols.pid import read_pairs
+
+        options = options._replace(keys=_read_with(read_pairs, Path(psk)))
     return Analysis(diagnose(paths, options))
 
 

@@ -50,6 +50,8 @@ class Limits(NamedTuple):
     """Separate pieces kept of one direction."""
     evidence: int = 8
     """Frames named per finding; all are counted."""
+    sealed_bytes: int = 64 * MIB
+    """Encrypted conversations kept until it is known which secrets there are."""
     events: int = 2_000_000
     """Hellos, and connections, kept for one analysis; so many of each."""
     lane_events: int = 500_000
@@ -77,7 +79,8 @@ class Options(NamedTuple):
     the caller's own root certificate, `root_name` its name. `servers` are the addresses of the caller's
     provisioning servers; empty where they were not named. `workers` processes read several files, one a core
     where that is None and it pays; the workers of a `cluster` do so instead. The result is the same. `chain`
-    is the caller's provisioning chain, DER, as a server sends it; `chain_name` the name of its leaf.
+    is the caller's provisioning chain, DER, as a server sends it; `key_log` are lines as of SSLKEYLOGFILE and
+    `keys` pairs of PID and PPS, with which TLS is decrypted; `chain_name` the name of its leaf.
     """
 
     ports: tuple[int, ...] = ()
@@ -89,4 +92,6 @@ class Options(NamedTuple):
     chain: tuple[bytes, ...] = ()
     chain_name: str | None = None
     cluster: Cluster | None = None
+    key_log: bytes = b""
+    keys: tuple[tuple[str, str], ...] = ()
     limits: Limits = Limits()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from amtdiag.checks.base import Scene
 from amtdiag.checks.catalogue import examine, without_blameless_prospects
 from amtdiag.checks.roots import own_root
 from amtdiag.config import Options
-from amtdiag.errors import InputError
+from amtdiag.errors import InputError, MissingToolError
 from amtdiag.model import CaptureInfo, Diagnosis
 from amtdiag.protocols.hello import HEAD
 from amtdiag.protocols.ports import DATAGRAM_PORTS, DNS_PORT, HELLO_PORTS, OTHER_PORTS
@@ -118,11 +119,12 @@ def _read(
     workers = workers_for(inputs, options.workers)
     scan = Scan(inputs, Selection(interest, limits, sieve), limits, workers, options.cluster)
     labels = [one.label for one in inputs]
-    journals = [Journal(labels, hello_ports, limits)]
+    keys = dict(options.keys)
+    journals = [Journal(labels, hello_ports, limits, keys)]
     total = sum(one.size() for one in inputs)
     for packets in scan:
         while packets.sensor >= len(journals):
-            journals.append(Journal(labels, hello_ports, limits))
+            journals.append(Journal(labels, hello_ports, limits, keys))
         journals[packets.sensor].feed(packets)
         if progress is not None:
             progress(scan.bytes_read, total)
@@ -130,9 +132,13 @@ def _read(
         one.finish()
     for packets in scan.openings({pair for one in journals for pair in one.told()}):
         journals[packets.sensor].feed_odd(packets)
-    captures = scan.captures
+    found_keys = "\n".join(one.secrets for one in scan.captures)
+    captures = [one._replace(secrets="") for one in scan.captures]
     watch = Watch([[captures[file] for file in files] for files in scan.sensors.files()])
-    notes = _limit_notes(journals, scan)
+    notes = [
+        *_decrypt(journals, found_keys.encode("ascii", "replace"), options),
+        *_limit_notes(journals, scan),
+    ]
     if len(journals) == 1:
         return _Seen(captures, journals[0].events, Coverage(watch), notes, kernel)
     from amtdiag.provisioning.views import View, bring_together  # one sensor does without
@@ -141,6 +147,33 @@ def _read(
     together = bring_together(views)
     coverage = Coverage(watch, together.offsets)
     return _Seen(captures, together.events, coverage, [*notes, *together.notes], kernel)
+
+
+def _decrypt(journals: Sequence[Journal], brought: bytes, options: Options) -> Iterator[str]:
+    """Read what the user's secrets open, and those that the captures bring along; say what came of it.
+
+    Raises `MissingToolError` where the user gave secrets and there is no tshark.
+    """
+    given = bool(options.key_log or options.keys)
+    waiting = sum(one.sealed for one in journals)
+    if not given and not brought.strip():
+        return
+    if not waiting:
+        yield "there are secrets, and no TLS conversation with a device that they could open"
+        return
+    from amtdiag.capture.tshark import TsharkError, decrypt
+
+    log = b"\n".join((options.key_log, brought))
+    try:
+        opened = sum(one.decrypt(log, partial(decrypt, limits=options.limits)) for one in journals)
+    except TsharkError as error:
+        yield f"nothing was decrypted: {error}"
+    except MissingToolError as error:
+        if given:
+            raise
+        yield f"the capture brings secrets along: {error}"
+    else:
+        yield f"{opened:,} of {waiting:,} TLS conversations with devices were decrypted"
 
 
 def _limit_notes(journals: Sequence[Journal], scan: Scan) -> list[str]:

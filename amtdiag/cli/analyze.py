@@ -53,6 +53,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="its first line is the password of the PFX file (default: amtdiag asks, on a terminal)",
     )
     parser.add_argument(
+        "--keylog",
+        metavar="FILE",
+        help="TLS key log (SSLKEYLOGFILE): what it opens is decrypted by tshark and read",
+    )
+    parser.add_argument(
+        "--psk",
+        metavar="FILE",
+        help="pairs of PID and PPS, one a line: TLS-PSK sessions are decrypted with them and read",
+    )
+    parser.add_argument(
         "--server",
         type=address,
         action="append",

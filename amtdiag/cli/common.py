@@ -96,6 +96,10 @@ def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Opt
         options = _with_own_chain(options, arguments.cert, arguments.cert_password_file)
     elif getattr(arguments, "cert_password_file", None) is not None:
         raise UsageError("--cert-password-file goes with --cert")
+    if getattr(arguments, "keylog", None) is not None:
+        options = options._replace(key_log=read_file(arguments.keylog))
+    if getattr(arguments, "psk", None) is not None:
+        options = options._replace(keys=_pairs(arguments.psk))
     if chain is None:
         return options
     from amtdiag.trust.ownroot import own_root
@@ -105,6 +109,15 @@ def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Opt
     except UsageError as error:
         raise UsageError(f"{safe(chain, 4096)}: {error}") from error
     return options._replace(root_name=name, root_digests=digests)
+
+
+def _pairs(file: str) -> tuple[tuple[str, str], ...]:
+    from amtdiag.protocols.pid import read_pairs
+
+    try:
+        return read_pairs(read_file(file))
+    except UsageError as error:
+        raise UsageError(f"{safe(file, 4096)}: {error}") from error
 
 
 def _with_own_chain(options: Options, file: str, password_file: str | None) -> Options:

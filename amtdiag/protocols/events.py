@@ -7,7 +7,7 @@ one is expected.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from amtdiag.model import (
     Apf,
@@ -27,10 +27,12 @@ from amtdiag.net.connections import Connection, Side
 from amtdiag.net.stream import Assembled, Frames, Piece
 from amtdiag.protocols import hello as hello_protocol
 from amtdiag.protocols.addresses import address_text, mac_text
+from amtdiag.protocols.opening import KEY_LOG, Opener, Taken
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, OTHER_PORTS
 from amtdiag.protocols.tls import talk
 
 if TYPE_CHECKING:
+    from amtdiag.net.sealed import Opened
     from amtdiag.protocols.web.nonces import Nonces
 
 _EVIDENCE_PER_KIND = 8
@@ -58,11 +60,26 @@ class _Spoken(TypedDict, total=False):
     apf: Apf | None
 
 
+class Told(NamedTuple):
+    """What a connection was."""
+
+    link: ConnectionEvent | None
+    hello: HelloEvent | None
+    sealed: int | None
+    """Its number among those that may be decrypted later."""
+
+
 class EventReader:
     """Turns finished connections into events. Holds the names of the files and the Hello ports."""
 
-    def __init__(self, files: Sequence[str], hello_ports: frozenset[int], exchanges: int) -> None:
-        """Set the reader up; of all connections together it keeps so many HTTP `exchanges`."""
+    def __init__(
+        self, files: Sequence[str], hello_ports: frozenset[int], exchanges: int, opener: Opener
+    ) -> None:
+        """Set the reader up; of all connections together it keeps so many HTTP `exchanges`.
+
+        What may be decrypted later is given to the `opener`.
+        """
+        self._opener = opener
         self._files = files
         self._hello_ports = hello_ports
         self._exchanges = exchanges
@@ -70,16 +87,31 @@ class EventReader:
         self.left_out = 0
         """HTTP exchanges that are not kept."""
 
-    def read(self, connection: Connection) -> tuple[ConnectionEvent | None, HelloEvent | None]:
+    def read(self, connection: Connection) -> Told:
         """Return what a connection was. On ports nobody asked for, only a Hello makes it an event."""
         found = self._hello(connection)
         port = connection.server[1]
         if found is None and port not in self._hello_ports and port not in OTHER_PORTS:
-            return None, None
+            return Told(None, None, None)
         foreign = None
         if found is None and port in self._hello_ports:
             foreign = _foreign(connection.streams["client"].assemble())
-        return self._connection(connection, foreign), found
+        link = self._connection(connection, foreign)
+        taken = self._seal(connection, link.tls)
+        if taken is None:
+            return Told(link, found, None)
+        return Told(link._replace(opened_by=taken.key), found, taken.number)
+
+    def opened(self, link: ConnectionEvent, streams: Opened) -> ConnectionEvent:
+        """Return a connection with what its decrypted bytes say."""
+        talk = self._web(streams.client, streams.server)
+        return link._replace(talk=talk, web=talk and talk.server, opened_by=link.opened_by or KEY_LOG)
+
+    def _seal(self, connection: Connection, talk: TlsTalk | None) -> Taken | None:
+        if talk is None:
+            return None
+        client, server = (connection.streams[side].assemble() for side in _SIDES)
+        return self._opener.take(client, server, talk)
 
     def _hello(self, connection: Connection) -> HelloEvent | None:
         if connection.server[1] in self._hello_ports:
@@ -152,18 +184,7 @@ class EventReader:
             return {}
         # Imported late: their patterns take longer to make than a small capture takes to read.
         if role == "plain":
-            from amtdiag.protocols.web.talk import read_web
-
-            if self._nonces is None:
-                from amtdiag.protocols.web.nonces import Nonces
-
-                self._nonces = Nonces()
-            talk = read_web(
-                client.assemble(), server.assemble(), self._evidence, self._nonces, self._exchanges
-            )
-            if talk is not None:
-                self._exchanges -= len(talk.exchanges)
-                self.left_out += talk.dropped
+            talk = self._web(client.assemble(), server.assemble())
             return {"talk": talk, "web": talk and talk.server}
         if role == "redirection":
             from amtdiag.protocols.web.redirection import read_redirection
@@ -174,6 +195,20 @@ class EventReader:
 
             return {"apf": read_apf(client.assemble(), server.assemble(), self._evidence)}
         return {}
+
+    def _web(self, client: Assembled, server: Assembled) -> WebTalk | None:
+        """What is said to a device's web server, in the clear or decrypted."""
+        from amtdiag.protocols.web.talk import read_web
+
+        if self._nonces is None:
+            from amtdiag.protocols.web.nonces import Nonces
+
+            self._nonces = Nonces()
+        talk = read_web(client, server, self._evidence, self._nonces, self._exchanges)
+        if talk is not None:
+            self._exchanges -= len(talk.exchanges)
+            self.left_out += talk.dropped
+        return talk
 
     def _tls(self, connection: Connection) -> TlsTalk | None:
         """Read the handshake of a conversation on a device's TLS port."""

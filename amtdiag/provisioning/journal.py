@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from amtdiag.capture.columns import Packets
@@ -21,6 +21,7 @@ from amtdiag.net.connections import Connection, Connections
 from amtdiag.net.datagrams import Datagrams
 from amtdiag.protocols.addresses import address_bytes
 from amtdiag.protocols.events import EventReader
+from amtdiag.protocols.opening import Decrypt, Opener
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, DNS_PORT, OTHER_PORTS
 from amtdiag.provisioning.events import Events
 
@@ -35,13 +36,19 @@ _BEGINNING = 4096
 class Journal:
     """The events of one sensor, each kind bounded in number: no flood of one costs another its place."""
 
-    def __init__(self, files: Sequence[str], hello_ports: frozenset[int], limits: Limits) -> None:
+    def __init__(
+        self, files: Sequence[str], hello_ports: frozenset[int], limits: Limits, keys: Mapping[str, str]
+    ) -> None:
+        """Begin a journal; `keys` are pre-shared keys (PPS) by PID."""
         self._files = files
         self._limits = limits
         self._server_ports = hello_ports | OTHER_PORTS | {DNS_PORT}
         self._connections = self._table()
         self._datagrams = Datagrams()
-        self._streams = EventReader(files, hello_ports, limits.exchanges)
+        self._opener = Opener(keys, limits.sealed_bytes)
+        self._streams = EventReader(files, hello_ports, limits.exchanges, self._opener)
+        self._sealed: list[tuple[int, int]] = []
+        """Connections that may be decrypted: place among the events, and number."""
         self._reader: DatagramReader | None = None
         self.events = Events()
         self._left_out = 0
@@ -73,6 +80,20 @@ class Journal:
             self._keep(self._reader.finish())
             self.events.other_lookups += self._reader.other_lookups()
 
+    def decrypt(self, key_log: bytes, decrypt: Decrypt) -> int:
+        """Read what the secrets open, see `Opener.opened`; return how many connections that were."""
+        found = self._opener.opened(key_log, decrypt)
+        links = self.events.connections
+        for place, number in self._sealed:
+            if number in found:
+                links[place] = self._streams.opened(links[place], found[number])
+        return len(found)
+
+    @property
+    def sealed(self) -> int:
+        """Connections that may be decrypted."""
+        return len(self._sealed)
+
     @property
     def duplicates(self) -> int:
         """Frames that were there twice."""
@@ -95,10 +116,12 @@ class Journal:
         """Read a finished connection and keep what it was."""
         if connection.server[1] == DNS_PORT:
             self._keep(self._datagram_reader().read_connection(connection))
-        link, hello = self._streams.read(connection)
+        link, hello, sealed = self._streams.read(connection)
         if hello is not None:
             self._add(self.events.hellos, hello, self._limits.events)
         if link is not None:
+            if sealed is not None and len(self.events.connections) < self._limits.events:
+                self._sealed.append((len(self.events.connections), sealed))
             self._add(self.events.connections, link, self._limits.events)
 
     def _datagram_reader(self) -> DatagramReader:

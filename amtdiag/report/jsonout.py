@@ -232,6 +232,7 @@ def connection_json(event: ConnectionEvent) -> dict[str, Any]:
         "rejection": event.rejection,
         "crossing": event.crossing and event.crossing._asdict(),
         "tls": event.tls and _tls_json(event.tls),
+        "opened_by": event.opened_by,
         "amt_web_server": event.web and event.web._asdict(),
         "http": event.talk and talk_json(event.talk),
         "redirection": event.redirection and _spoken_json(event.redirection),
