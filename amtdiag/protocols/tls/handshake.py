@@ -73,8 +73,6 @@ class Lost(NamedTuple):
     end: int
     bytes: int
     """How many are missing of the message; of the stream, where the message's length is not known."""
-    is_end: bool
-    """No later byte of this side is there."""
 
 
 class Handshake(NamedTuple):
@@ -87,8 +85,7 @@ class Handshake(NamedTuple):
 
 def read(data: bytes, gaps: Gaps, found: Records, until: int, *, from_client: bool) -> Handshake:
     """Return the messages in the records before index `until`."""
-    reader = _Reader(data, gaps, found, until)
-    reader.expected = _BY_CLIENT if from_client else _BY_SERVER
+    reader = _Reader(data, gaps, found, until, _BY_CLIENT if from_client else _BY_SERVER)
     reader.run()
     return Handshake(tuple(reader.parts), reader.note)
 
@@ -96,9 +93,8 @@ def read(data: bytes, gaps: Gaps, found: Records, until: int, *, from_client: bo
 class _Reader:
     """The bodies of one side's handshake records as one text, with its holes, and the place in it."""
 
-    def __init__(self, data: bytes, gaps: Gaps, found: Records, until: int) -> None:
-        self.data, self.gaps = data, gaps
-        self.expected = _BY_SERVER
+    def __init__(self, data: bytes, gaps: Gaps, found: Records, until: int, expected: frozenset[int]) -> None:
+        self.data, self.gaps, self.expected = data, gaps, expected
         self.parts: list[Raw | Lost] = []
         self.note: str | None = None
         self.starts: list[int] = []
@@ -150,7 +146,7 @@ class _Reader:
         if not missing:
             self.parts.append(Raw(CLIENT_HELLO, body, 0, record.end, old_format=True))
         else:
-            self.parts.append(Lost(CLIENT_HELLO, b"", 0, record.end, missing, record.end >= len(self.data)))
+            self.parts.append(Lost(CLIENT_HELLO, b"", 0, record.end, missing))
 
     # ---------------------------------------------------------------------------- the messages
 
@@ -198,7 +194,7 @@ class _Reader:
         if following is not None:
             start, end = following
             missing = self.gaps.missing(start, end)
-            self.parts.append(Lost(None, b"", start, end, missing, self._is_last(end)))
+            self.parts.append(Lost(None, b"", start, end, missing))
 
     def _unfinished(self, at: int, stop: int, end: int | None, following: tuple[int, int] | None) -> None:
         """Note a message that goes on behind `stop`; `end` is where, if its length is known."""
@@ -212,14 +208,11 @@ class _Reader:
         in_message = sum(b - a for a, b in holes) + (at + HEADER if end is None else end) - stop
         missing = in_message if not gap or (end is not None and in_message < in_stream) else in_stream
         place = following[1] if following else len(self.data)
-        self.parts.append(Lost(self.text[at], known, self._place(at), place, missing, self._is_last(place)))
+        self.parts.append(Lost(self.text[at], known, self._place(at), place, missing))
 
     def _lose(self, kind: int | None, at: int, end: int, missing: int, body: bytes = b"") -> None:
         place = self._place(end - 1) + 1
-        self.parts.append(Lost(kind, body, self._place(at), place, missing, self._is_last(place)))
-
-    def _is_last(self, place: int) -> bool:
-        return place >= len(self.data)
+        self.parts.append(Lost(kind, body, self._place(at), place, missing))
 
     def _place(self, at: int) -> int:
         """Return where a byte of the text lies in the stream."""

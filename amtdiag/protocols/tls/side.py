@@ -50,11 +50,10 @@ class Side:
         """Read the messages in the records before index `until`."""
         gaps = self.stream.gaps
         if self.found is None:
-            if (
-                self.stream.anchored and gaps and gaps[0][0] < HEADER
-            ):  # the other side proves that this is TLS
+            # The other side proves that this is TLS.
+            if self.stream.anchored and gaps and gaps[0][0] < HEADER:
                 reach = gaps[-1][1]
-                self.parts = (Lost(None, b"", 0, reach, self.gaps.missing(0, reach), is_end=True),)
+                self.parts = (Lost(None, b"", 0, reach, self.gaps.missing(0, reach)),)
             return
         read = handshake.read(
             self.stream.data, self.gaps, self.found, until, from_client=self.who == "client"
