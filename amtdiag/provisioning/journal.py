@@ -136,7 +136,7 @@ class Journal:
 
 
 def _keeps(connection: Connection) -> int:
-    """How many bytes of each direction are read: of screens and tunnels their beginnings, if not encrypted."""
+    """How many bytes of each direction are read: of screens and tunnels the beginning, if not encrypted."""
     port = connection.server[1]
     if port == CIRA_PORT:
         return _BEGINNING

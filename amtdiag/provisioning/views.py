@@ -173,7 +173,11 @@ def _shifted(events: Events, offset: int) -> Events:
 
 def _earlier(event: Any, offset: int) -> Any:
     times = {name: getattr(event, name, None) for name in _TIMES}
-    return event._replace(**{name: ts - offset for name, ts in times.items() if ts is not None})
+    moved: dict[str, Any] = {name: ts - offset for name, ts in times.items() if ts is not None}
+    for name in ("talk", "redirection", "apf"):
+        if getattr(event, name, None) is not None:
+            moved[name] = getattr(event, name).earlier(offset)
+    return event._replace(**moved)
 
 
 # -------------------------------------------------------------------------------------------- every fact once
