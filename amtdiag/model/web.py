@@ -117,6 +117,17 @@ class WebTalk(NamedTuple):
     dropped: int
     """Exchanges beyond those that are kept of one connection."""
 
+    def earlier(self, offset: int) -> WebTalk:
+        """Return the same by a clock that is so many nanoseconds behind."""
+        return self._replace(
+            exchanges=tuple(
+                one._replace(
+                    ts=one.ts - offset, answered=None if one.answered is None else one.answered - offset
+                )
+                for one in self.exchanges
+            )
+        )
+
 
 class Redirection(NamedTuple):
     """A redirection session on 16994 (in the clear) or decrypted from 16995."""
@@ -136,6 +147,10 @@ class Redirection(NamedTuple):
     accepted: bool | None
     """The device took the credentials; None where that was not seen."""
 
+    def earlier(self, offset: int) -> Redirection:
+        """Return the same by a clock that is so many nanoseconds behind."""
+        return self._replace(ts=self.ts - offset)
+
 
 class Apf(NamedTuple):
     """A device's conversation with a management presence server (CIRA), where it can be read."""
@@ -152,3 +167,7 @@ class Apf(NamedTuple):
     """The server took the credentials; None where that was not seen."""
     forwarded: tuple[int, ...]
     """Ports of the device that it asks the server to forward."""
+
+    def earlier(self, offset: int) -> Apf:
+        """Return the same by a clock that is so many nanoseconds behind."""
+        return self._replace(ts=self.ts - offset)

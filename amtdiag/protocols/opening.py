@@ -72,6 +72,7 @@ class Opener:
         pps = self._keys.get(pid.replace("-", "").upper()) if pid else None
         if pps is None:
             return None
+        from amtdiag.protocols.tls import psk
         from amtdiag.protocols.tls.keyed import psk_handshake
 
         shaken = psk_handshake(client, server)

@@ -174,8 +174,9 @@ def _shifted(events: Events, offset: int) -> Events:
 def _earlier(event: Any, offset: int) -> Any:
     times = {name: getattr(event, name, None) for name in _TIMES}
     moved: dict[str, Any] = {name: ts - offset for name, ts in times.items() if ts is not None}
-    if getattr(event, "tls", None) is not None:
-        moved["tls"] = event.tls.earlier(offset)
+    for name in ("tls", "talk", "redirection", "apf"):
+        if getattr(event, name, None) is not None:
+            moved[name] = getattr(event, name).earlier(offset)
     return event._replace(**moved)
 
 

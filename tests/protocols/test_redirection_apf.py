@@ -22,6 +22,7 @@ from webtalks import (
     presence,
     segments,
     session,
+    text,
 )
 
 from amtdiag.model.web import Apf, Redirection

@@ -259,6 +259,33 @@ def test_a_quoted_name_is_read_as_it_is_meant() -> None:
     assert (said.user, said.short, said.first_use) == ('a"d, response=x', False, True)
 
 
+FIELD_NAMES = (
+    "Authorization",
+    "WWW-Authenticate",
+    "Server",
+    "Content-Type",
+    "Authentication-Info",
+    "Content-Encoding",
+)
+
+
+@given(
+    st.sampled_from(FIELD_NAMES),
+    st.binary(max_size=60),
+    st.sampled_from([b"", b"Digest ", b'Digest username="']),
+)
+@example("Authorization", b"\x0b", b"")
+def test_any_field(name: str, value: bytes, begin: bytes) -> None:
+    """Whatever a field says, the next message is read, or nothing is said of it."""
+    line = name.encode() + b": " + begin + value
+    flights = [
+        (True, b"GET / HTTP/1.1\r\n" + line + b"\r\n\r\n"),
+        (False, b"HTTP/1.1 401 x\r\n" + line + b"\r\nContent-Length: 0\r\n\r\n"),
+    ]
+    talk = talk_of([*flights, (True, post(CALL)), (False, refused())])
+    assert talk.missing or talk.exchanges[-1].denial == "challenge"
+
+
 def test_a_path_is_shown_without_what_may_be_secret() -> None:
     for target in (
         "/logon.htm?password=s",

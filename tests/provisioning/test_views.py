@@ -23,6 +23,7 @@ from helpers import (
     pong,
     replace,
 )
+from webtalks import provisioning, talk_of
 
 from amtdiag.model import ConnectionEvent, Evidence, TlsTalk
 from amtdiag.model.tls import TlsMessage
@@ -70,6 +71,15 @@ def test_the_fuller_view_of_a_tls_talk_counts_and_its_times_are_put_right() -> N
     near, far = opened(tls=part), opened(tls=full.earlier(-40 * SECOND))
     together = bring_together([seen_by("a", near), seen_by("b", far, ahead=40)])
     assert [one.tls for one in together.events.connections] == [full]
+
+
+def test_the_fuller_view_of_a_web_talk_counts_and_its_times_are_put_right() -> None:
+    full = talk_of(provisioning()).earlier(-START)
+    part = full._replace(exchanges=full.exchanges[:2], missing=("server: from byte 900 on",))
+    near, far = opened(talk=part), opened(talk=full.earlier(-40 * SECOND))
+    together = bring_together([seen_by("a", near), seen_by("b", far, ahead=40)])
+    assert [one.talk for one in together.events.connections] == [full]
+    assert full.exchanges[0].answered == START + 3_000_000
 
 
 def test_the_way_there_and_back_is_no_difference_of_clocks() -> None:

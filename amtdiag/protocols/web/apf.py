@@ -63,7 +63,7 @@ def read_apf(client: Assembled, server: Assembled, evidence: EvidenceOf) -> Apf 
         return None
     pieces = view.pieces(0, _FIXED[_VERSION])
     return Apf(
-        ts=pieces[0].ts,
+        ts=min((piece.ts for piece in pieces), default=0),
         evidence=evidence(pieces),
         version=said.version,
         uuid=said.uuid,

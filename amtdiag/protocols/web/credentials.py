@@ -49,7 +49,7 @@ def sent(value: bytes) -> Sent | None:
     """Read an Authorization field; None where it is empty."""
     if not value:
         return None
-    scheme = _SCHEMES.get(value.split(None, 1)[0].lower(), _OTHER)
+    scheme = _SCHEMES.get(re.split(rb"[ \t]", value, maxsplit=1)[0].lower(), _OTHER)
     if scheme != "Digest" or len(value) > _LONGEST:
         return Sent(scheme, None, b"", first_use=False, short=None)
     said = parameters(value)

@@ -58,7 +58,7 @@ def read_redirection(client: Assembled, server: Assembled, evidence: EvidenceOf)
         accepted = None if reply is None or reply.kind != request.kind else reply.status == 0
     pieces = [*asked.pieces(0, 8), *told.pieces(0, 13)]
     return Redirection(
-        ts=min(piece.ts for piece in pieces),
+        ts=min((piece.ts for piece in pieces), default=0),
         evidence=evidence(pieces),
         kind=kind,
         started=started,

@@ -181,7 +181,7 @@ def _exchange(
     if reply and reply.status == _UNAUTHORIZED:
         asked = credentials.asked(reply.fields.get(b"www-authenticate", ()))
     times = [min((piece.ts for piece in some), default=None) for some in pieces]
-    ts = next(time for time in times if time is not None)
+    ts = next((time for time in times if time is not None), 0)
     denial: Denial | None = nonces.judge(sent, asked, ts) if ask else ("open" if asked else None)
     if reply:
         nonces.give(_given(asked, reply), times[1] or ts)
