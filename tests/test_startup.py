@@ -9,8 +9,8 @@ import pytest
 from helpers import HELLO_ONLY, SAMPLES
 
 HEAVY = {
-    "cryptography", "dask", "distributed", "fsspec", "jinja2", "lxml", "matplotlib", "numpy", "pandas", "pyarrow",
-    "pydantic", "pyshark", "rich", "scapy",
+    "cryptography", "dask", "distributed", "fsspec", "jinja2", "lxml", "matplotlib", "numpy", "pandas",
+    "pyarrow", "pydantic", "pyshark", "rich", "scapy",
 }  # fmt: skip
 SAY_WHAT_IS_LOADED = """
 import sys

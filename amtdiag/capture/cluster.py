@@ -44,6 +44,10 @@ or worker: one without amtdiag then loses its connection, and the task waits for
 _TLS = "distributed.comm.tls"
 
 
+class _LostError(Exception):
+    pass
+
+
 class Fleet:
     """The workers of a cluster, for some files."""
 
@@ -67,14 +71,18 @@ class Fleet:
         self._tasks: dict[int, tuple[Future[object], frozenset[bytes]]] = {}
         self._client = _connect(cluster)
         self._threads = self._count_threads()
+        self._lost = False
+        """Nobody reads any more: what is left is read here."""
         self._order()
 
     def take(self, number: int) -> Delivery | None:
-        """Wait for what comes of a file; None where it is too much to be sent.
+        """Wait for what comes of a file; None where it is too much to be sent, or the cluster is lost.
 
         Raises `MissingToolError` where a worker has no amtdiag, or another one than this.
         """
         self._order(number)
+        if self._lost:
+            return None
         future, carried = self._tasks.pop(number)
         delivery = Delivery(carried)
         delivery.ended = True
@@ -83,6 +91,9 @@ class Fleet:
         except InputError as error:
             delivery.problem = str(error)
             return delivery
+        except _LostError:
+            self._lost = True
+            return None
         future.release()
         self._order()
         answer = unpack_answer(data, self._kernel)
@@ -111,18 +122,21 @@ class Fleet:
         """Order the file that is wanted, and as many more as the workers can be busy with."""
         if wanted is not None and wanted in self._queue:
             self._submit(wanted)
-        while self._queue and len(self._tasks) < _AHEAD * self._threads:
+        while self._queue and not self._lost and len(self._tasks) < _AHEAD * self._threads:
             self._submit(next(iter(self._queue)))
 
     def _submit(self, number: int) -> None:
         carried = frozenset(self._carried())
         given = {"setup": self._setup, "order": pack_file(self._queue.pop(number), carried)}
         # Not pure: two runs, or two calls, never share a result.
-        future = self._client.submit(eval, _TASK, given, pure=False, key=f"amtdiag-{os.urandom(8).hex()}")
-        self._tasks[number] = future, carried
+        key = f"amtdiag-{os.urandom(8).hex()}"
+        try:
+            self._tasks[number] = self._client.submit(eval, _TASK, given, pure=False, key=key), carried
+        except Exception:  # the connection is gone; dask's exception for that is not public
+            self._lost = True
 
     def _wait(self, future: Future[object]) -> object:
-        """Return what a task gave. Raises `InputError` where it gave nothing."""
+        """Return what a task gave. Raises `InputError` where it failed, `_LostError` where it never will."""
         from distributed import KilledWorker
 
         alone_since: float | None = None
@@ -130,8 +144,8 @@ class Fleet:
             try:
                 return future.result(timeout=_LOOK_SECONDS)
             except TimeoutError as error:
-                if future.status != "pending":
-                    raise InputError(_reason(error)) from error
+                if future.status == "error":  # of the task itself
+                    raise InputError(f"the task failed: {_reason(error)}") from error
             except KilledWorker as error:
                 raise InputError(
                     "the process that read it died, and so did each that took over"
@@ -141,14 +155,16 @@ class Fleet:
                 reason = "a worker of the cluster lacks this amtdiag: install the same everywhere"
                 raise MissingToolError(f"{reason} ({_reason(error)})") from error
             except Exception as error:
-                raise InputError(f"the cluster failed: {_reason(error)}") from error
+                if future.status != "error":
+                    raise _LostError from error
+                raise InputError(f"the task failed: {_reason(error)}") from error
             self._threads = self._count_threads()
             if self._threads:
                 alone_since = None
                 continue
             alone_since = alone_since or time.monotonic()
             if time.monotonic() - alone_since > PATIENCE_SECONDS:
-                raise InputError("no worker of the cluster is left")
+                raise _LostError
 
     def _count_threads(self) -> int:
         try:

@@ -27,6 +27,7 @@ from amtdiag.config import Cluster, Limits, Options
 from amtdiag.pipeline import diagnose
 from amtdiag.report.jsonout import analysis_json, dumps
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 pytestmark = [
@@ -193,7 +194,7 @@ RUBBISH = {
     "original(setup, order).replace(b'h1_single', b'h1_s\\x1bngle')": "sent is damaged",
     "original(setup, order).replace(b'h1_single', b'other_one')": "the worker's answer is about another file",
     "original(setup, b'')": "JSONDecodeError",
-    "1/0": "the cluster failed: ZeroDivisionError: division by zero",
+    "1/0": "the task failed: ZeroDivisionError: division by zero",
 }
 
 
@@ -270,23 +271,31 @@ def test_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "has no workers" in done.err
 
 
-def test_workers_that_go_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each file is given up after a while, and the run ends."""
+@pytest.mark.parametrize("lost", ["workers", "scheduler"])
+def test_a_cluster_that_is_lost(lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left is read here."""
     monkeypatch.setattr(cluster_module, "PATIENCE_SECONDS", 0)
-    order = cluster_module.Fleet._order
+    take = cluster_module.Fleet.take
+    taken: list[int] = []
 
-    def without_workers(fleet: Any, wanted: int | None = None) -> None:
-        running.scale(0)
-        while running.scheduler.workers:
-            time.sleep(0.05)
-        order(fleet, wanted)
+    def take_and_lose(fleet: Any, number: int) -> Any:
+        taken.append(number)
+        if len(taken) == 2 and lost == "workers":
+            running.scale(0)
+            while running.scheduler.workers:
+                time.sleep(0.05)
+        elif len(taken) == 2:
+            running.close()
+        return take(fleet, number)
 
-    with local_cluster(n_workers=1) as running:
-        monkeypatch.setattr(cluster_module.Fleet, "_order", without_workers)
-        done = analyze(HELLO_ONLY, cluster=running)
-    assert json.loads(done.out)["captures"][0]["notes"] == [
-        "reading stopped: no worker of the cluster is left"
-    ]
+    monkeypatch.setattr(cluster_module.Fleet, "take", take_and_lose)
+    paths = [SAMPLES / "ring", SAMPLES / "lab" / "two-sensors-dropped"]
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        local_cluster(n_workers=1) as running,
+    ):
+        assert analyze(*paths, cluster=running) == analyze(*paths)
+    assert len(taken) > 3
 
 
 @pytest.mark.parametrize(
@@ -357,8 +366,6 @@ def authority(folder: Path, name: str) -> dict[str, str]:
 
 
 def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dask
-
     monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 2)
     ours, theirs = authority(tmp_path, "ours"), authority(tmp_path, "theirs")
     security = distributed.Security(
