@@ -2,8 +2,8 @@
 
 The examples in the documentation are run as they stand:
 
-* A fenced block marked ``console`` runs; all of a document run in one folder that holds ``sample_pcaps``, a
-  certificate chain and an .etl. ``$`` stands before a command, which has to give 0 or 1. The other lines are
+* A fenced block marked ``console`` runs; all of a document run in one folder that holds ``sample_pcaps``, two
+  certificate chains and an .etl. ``$`` stands before a command, which has to give 0 or 1. The other lines are
   its output: they have to be in it, in this order, whatever the width of the terminal. Three dots where a
   line begins stand for what is left out.
 * A block marked ``python`` runs too, those of a document one after the other. A block marked ``text`` right
@@ -38,6 +38,7 @@ from amtdiag.cli import main as cli
 from amtdiag.config import Limits
 from amtdiag.pipeline import diagnose
 from amtdiag.report.jsonout import analysis_lines
+from amtdiag.simulate.certificates import server_identity
 from amtdiag.trust.verdicts import VERDICTS
 
 ROOT = Path(__file__).parent.parent
@@ -140,6 +141,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     chain = re.compile(r"-----BEGIN.*?-----END CERTIFICATE-----\n", re.DOTALL).search(bundle, label)
     assert chain
     (tmp_path / "chain.pem").write_text(chain[0])
+    (tmp_path / "provisioning.pem").write_bytes(server_identity("site12.example").chain)
     (tmp_path / "trace.etl").write_bytes((65536).to_bytes(4, "little") + bytes(5000))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")

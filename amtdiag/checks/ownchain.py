@@ -108,6 +108,10 @@ def _is_fatal(result: RuleResult) -> bool:
     return result.outcome == "broken" and result.severity == "error"
 
 
+def _is_doubt(result: RuleResult) -> bool:
+    return result.outcome != "holds" and result.severity == "warning"
+
+
 class OwnChainRefused(_OwnChain):
     """The caller's provisioning chain breaks a rule by which the device accepts chains."""
 
@@ -136,7 +140,7 @@ class OwnChainDoubtful(_OwnChain):
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """Only with --cert: dates, wildcards, domains that match in part, SHA-1 where the release is open."""
-        doubts = [one for one in self.judged(case) if one.outcome != "holds" and one.severity == "warning"]
+        doubts = [one for one in self.judged(case) if _is_doubt(one)]
         if doubts:
             yield self.report(case, doubts, f"{self.chain_name} is in doubt for this device")
 
@@ -150,23 +154,24 @@ class OwnChainFits(_OwnChain):
     basis = "inferred"
     confidence = "medium"
     remedy = (
-        "Nothing to do. Should the device refuse it all the same, look in MEBx for another PKI DNS suffix "
+        "Nothing to do. Should the device refuse it all the same, look in MEBx for another PKI DNS suffix, "
         "and for an inactive digest: neither is visible in a capture."
     )
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """Only with --cert, and only where every rule holds; else it says what cannot be told."""
         results = self.judged(case)
-        unseen = [one for one in results if one.outcome == "unknown" and one.severity == "info"]
-        doubts = [one for one in results if one.outcome != "holds" and one not in unseen]
-        if unseen and not any(map(_is_fatal, doubts)):
+        unseen = [one for one in results if one.outcome == "unknown" and not _is_doubt(one)]
+        if any(map(_is_fatal, results)):
+            return
+        if unseen:
             yield Unknown(
                 f"whether the device accepts {self.chain_name}",
                 "; ".join(f"{one.got}: {one.why}" if one.why else one.got for one in unseen),
                 case.id,
                 ", and ".join(dict.fromkeys(one.remedy for one in unseen)),
             )
-        elif results and not doubts:
+        elif results and not any(map(_is_doubt, results)):
             by_rule = {one.rule: one for one in results}
             said = "; ".join(by_rule[rule].got for rule in ("root-listed", "suffix"))
             evidence = _evidence(case, set(by_rule))

@@ -10,7 +10,7 @@ from typing import ClassVar
 from amtdiag.times import SECOND, clock
 from amtdiag.trust.certificates import Certificate
 from amtdiag.trust.releases import Applies, refuses_old
-from amtdiag.trust.rule import ChainContext, DeviceRule, RuleResult
+from amtdiag.trust.rule import WHOLE_CHAIN, ChainContext, DeviceRule, RuleResult
 from amtdiag.trust.study import Studied
 
 _LEAST_RSA_BITS = 2048
@@ -30,11 +30,12 @@ class IsInTime(DeviceRule):
 
     def look(self, chain: Studied, context: ChainContext) -> Iterator[RuleResult]:
         """Against the time of the capture; MeshCentral refuses to load an expired one."""
-        fine = True
-        for place, one in chain.readable:
-            if one.not_before <= context.when < one.not_after + SECOND:
-                continue
-            fine = False
+        invalid = [
+            (place, one)
+            for place, one in chain.readable
+            if not one.not_before <= context.when < one.not_after + SECOND
+        ]
+        for place, one in invalid:
             late = context.when >= one.not_before
             dated = f"expired {clock(one.not_after)}" if late else f"is valid from {clock(one.not_before)} on"
             yield self.result(
@@ -43,9 +44,18 @@ class IsInTime(DeviceRule):
                 place=place,
                 why="whether firmware looks at dates is not documented; servers do",
             )
-        if fine and chain.readable:
+        if not invalid and _are_all_read(chain):
             until = min(one.not_after for _, one in chain.readable)
             yield self.result("holds", f"all are valid, until {clock(until)[:10]}")
+        elif not invalid:
+            yield self.unseen("the dates cannot be told", _NOT_ALL_READ, WHOLE_CHAIN)
+
+
+def _are_all_read(chain: Studied) -> bool:
+    return bool(chain.certificates) and not chain.unreadable
+
+
+_NOT_ALL_READ = "a certificate is not there, or cannot be read"
 
 
 class _OfLaterReleases(DeviceRule):
@@ -61,7 +71,11 @@ class _OfLaterReleases(DeviceRule):
     def look(self, chain: Studied, context: ChainContext) -> Iterator[RuleResult]:
         """Every certificate, the root too; whether it matters, the device's release tells."""
         results = _aged(self, chain, refuses_old(context.release))
-        yield from results or (self.result("holds", self.fine),)
+        yield from results
+        if not results and _are_all_read(chain):
+            yield self.result("holds", self.fine)
+        elif not results:
+            yield self.unseen("keys and signatures cannot be told", _NOT_ALL_READ, WHOLE_CHAIN)
 
     def aged(self, chain: Studied, applies: Applies) -> Iterator[RuleResult]:
         """What is to be said of the certificates to a device that the rule binds, or not."""
@@ -69,8 +83,8 @@ class _OfLaterReleases(DeviceRule):
             blame = self.blames(one)
             if blame is None:
                 continue
-            got = f"{chain.named(place)} has {blame}"
-            if not blame:
+            got = f"{chain.named(place)} has {blame or 'something unknown'}"
+            if not blame and applies != "no":
                 got = f"{chain.named(place)}: {one.unread_key or one.signature}"
                 yield self.unseen(got, "it cannot be told from that", "`openssl x509 -text`", place)
             elif applies == "yes":

@@ -88,13 +88,17 @@ class IsInOrder(ChainRule):
                 got = f"behind the root, {chain.named(place)}, stands {chain.named(place + 1)}"
             elif issuers:
                 got = f"the issuer of {chain.named(place)} is {chain.named(issuers[0])}"
+            elif place not in chain.path:
+                got = f"{chain.named(place)} does not belong between the others"
             else:
                 got = f"the issuer of {chain.named(place)}, {lower.issuer_name}, is not there"
                 yield self.unseen(got, "without it, there is no order to tell", WHOLE_CHAIN, place)
                 return
             yield self.result("broken", got, place=place)
             return
-        if chain.certificates and not chain.unreadable:
+        if chain.unreadable or not chain.certificates:
+            yield self.unseen("the order cannot be told", "no certificate can be read", WHOLE_CHAIN)
+        else:
             names = " < ".join(one.name for _, one in chain.readable[:_MOST_NAMED])
             yield self.result("holds", f"in order: {names}")
 
@@ -122,5 +126,7 @@ class SignaturesHold(ChainRule):
             elif not held:
                 got = f"the key of {chain.named(upper)} does not verify {chain.named(lower)}"
                 yield self.result("broken", got, place=lower)
-        if all(chain.signatures) and chain.path:
+        if not chain.path:
+            yield self.unseen("no signature was verified", "the leaf cannot be read", WHOLE_CHAIN)
+        elif all(chain.signatures):
             yield self.result("holds", f"signatures verified: {len(chain.signatures)}")

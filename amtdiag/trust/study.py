@@ -86,19 +86,30 @@ def _leaf(read: Mapping[int, Certificate]) -> int:
 
 
 def _climb(start: int, read: Mapping[int, Certificate]) -> tuple[int, ...]:
-    """Go from issuer to issuer: the next in order first, but a good signature before all."""
-    path: list[int] = []
-    place: int | None = start if start in read else None
-    while place is not None:
-        path.append(place)
-        one = read[place]
+    """Go from issuer to issuer: to a root if any way leads to one, else as far as the first way does.
+
+    Where several bear the issuer's name, one whose key verifies the signature comes first, then the next in
+    order. Each certificate is tried once.
+    """
+    if start not in read:
+        return ()
+    ways: list[tuple[int, ...]] = [(start,)]
+    first: tuple[int, ...] = ()
+    tried = {start}
+    while ways:
+        way = ways.pop()
+        one = read[way[-1]]
         if one.is_root:
-            break
+            return way
         issuers = [
-            other
-            for other in sorted(read, key=lambda other: other != path[-1] + 1)
-            if other not in path and one.names_as_issuer(read[other]) and read[other].der != one.der
+            place
+            for place, other in read.items()
+            if place not in tried and one.names_as_issuer(other) and other.der != one.der
         ]
-        good = (other for other in issuers if signature_holds(one, read[other]) is not False)
-        place = next(good, issuers[0] if issuers else None)
-    return tuple(path)
+        if not issuers and len(way) > len(first):
+            first = way
+        # The last is taken first.
+        issuers.sort(key=lambda place: (signature_holds(one, read[place]) is not False, place == way[-1] + 1))
+        tried.update(issuers)
+        ways += [(*way, place) for place in issuers]
+    return first

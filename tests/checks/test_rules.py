@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import permutations
 from typing import Any, Literal
@@ -44,6 +45,7 @@ from amtdiag.checks import (
     fleet,
     handshake,
     message,
+    ownchain,
     resolved,
     roots,
     schedule,
@@ -68,6 +70,7 @@ from amtdiag.model import (
     WebServer,
 )
 from amtdiag.model.tls import Missing
+from amtdiag.simulate.certificates import SERVER_AUTH, SETUP_OID, Wish, authority, certify
 from amtdiag.times import SECOND, clock
 from amtdiag.trust.catalogue import Root
 from amtdiag.trust.catalogue import roots as catalogue
@@ -78,6 +81,12 @@ TODAY = clock(START)[:10]
 DAY = 86_400 * SECOND
 OWN_ROOT = b"\xaa" * 32
 OWN = Options(root_name="Example Root", root_digests=frozenset({OWN_ROOT}))
+
+
+FIT = (SERVER_AUTH, SETUP_OID)
+CHAIN = tuple(one.der for one in (certify(Wish("setup.example.com", usages=FIT), authority()), authority()))
+LISTED = hello(digests=[hashlib.sha256(CHAIN[-1]).digest()])
+OWN_CHAIN = Options(chain=CHAIN, chain_name="setup.example.com")
 
 
 def digest_of(root: Root) -> bytes:
@@ -212,6 +221,14 @@ EXAMPLES = [
         [hello(), pong(5, "operational"), hello(700)],
     ),
     Example(roots.RootNotListed, [hello()], [hello(digests=[GOOD, OWN_ROOT])], OWN),
+    Example(ownchain.OwnChainRefused, [lease(-9), hello()], [lease(-9), LISTED], OWN_CHAIN),
+    Example(
+        ownchain.OwnChainDoubtful,
+        [lease(-9, domain="a.example.com"), replace(LISTED, ts=START + 400 * DAY)],
+        [lease(-9, domain="a.example.com"), LISTED],
+        OWN_CHAIN,
+    ),
+    Example(ownchain.OwnChainFits, [lease(-9), LISTED], [lease(-9), hello()], OWN_CHAIN),
     Example(roots.ZeroDigest, [hello(digests=[GOOD, bytes(32)])], [hello(digests=[GOOD, bytes(31) + b"\1"])]),
     Example(roots.UnknownDigest, [hello(digests=[GOOD, b"\1" * 32])], [hello(digests=[GOOD, bytes(32)])]),
     Example(
@@ -292,16 +309,18 @@ def looked(
     return list(rule(options).look(case_of(events, until)))
 
 
-def found(rule: type[Check], events: Iterable[Event], until: float = 600) -> Finding:
+def found(rule: type[Check], events: Iterable[Event], until: float = 600, options: Options = OWN) -> Finding:
     """The one finding of a rule."""
-    (finding,) = looked(rule, events, until)
+    (finding,) = looked(rule, events, until, options)
     assert isinstance(finding, Finding)
     return finding
 
 
-def unknown(rule: type[Check], events: Iterable[Event], until: float = 600) -> Unknown:
+def unknown(
+    rule: type[Check], events: Iterable[Event], until: float = 600, options: Options = OWN
+) -> Unknown:
     """The one thing that a rule cannot tell."""
-    (result,) = looked(rule, events, until)
+    (result,) = looked(rule, events, until, options)
     assert isinstance(result, Unknown)
     return result
 
@@ -318,9 +337,13 @@ def test_every_rule_has_an_example() -> None:
 @every_example
 def test_the_fault_is_found(example: Example) -> None:
     rule = example.rule
-    finding = found(rule, example.fault, example.until)
+    finding = found(rule, example.fault, example.until, example.options)
     assert (finding.rule, finding.severity, finding.category) == (rule.id, rule.severity, rule.category)
-    assert finding.catalogue == rule.catalogue
+    # Of a chain, the row is that of the rule which it breaks.
+    row = (
+        finding.catalogue if rule in (ownchain.OwnChainRefused, ownchain.OwnChainDoubtful) else rule.catalogue
+    )
+    assert finding.catalogue == row
     assert finding.device == case_of(example.fault).id
     if rule is lease_rules.LeaseRefused:
         return  # graver where no lease follows, see below
@@ -338,7 +361,7 @@ def test_the_fault_is_found(example: Example) -> None:
 
 @every_example
 def test_the_near_miss_is_none(example: Example) -> None:
-    results = looked(example.rule, example.near_miss, example.until)
+    results = looked(example.rule, example.near_miss, example.until, example.options)
     assert [one for one in results if isinstance(one, Finding)] == []
 
 
@@ -464,6 +487,46 @@ def test_without_a_root_of_ones_own_none_is_missed() -> None:
 
 def test_a_pid_without_a_list_is_no_list_without_the_root() -> None:
     assert looked(roots.RootNotListed, [hello(pid="0000037M")]) == []
+
+
+def test_a_chain_of_ones_own_needs_a_lease_and_a_whole_list() -> None:
+    said = unknown(ownchain.OwnChainFits, [LISTED], options=OWN_CHAIN)
+    assert "setup.example.com" in said.what
+    assert "DHCP" in said.would_decide
+    lost = replace(hello(), hello=replace(hello().hello, complete=False))
+    assert "not whole" in unknown(ownchain.OwnChainFits, [lease(-9), lost], options=OWN_CHAIN).why
+
+
+@pytest.mark.parametrize("events", [[hello(pid="0000037M")], [pong(0, "operational")]])
+def test_who_asks_for_no_certificate(events: Sequence[Event]) -> None:
+    for rule in (ownchain.OwnChainRefused, ownchain.OwnChainDoubtful, ownchain.OwnChainFits):
+        assert looked(rule, events, options=OWN_CHAIN) == []
+
+
+def test_a_chain_that_breaks_a_rule_names_row_frames_and_remedy() -> None:
+    finding = found(ownchain.OwnChainRefused, [lease(-9, domain="office.example"), LISTED], options=OWN_CHAIN)
+    assert (finding.catalogue, finding.severity, finding.basis) == ("F22", "error", "inferred")
+    assert "office.example" in finding.summary
+    assert "option 15" in finding.remedy
+    assert [one.frame for one in finding.evidence] == [4, 191]
+    unlisted = found(ownchain.OwnChainRefused, [lease(-9), hello()], options=OWN_CHAIN)
+    assert unlisted.catalogue == "F18"
+
+
+def test_the_last_domain_of_each_dhcp_counts() -> None:
+    leases = [
+        lease(-9, domain="old.example"),
+        lease(-8, domain="example.com"),
+        lease(-7, version=6, domain="a.b"),
+    ]
+    assert ownchain.context_of(case_of([*leases, LISTED])).suffixes == ("example.com", "a.b")
+    assert ownchain.context_of(case_of([lease(-9, domain=None), LISTED])).suffixes == ()
+    assert ownchain.context_of(case_of([lease(-9, domain=None, whole=False), LISTED])).suffixes is None
+
+
+def test_a_device_that_is_set_up_is_not_stuck_for_a_chain_it_is_not_shown() -> None:
+    events: list[Event] = [hello(), pong(300, "operational")]
+    assert found(ownchain.OwnChainRefused, events, options=OWN_CHAIN).severity == "warning"
 
 
 # ------------------------------------------------------------------------------------------- single questions
