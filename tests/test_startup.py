@@ -43,7 +43,7 @@ def modules_after(*words: object, code: str = SAY_WHAT_IS_LOADED) -> set[str]:
     [
         ["analyze", "--json", HELLO_ONLY],
         ["analyze", "--jsonl", HELLO_ONLY],
-        ["analyze", "--json", SAMPLES / "fleet.pcapng.gz", "--fail-on", "never"],
+        ["analyze", "--json", SAMPLES / "routed-five.pcapng.gz", "--fail-on", "never"],
         ["hellos", "--jsonl", HELLO_ONLY],
         ["hello", "decode", "--json", "01000200" + "00" * 20 + b"0000037M".hex()],
         ["roots"],

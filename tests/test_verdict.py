@@ -24,7 +24,7 @@ from amtdiag.report.verdict import verdict
         ("one-way-capture.pcap", "1 device seen; whether anything stops it cannot be told"),
         (
             "tls-cut-by-device.pcapng",
-            "1 of 1 device is stuck. First to fix: the TLS handshake with the device breaks off",
+            "1 of 1 device is stuck. First to fix: the server's root is not in the device's list",
         ),
         ("pki-connects.pcapng", "1 device seen; nothing in this capture stops it."),
         ("not-a-hello.pcapng", "No AMT device was seen: no Hello, and no attempt to send one."),
