@@ -158,8 +158,8 @@ class Fleet:
                 if future.status != "error":
                     raise _LostError from error
                 raise InputError(f"the task failed: {_reason(error)}") from error
-            self._threads = self._count_threads()
-            if self._threads:
+            if threads := self._count_threads():
+                self._threads = threads  # more workers may have come
                 alone_since = None
                 continue
             alone_since = alone_since or time.monotonic()
@@ -195,7 +195,7 @@ def _connect(cluster: Cluster) -> Client:
             cluster.address,
             timeout=CONNECT_SECONDS,
             set_as_default=False,
-            # Also of what is not this connection: with it, no worker has an address without TLS.
+            # Also for connections other than this one: to a worker, for one.
             security=Security(require_encryption=True) if tls else None,
         )
     except Exception as error:  # besides OSError whatever OpenSSL, dask and its configuration come to

@@ -56,6 +56,7 @@ def cluster() -> Iterator[Any]:
 def on_workers(cluster: Any, prepare: Callable[[], None], undo: Callable[[], None]) -> Iterator[None]:
     """Something that is otherwise on all workers, for a while."""
     with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=20)  # one may have been killed just before
         client.run(prepare)
         yield
         client.run(undo)
