@@ -86,7 +86,7 @@ def _leaf(read: Mapping[int, Certificate]) -> int:
 
 
 def _climb(start: int, read: Mapping[int, Certificate]) -> tuple[int, ...]:
-    """Go from issuer to issuer: to a root if any way leads to one, else as far as the first way does.
+    """Go from issuer to issuer: to a root if any way leads to one, else as far as there are issuers.
 
     Where several bear the issuer's name, one whose key verifies the signature comes first, then the next in
     order. Each certificate is tried once.
@@ -94,7 +94,7 @@ def _climb(start: int, read: Mapping[int, Certificate]) -> tuple[int, ...]:
     if start not in read:
         return ()
     ways: list[tuple[int, ...]] = [(start,)]
-    first: tuple[int, ...] = ()
+    longest: tuple[int, ...] = ()
     tried = {start}
     while ways:
         way = ways.pop()
@@ -106,10 +106,10 @@ def _climb(start: int, read: Mapping[int, Certificate]) -> tuple[int, ...]:
             for place, other in read.items()
             if place not in tried and one.names_as_issuer(other) and other.der != one.der
         ]
-        if not issuers and len(way) > len(first):
-            first = way
+        if not issuers and len(way) > len(longest):
+            longest = way
         # The last is taken first.
         issuers.sort(key=lambda place: (signature_holds(one, read[place]) is not False, place == way[-1] + 1))
         tried.update(issuers)
         ways += [(*way, place) for place in issuers]
-    return first
+    return longest
