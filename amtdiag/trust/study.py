@@ -27,6 +27,12 @@ class Studied:
         """All certificates that were sent are given."""
         self.certificates: tuple[Certificate | str, ...] = tuple(map(read_certificate, chain))
         """In place of one that cannot be read: why not."""
+        self.readable = [
+            (at, one) for at, one in enumerate(self.certificates) if isinstance(one, Certificate)
+        ]
+        """The certificates that can be read, with their places."""
+        self.unreadable = [(at, one) for at, one in enumerate(self.certificates) if isinstance(one, str)]
+        """The places of the others, and why they cannot be read."""
         read = dict(self.readable)
         self.leaf = _leaf(read)
         """The place of the certificate that issues no other; 0 where several do not, or all do."""
@@ -52,16 +58,6 @@ class Studied:
     def top(self) -> Certificate | None:
         """The certificate in which the way up ends."""
         return self.at(self.path[-1]) if self.path else None
-
-    @property
-    def readable(self) -> list[tuple[int, Certificate]]:
-        """The certificates that can be read, with their places."""
-        return [(place, one) for place, one in enumerate(self.certificates) if isinstance(one, Certificate)]
-
-    @property
-    def unreadable(self) -> list[tuple[int, str]]:
-        """The places of the others, and why they cannot be read."""
-        return [(place, one) for place, one in enumerate(self.certificates) if isinstance(one, str)]
 
     def named(self, place: int) -> str:
         """Return what a sentence calls a certificate: its number from 1, and its name."""
