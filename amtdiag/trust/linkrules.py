@@ -113,7 +113,9 @@ class SignaturesHold(ChainRule):
         "The chain has an issuer of the right name with another key, as after a CA's renewal: take the "
         "intermediate certificate that the CA delivered with this one."
     )
-    source = "RFC 5280, 6.1"
+    source = (
+        "RFC 5280, 6.1; issues MeshCentral 934 and 4368 (a device says that it cannot verify a certificate)"
+    )
 
     def look(self, chain: Studied) -> Iterator[RuleResult]:
         """From the leaf up; MD2 and other kinds that cannot be verified here are no bad signatures."""

@@ -27,6 +27,12 @@ class Studied:
         """All certificates that were sent are given."""
         self.certificates: tuple[Certificate | str, ...] = tuple(map(read_certificate, chain))
         """In place of one that cannot be read: why not."""
+        self.readable = [
+            (at, one) for at, one in enumerate(self.certificates) if isinstance(one, Certificate)
+        ]
+        """The certificates that can be read, with their places."""
+        self.unreadable = [(at, one) for at, one in enumerate(self.certificates) if isinstance(one, str)]
+        """The places of the others, and why they cannot be read."""
         read = dict(self.readable)
         self.leaf = _leaf(read)
         """The place of the certificate that issues no other; 0 where several do not, or all do."""
@@ -53,16 +59,6 @@ class Studied:
         """The certificate in which the way up ends."""
         return self.at(self.path[-1]) if self.path else None
 
-    @property
-    def readable(self) -> list[tuple[int, Certificate]]:
-        """The certificates that can be read, with their places."""
-        return [(place, one) for place, one in enumerate(self.certificates) if isinstance(one, Certificate)]
-
-    @property
-    def unreadable(self) -> list[tuple[int, str]]:
-        """The places of the others, and why they cannot be read."""
-        return [(place, one) for place, one in enumerate(self.certificates) if isinstance(one, str)]
-
     def named(self, place: int) -> str:
         """Return what a sentence calls a certificate: its number from 1, and its name."""
         one = self.certificates[place]
@@ -86,7 +82,7 @@ def _leaf(read: Mapping[int, Certificate]) -> int:
 
 
 def _climb(start: int, read: Mapping[int, Certificate]) -> tuple[int, ...]:
-    """Go from issuer to issuer: to a root if any way leads to one, else as far as the first way does.
+    """Go from issuer to issuer: to a root if any way leads to one, else as far as there are issuers.
 
     Where several bear the issuer's name, one whose key verifies the signature comes first, then the next in
     order. Each certificate is tried once.
@@ -94,7 +90,7 @@ def _climb(start: int, read: Mapping[int, Certificate]) -> tuple[int, ...]:
     if start not in read:
         return ()
     ways: list[tuple[int, ...]] = [(start,)]
-    first: tuple[int, ...] = ()
+    longest: tuple[int, ...] = ()
     tried = {start}
     while ways:
         way = ways.pop()
@@ -106,10 +102,10 @@ def _climb(start: int, read: Mapping[int, Certificate]) -> tuple[int, ...]:
             for place, other in read.items()
             if place not in tried and one.names_as_issuer(other) and other.der != one.der
         ]
-        if not issuers and len(way) > len(first):
-            first = way
+        if not issuers and len(way) > len(longest):
+            longest = way
         # The last is taken first.
         issuers.sort(key=lambda place: (signature_holds(one, read[place]) is not False, place == way[-1] + 1))
         tried.update(issuers)
         ways += [(*way, place) for place in issuers]
-    return first
+    return longest
