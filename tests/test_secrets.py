@@ -1,0 +1,223 @@
+"""With a key log, or PID and PPS, what is said within TLS is read; and no secret comes out anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from helpers import SAMPLES, run
+
+pytest.importorskip("scapy")
+from amtdiag.pipeline import diagnose
+from amtdiag.protocols.pid import read_pairs
+from amtdiag.simulate.certificates import device_identity
+from amtdiag.simulate.containers import render
+from amtdiag.simulate.hosts import network
+from amtdiag.simulate.packets import Trace
+from amtdiag.simulate.scenarios import FIRST_START
+from amtdiag.simulate.scene import Scene
+from amtdiag.simulate.tls import Flight
+from amtdiag.simulate.web import PASSWORD, Session
+
+pytestmark = pytest.mark.usefixtures("tshark")
+
+NEW_PASSWORD = "Another-Passw0rd1"
+PPS = "NKLD-G5DC-RRNQ-E9YZ-ZIJL-7LFL-VJED-69XJ"
+PAIR = f"0000-037M {PPS}\n"
+
+
+class Capture(NamedTuple):
+    path: Path
+    key_log: Path
+
+
+def flights(folder: Path, version: ssl.TLSVersion, session: Session) -> list[Flight]:
+    """OpenSSL carries a session with the device's web server; the keys go to keys.log."""
+    identity = device_identity()
+    (folder / "identity.pem").write_bytes(identity.key + identity.chain)
+    near = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    near.check_hostname, near.verify_mode = False, ssl.CERT_NONE
+    near.keylog_filename = str(folder / "keys.log")
+    far = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    far.load_cert_chain(folder / "identity.pem")
+    near.minimum_version = near.maximum_version = version
+    pipes = [(ssl.MemoryBIO(), ssl.MemoryBIO()) for _ in range(2)]
+    ends = [near.wrap_bio(*pipes[0]), far.wrap_bio(*pipes[1], server_side=True)]
+    said: list[Flight] = []
+
+    def carry(side: int) -> None:
+        data = pipes[side][1].read()
+        if data:
+            said.append(Flight(side == 0, data))
+            pipes[1 - side][0].write(data)
+
+    for _ in range(4):
+        for side in (0, 1):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                ends[side].do_handshake()
+            carry(side)
+    for message in session.said:
+        side = 0 if message.from_client else 1
+        ends[side].write(message.data)
+        carry(side)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while ends[1 - side].read(65536):
+                pass
+    return said
+
+
+@pytest.fixture(scope="module", params=["TLSv1_2", "TLSv1_3"])
+def capture(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Capture:
+    """A provisioning within TLS, to its commit."""
+    folder = tmp_path_factory.mktemp("secrets")
+    scene = Scene(Trace(request.param), network(1), FIRST_START)
+    device = scene.net.device()
+    session = Session(device.ip)
+    session.challenge()
+    session.reads()
+    session.returns("SetMEBxPassword", 0, f"Password={NEW_PASSWORD}")
+    session.returns("CommitChanges", 0)
+    closed = scene.hello(device, scene.boot(device, scene.start))
+    scene.back_tls(device, closed, flights(folder, ssl.TLSVersion[request.param], session))
+    path = folder / "trace.pcapng"
+    path.write_bytes(render(scene.trace.ordered(), "pcapng"))
+    return Capture(path, folder / "keys.log")
+
+
+def with_secrets_inside(capture: Capture, kind: int = 0x544C534B) -> Path:
+    """The same capture with a decryption-secrets block behind its section header, as editcap does it."""
+    data, secrets = capture.path.read_bytes(), capture.key_log.read_bytes()
+    body = struct.pack("<II", kind, len(secrets)) + secrets + bytes(-len(secrets) % 4)
+    block = struct.pack("<II", 10, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
+    size = int.from_bytes(data[4:8], "little")
+    path = capture.path.with_name("inside.pcapng")
+    path.write_bytes(data[:size] + block + data[size:])
+    return path
+
+
+def analysed(*words: str | Path) -> dict[str, Any]:
+    ran = run("analyze", "--json", "--fail-on", "never", *words)
+    assert (ran.code, ran.err) == (0, "")
+    found: dict[str, Any] = json.loads(ran.text)
+    return found
+
+
+def lines_of(*words: str | Path) -> list[dict[str, Any]]:
+    ran = run("analyze", "--jsonl", "--fail-on", "never", *words)
+    assert (ran.code, ran.err) == (0, "")
+    return [json.loads(line) for line in ran.text.splitlines()]
+
+
+def calls(lines: list[dict[str, Any]]) -> list[str]:
+    talks = [line["http"] for line in lines if line["event_type"] == "connection" and line["http"]]
+    return [one["call"]["method"] for talk in talks for one in talk["exchanges"] if one["call"]]
+
+
+def test_without_secrets_the_commit_is_not_seen(capture: Capture) -> None:
+    found = analysed(capture.path)
+    assert found["devices"][0]["mode"]["name"] == "setup"
+    assert calls(lines_of(capture.path)) == []
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["key log", "in the capture"])
+def test_what_the_secrets_open_is_read(capture: Capture, inside: bool) -> None:
+    words = [with_secrets_inside(capture)] if inside else [capture.path, "--keylog", capture.key_log]
+    found = analysed(*words)
+    assert found["devices"][0]["mode"]["name"] == "operational"
+    assert found["devices"][0]["mode"]["basis"] == "observed"
+    assert [one["name"] for one in found["devices"][0]["stages"]][-3:] == [
+        "authentication", "commit", "operational",
+    ]  # fmt: skip
+    lines = lines_of(*words)
+    assert calls(lines) == ["Get", "Get", "SetMEBxPassword", "CommitChanges"]
+    (link,) = [line for line in lines if line["event_type"] == "connection" and line["http"]]
+    assert link["opened_by"] == "a TLS key log"
+    frames = [frame["frame"] for one in link["http"]["exchanges"] for frame in one["evidence"]]
+    assert frames == sorted(frames)
+    assert all(1 <= frame <= found["captures"][0]["packets"] for frame in frames)
+    assert "1 of 1 TLS conversations with devices were decrypted" in run("analyze", *words).text
+
+
+def test_no_secret_comes_out(capture: Capture, tmp_path: Path) -> None:
+    inside = with_secrets_inside(capture)
+    said = [
+        run("analyze", *words, inside, "--keylog", capture.key_log).text
+        for words in (["--json"], ["--jsonl"], ["-o", tmp_path / "report"])
+    ]
+    said += [path.read_text("utf-8") for path in (tmp_path / "report").glob("*.*")]
+    said.append(repr(diagnose([inside])))
+    lines = [line.split() for line in capture.key_log.read_text().splitlines() if line[0] != "#"]
+    keys = [line[2] for line in lines]
+    assert keys
+    for secret in (*keys, PASSWORD, NEW_PASSWORD):
+        assert not any(secret in text for text in said), secret
+
+
+@pytest.mark.parametrize("sample", ["psk-hello", "psk-differs"])
+def test_pid_and_pps(tmp_path: Path, sample: str) -> None:
+    file = tmp_path / "keys.txt"
+    file.write_text("# of the pilot\n" + PAIR.replace("-", "").lower().replace("0000037m", "0000037M,"))
+    words: list[str | Path] = [SAMPLES / f"{sample}.pcapng", "--psk", file]
+    (link, *_) = [one for one in lines_of(*words) if one["event_type"] == "connection" and one["opened_by"]]
+    assert link["opened_by"] == "the PPS that was given for PID 0000037M, the 32 characters without dashes"
+    assert bool(link["http"]) == (sample == "psk-hello")
+    for face in ("--json", "--jsonl"):
+        text = run("analyze", face, *words).text
+        assert PPS not in text
+        assert PPS.replace("-", "") not in text
+
+
+def test_another_pps_opens_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    wrong = "AAAF" * 8
+    assert read_pairs(f"0000037M {wrong}".encode()) == (("0000037M", wrong),)
+    file.write_text(f"0000037M {wrong}\n")
+    lines = lines_of(SAMPLES / "psk-hello.pcapng", "--psk", file)
+    assert not any(one.get("opened_by") for one in lines)
+    assert not any(one.get("http") for one in lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "no pair"),
+        (f"0000-037N {PPS}", "line 1 is no PID and PPS"),
+        (f"\n0000-037M {PPS[:-1]}K", "line 2 is no PID and PPS"),
+        (f"0000-037M {PPS} more", "line 1 is no PID and PPS"),
+        ("\x1b[31m", "line 1 is no PID and PPS"),
+    ],
+)
+def test_a_file_that_holds_no_pairs(tmp_path: Path, content: str, says: str) -> None:
+    file = tmp_path / "keys.txt"
+    file.write_text(content)
+    ran = run("analyze", SAMPLES / "psk-hello.pcapng", "--psk", file)
+    assert ran.code == 2
+    assert says in ran.err
+    assert PPS[:8] not in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_without_tshark(capture: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ran = run("analyze", capture.path, "--keylog", capture.key_log)
+    assert ran.code == 4
+    assert "tshark is needed" in ran.err
+    ran = run("analyze", with_secrets_inside(capture), "--fail-on", "never")
+    assert ran.code == 0
+    assert "brings secrets along: tshark is needed" in " ".join(ran.text.split())
+
+
+def test_secrets_of_another_kind(capture: Capture) -> None:
+    text = run("analyze", with_secrets_inside(capture, 0x57474B4C), "--fail-on", "never").text
+    assert "secrets that are no TLS key log" in " ".join(text.split())
+    assert "decrypted" not in text
+
+
+def test_secrets_for_nothing(capture: Capture) -> None:
+    text = run("analyze", SAMPLES / "no-connect-back.pcapng", "--keylog", capture.key_log).text
+    assert "no TLS conversation with a device that they could open" in " ".join(text.split())
