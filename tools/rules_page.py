@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 from amtdiag.checks.explained import explanations
+from amtdiag.checks.rows import DANGERS, ROWS
 from amtdiag.provisioning.modes import TRANSITIONS
 
 PAGE = Path(__file__).parents[1] / "docs" / "rules.md"
@@ -22,6 +24,15 @@ _HEAD = """\
 
 Written by `tools/rules_page.py` from the code; `amtdiag explain RULE` prints the same. A finding whose
 trouble was overcome later is a warning, whatever is said here.
+"""
+_ROWS = """\
+## The failure catalogue, row by row
+
+Which rules tell of each way in which provisioning fails. Where nothing on the wire tells, or not enough, the
+last column says why.
+"""
+_DANGERS = """\
+## Dangers
 """
 _MODES = """\
 ## Modes
@@ -33,7 +44,8 @@ other stay visible as modes that follow each other.
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([_HEAD, _index(), *map(str, _sections()), _MODES, diagram(), modes_table()])
+    parts = [_HEAD, _index(), _ROWS, rows_table(), _DANGERS, dangers_table()]
+    return "\n".join([*parts, *map(str, _sections()), _MODES, diagram(), modes_table()])
 
 
 def _index() -> str:
@@ -42,6 +54,28 @@ def _index() -> str:
         for one in explanations()
     ]
     return "\n".join(["| rule | catalogue | severity | title |", "|---|---|---|---|", *rows, ""])
+
+
+def rows_table() -> str:
+    """The failure catalogue: which rules tell of each row, or why a capture cannot show it."""
+    own: dict[str, list[str]] = {}
+    for one in explanations():
+        own.setdefault(one.catalogue or "", []).append(one.id)
+    lines = [
+        f"| {row} | {what.title} | {_links([*own.get(row, ()), *what.seen_by])} | {what.why_not} |"
+        for row, what in ROWS.items()
+    ]
+    return "\n".join(["| row | what fails | rules | beyond a capture |", "|---|---|---|---|", *lines, ""])
+
+
+def dangers_table() -> str:
+    """The same for dangers."""
+    lines = [f"| {what.title} | {_links(what.seen_by)} | {what.why_not} |" for what in DANGERS]
+    return "\n".join(["| danger | rules | beyond a capture |", "|---|---|---|", *lines, ""])
+
+
+def _links(rules: Iterable[str]) -> str:
+    return ", ".join(f"[`{rule}`](#{rule})" for rule in dict.fromkeys(rules)) or "-"
 
 
 def _sections() -> list[str]:

@@ -61,7 +61,14 @@ from amtdiag.checks.lease import (
     NoLease,
     SecondDhcpServer,
 )
-from amtdiag.checks.management import EmptyDigest, FallsBackToPlain, PlainManagement, UnprovisionedInClear
+from amtdiag.checks.management import (
+    EmptyDigest,
+    FallsBackToPlain,
+    OldTls,
+    PlainManagement,
+    UnprovisionedInClear,
+    VulnerableFirmware,
+)
 from amtdiag.checks.message import (
     AdminCredentialsUnset,
     CaptureLoss,
@@ -168,6 +175,7 @@ CHECKS: tuple[type[Check], ...] = (
     PidCheckFailed,
     ZeroDigest,
     EmptyDigest,
+    VulnerableFirmware,
     FallsBackToPlain,
     UnprovisionedInClear,
     DigestVanished,
@@ -181,6 +189,7 @@ CHECKS: tuple[type[Check], ...] = (
     WeakRoot,
     ExpiredRoot,
     PlainManagement,
+    OldTls,
     AnotherDhcpServer,
     CaptureLoss,
 )

@@ -15,6 +15,7 @@ from amtdiag.times import SECOND
 
 _PLAIN = frozenset({16992, 16994, 623, 5900})
 _PATIENCE = 30 * SECOND
+_TLS12 = 0x0303
 _UNPROVISION = frozenset({"Unprovision", "PartialUnprovision"})
 
 
@@ -175,3 +176,69 @@ class FallsBackToPlain(Check):
                     times=[tried.ts, later[0].ts],
                 )
                 return
+
+
+class VulnerableFirmware(Check):
+    """The device says a firmware version in which CVE-2017-5689 is open."""
+
+    id = "vulnerable-firmware"
+    title = "The firmware can be entered without a password"
+    category: ClassVar[Category] = "security"
+    severity = "warning"
+    confidence = "medium"
+    remedy = (
+        "Update the firmware. Until then keep ports 16992 to 16995 of this device away from all but the "
+        "servers that manage it, or unprovision it."
+    )
+    source = "CVE-2017-5689, Intel SA-00075: versions 6 to 11.6 before the mended builds"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """A version in the Server header of its web server that lies before the mended build."""
+        from amtdiag.trust.advisories import has_empty_digest_hole
+
+        for link in (*case.returns, *case.visits):
+            version = link.web.version if link.web is not None else None
+            if version is not None and has_empty_digest_hole(version):
+                yield self.finding(
+                    case,
+                    f"{link.ends.dst} says that it runs AMT {version} ({frames(link.evidence)}), in which "
+                    "CVE-2017-5689 is open: an empty password digest is let in.",
+                    link.evidence,
+                    f"http.server && {_filter(link)}",
+                    times=[link.ts],
+                )
+                return
+
+
+class OldTls(Check):
+    """Device and server speak a version of TLS that is no longer thought safe."""
+
+    id = "old-tls"
+    title = "Device and server speak an old version of TLS"
+    category: ClassVar[Category] = "security"
+    severity = "info"
+    remedy = (
+        "Update the firmware: TLS 1.2 came with AMT 12. Until then keep this traffic to a network you trust."
+    )
+    source = "RFC 8996 (TLS 1.0 and 1.1 deprecated), RFC 7568 (SSL 3.0); Intel's AMT guide on TLS by release"
+
+    def look(self, case: Case) -> Iterator[Finding | Unknown]:
+        """A finished handshake with SSL 3.0, TLS 1.0 or TLS 1.1."""
+        spoken = [
+            link
+            for link in (*case.returns, *case.visits)
+            if link.tls is not None and link.tls.finished and link.tls.version and link.tls.version < _TLS12
+        ]
+        if spoken:
+            from amtdiag.protocols.tls.numbers import version_name
+
+            assert spoken[0].tls is not None
+            yield self.finding(
+                case,
+                f"{spoken[0].ends.src} and {spoken[0].ends.dst} speak "
+                f"{version_name(spoken[0].tls.version or 0)} ({frames(proof(spoken))}).",
+                proof(spoken),
+                f"tls && {_filter(spoken[0])}",
+                times=[link.ts for link in spoken],
+                count=len(spoken),
+            )

@@ -113,3 +113,38 @@ ROWS: dict[str, Row] = {
         why_not="it is compared inside the session; decrypted, it shows as a call that is refused",
     ),
 }
+
+DANGERS: tuple[Row, ...] = (
+    Row("rogue provisioning server", ("two-answers", "unexpected-server", "server-not-from-dns")),
+    Row("rogue DHCP sets option 15", ("two-dhcp-servers", "another-dhcp-server")),
+    Row(
+        "the device's identity is unproven before AMT 15",
+        ("device-not-trusted",),
+        "so it is with every device of that age: what a fake one would do differently is not documented",
+    ),
+    Row(
+        "inventory in the clear",
+        why_not="every Hello tells UUID, PID and roots to whoever listens: there is no other kind of Hello",
+    ),
+    Row("one PID for several devices", ("pid-reused",)),
+    Row("weak or expired roots are trusted", ("weak-root", "expired-root")),
+    Row("a root that nobody knows", ("unknown-digest", "digest-added")),
+    Row(
+        "roots that browsers distrust",
+        why_not="which these are changes by the month, and no source for it is kept here",
+    ),
+    Row("the default password", ("admin-credentials-unset",)),
+    Row("management in the clear", ("plain-management", "falls-back-to-plain", "old-tls")),
+    Row("empty password digests (CVE-2017-5689)", ("empty-digest", "vulnerable-firmware")),
+    Row("a version that is told to everybody", ("vulnerable-firmware",)),
+    Row("TLS is driven down", ("falls-back-to-plain", "old-tls")),
+    Row("a device is unprovisioned in the clear", ("unprovisioned-in-clear",)),
+    Row("a device that was set up says Hello again", ("hello-after-operational",)),
+    Row(
+        "redirection as a covert channel",
+        ("plain-management",),
+        "a session of an attacker looks like one of a console: who may have one is not in the capture",
+    ),
+    Row("somebody looks for AMT devices", ("rmcp-sweep", "port-sweep")),
+)
+"""What the same packets mean to an attacker."""

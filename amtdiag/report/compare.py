@@ -8,6 +8,7 @@ difference is one of what happened, if there is any.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -19,9 +20,11 @@ from amtdiag.model import (
     DeviceRecord,
     Diagnosis,
     Evidence,
+    Exchange,
     HelloRecord,
     Stage,
     StageReached,
+    TlsTalk,
 )
 from amtdiag.report.names import device_names, find_device
 from amtdiag.report.verdict import stuck_devices
@@ -209,6 +212,10 @@ def traits(subject: Subject) -> Iterator[Trait]:
                     yield from _hello(records[-1])
             case "connect_back":
                 yield from _ends("connect_back", back)
+            case "tls":
+                yield from _tls([link.tls for link in back if link.tls is not None])
+            case "authentication":
+                yield from _web([one for link in back if link.talk for one in link.talk.exchanges])
             case _:
                 pass
     yield Trait("operational", "mode at the end", device.mode.name, device.mode.evidence)
@@ -240,6 +247,52 @@ def _ends(stage: Stage, links: Sequence[ConnectionEvent]) -> Iterator[Trait]:
         last = links[-1]
         yield Trait(stage, "port", str(last.ends.dport), last.evidence)
         yield Trait(stage, "connection", last.rejection or last.outcome, last.evidence)
+
+
+def _tls(talks: Sequence[TlsTalk]) -> Iterator[Trait]:
+    """What the handshake that came furthest shows."""
+    if not talks:
+        return
+    from amtdiag.protocols.tls.numbers import ALERTS, version_name
+    from amtdiag.protocols.tls.suites import suite_name
+
+    talk = next((one for one in talks if one.finished), talks[-1])
+    evidence = talk.messages[0].evidence if talk.messages else ()
+    if talk.version is not None:
+        yield Trait("tls", "version", version_name(talk.version), evidence)
+    if talk.suite is not None:
+        yield Trait("tls", "cipher suite", suite_name(talk.suite), evidence, setting=True)
+    for who, chain in (("server", talk.client_chain), ("device", talk.server_chain)):
+        if chain is not None:
+            count = f"{len(chain.der)}" if chain.complete else f"{len(chain.der)} and more"
+            prints = frozenset(hashlib.sha256(one).hexdigest()[:16] for one in chain.der)
+            yield Trait(
+                "tls",
+                f"certificates of the {who}",
+                count,
+                chain.evidence,
+                setting=True,
+                members=prints,
+            )
+    if talk.psk_identity is not None:
+        yield Trait("tls", "PID", talk.psk_identity, evidence, setting=True)
+    said = "none"
+    if talk.alert is not None:
+        whose = "the server's" if talk.alert_by == "client" else "the device's"
+        said = f"{whose} {talk.alert} ({ALERTS.get(talk.alert, 'unknown')})"
+    yield Trait("tls", "alert", said, talk.alerts[0].evidence if talk.alerts else ())
+
+
+def _web(exchanges: Sequence[Exchange]) -> Iterator[Trait]:
+    """What the device's web server says of itself, and what was called with which result."""
+    version = next((one.server_version for one in exchanges if one.server_version), None)
+    if version is not None:
+        yield Trait("authentication", "AMT version", version, setting=True)
+    for one in exchanges:
+        if one.call is not None and one.call.method is not None and one.status is not None:
+            value = one.result.return_value if one.result is not None else None
+            told = f"status {one.status}" if value is None else f"returns {value}"
+            yield Trait("authentication", one.call.method, told, one.evidence)
 
 
 def _hello(record: HelloRecord) -> Iterator[Trait]:

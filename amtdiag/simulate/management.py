@@ -203,6 +203,7 @@ def probe_succeeds(scene: Scene) -> None:
     _quiet(scene, device, at)
     scene.ends_at(device, None, "operational", by_address=True)
     scene.must_find("empty-digest", device, "critical", by_address=True)
+    scene.must_find("vulnerable-firmware", device, by_address=True)
     scene.nothing_else_failed()
 
 

@@ -175,6 +175,16 @@ EXAMPLES = [
         [hello(), tls(1, TlsTalk(False, "client", 70)), web(3)],
         [hello(), tls(1, FINISHED), web(3)],
     ),
+    Example(
+        management.VulnerableFirmware,
+        [hello(), web(1, web=WebServer("9.1.20.1035", 200))],
+        [hello(), web(1, web=WebServer("9.1.41.3024", 200))],
+    ),
+    Example(
+        management.OldTls,
+        [hello(), tls(1, FINISHED._replace(version=0x0301))],
+        [hello(), tls(1, FINISHED._replace(version=0x0303))],
+    ),
     Example(chain.CertificateUsage, shown(chains.web_certificate), shown(chains.by_unit)),
     Example(chain.CertificateServerAuth, shown(chains.without_server_auth), shown(chains.by_unit)),
     Example(chain.ChainOutOfOrder, shown(chains.disordered), shown(chains.good)),
