@@ -26,7 +26,7 @@ from test_samples import Sample, every_sample
 ERROR = SAMPLES / "connect-back-refused.pcapng"
 WARNING = SAMPLES / "admin-flag-unset.pcapng"
 INFO = SAMPLES / "pki-connects.pcapng"
-NOTHING = SAMPLES / "rmcp-modes.pcapng"
+NOTHING = SAMPLES / "not-looking.pcapng"
 
 
 def analysed(*words: str | Path, code: int | None = None) -> Any:
