@@ -87,6 +87,7 @@ def _is_missing(link: ConnectionEvent) -> bool:
 class ServerRefusesHello(Check):
     """The device's SYN to the Hello port is answered by RST."""
 
+    needs = "attempts"
     id = "server-refuses-hello"
     title = "The server refuses the connection for the Hello"
     label = "refused"
@@ -139,6 +140,7 @@ def _why_refused(took_one: bool, case: Case) -> tuple[Candidate, ...]:
 class ServerSilent(Check):
     """The device's SYNs to the Hello port get no answer at all."""
 
+    needs = "attempts"
     id = "server-silent"
     title = "The server does not answer the connection for the Hello"
     label = "no answer"
@@ -210,6 +212,7 @@ def _why_silent(case: Case) -> tuple[Candidate, ...]:
 class ServerRejected(Check):
     """A firewall, router or the server itself answers the device's SYN with an ICMP message."""
 
+    needs = "attempts"
     id = "server-rejected"
     title = "The connection for the Hello is turned away"
     label = "turned away"
@@ -242,6 +245,7 @@ class ServerRejected(Check):
 class WrongPort(Check):
     """The device looks for its server on a port on which that does not listen."""
 
+    needs = "odd_attempts"
     id = "wrong-port"
     title = "The device tries another port than the server's"
     label = "wrong port"
@@ -282,6 +286,7 @@ class WrongPort(Check):
 class RecordElsewhere(Check):
     """DNS sends the device to an address that takes no Hello, while another server does."""
 
+    needs = "attempts"
     id = "server-record-elsewhere"
     title = "DNS names another address than that of the server that works"
     label = "other server"

@@ -98,6 +98,9 @@ class Rule(ABC):
 class Check(Rule):
     """A rule about one device. Subclasses say what it means once, and look for it in `look`."""
 
+    needs: ClassVar[str] = ""
+    """What a `Case` has to have some of, by name, for the rule to look at all; empty where it always does."""
+
     @abstractmethod
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """Yield what the rule finds at one device, or what it would need to see to tell."""

@@ -17,6 +17,7 @@ TLS_PORTS = frozenset({16993, 664})
 class NoConnectBack(Check):
     """The Hello arrives, and nobody ever connects to the device."""
 
+    needs = "hellos"
     id = "no-connect-back"
     title = "The server gets the Hello and does nothing"
     label = "no connect-back"
@@ -139,6 +140,7 @@ def _aftermath(reached: Sequence[ConnectionEvent], failed: _Attempts) -> str:
 class ConnectBackRefused(Check):
     """The server connects back and the device, or something on the way, answers RST."""
 
+    needs = "returns"
     id = "connect-back-refused"
     title = "The way back to the device is closed"
     label = "refused"
@@ -244,6 +246,7 @@ class ConnectBackUnanswered(Check):
 class ConnectBackRejected(Check):
     """The server connects back, and an ICMP message says that it cannot or may not pass."""
 
+    needs = "returns"
     id = "connect-back-rejected"
     title = "The way back to the device is turned away"
     label = "turned away"
@@ -289,6 +292,7 @@ def _misnamed(case: Case) -> list[LookupEvent]:
 class ConnectsElsewhere(Check):
     """The server connects to an address that no device has."""
 
+    needs = "hellos"
     id = "connect-back-elsewhere"
     title = "The server connects to another address than the device's"
     label = "wrong address"
@@ -337,6 +341,7 @@ class ConnectsElsewhere(Check):
 class LeaseMoved(Check):
     """The device's address changed between its Hello and the connection back."""
 
+    needs = "leases"
     id = "address-changed"
     title = "The server connects to the device's old address"
     label = "address changed"

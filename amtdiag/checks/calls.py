@@ -38,13 +38,14 @@ def _filter(link: ConnectionEvent) -> str:
 class PasswordWrong(Check):
     """The device refuses user and password, and not only to ask for them."""
 
+    needs = "spoken"
     id = "password-wrong"
     title = "The device refuses the user or the password"
     label = "password wrong"
     catalogue = "F32"
     remedy = (
-        "Use the password that was set in MEBx or by an earlier provisioning. If nobody knows it, "
-        "unprovision the device at the machine; a board's clear-CMOS jumper resets the MEBx password."
+        "Use the password that was set in MEBx or by an earlier provisioning. If nobody knows it, it has to "
+        "be reset at the machine itself, as its maker describes."
     )
     source = (
         "RFC 7616: a 401 to credentials with a fresh nonce; Open AMT documentation on a password mismatch"
@@ -71,7 +72,7 @@ class PasswordWrong(Check):
         who = f"user {user}" if user else "the user"
         yield self.finding(
             case,
-            f"{last.link.ends.dst} answers 401 to {who} {len(refused)} times although the nonce was fresh "
+            f"{last.link.ends.dst} answers 401 to {who}{_often(len(refused))}, although the nonce was fresh "
             f"({frames(evidence)}).",
             evidence,
             f"http && {_filter(last.link)}",
@@ -82,9 +83,14 @@ class PasswordWrong(Check):
         )
 
 
+def _often(count: int) -> str:
+    return f" {count} times" if count > 1 else ""
+
+
 class CallFails(Check):
     """A call that provisions the device is answered with an error."""
 
+    needs = "spoken"
     id = "call-fails"
     title = "The device refuses a call of the provisioning"
     label = "call fails"
@@ -151,6 +157,7 @@ def _named(exchange: Exchange) -> str:
 class EndsAfterPassword(Check):
     """The device closes the connection at the call that sets its password."""
 
+    needs = "spoken"
     id = "ends-after-password"
     title = "The device ends the session when its password is set"
     label = "ends at password"
@@ -194,6 +201,7 @@ def commits_of(case: Case) -> list[Called]:
 class BrokenAfterCommit(Check):
     """After the commit no handshake with the device succeeds any more."""
 
+    needs = "spoken"
     id = "broken-after-commit"
     title = "After the commit the device cannot shake hands any more"
     label = "broken by commit"

@@ -215,12 +215,30 @@ RULES: tuple[type[Rule], ...] = (*CHECKS, *SCENE_CHECKS)
 
 def examine(scene: Scene, options: Options) -> tuple[list[Finding], list[Unknown]]:
     """Run every rule over every device, and over all that was seen."""
-    checks = [check(options) for check in CHECKS]
-    results = [result for case in scene.cases for check in checks for result in check.look(case)]
+    choose = _Choice([check(options) for check in CHECKS])
+    results = [result for case in scene.cases for check in choose(case) for result in check.look(case)]
     for scene_check in SCENE_CHECKS:
         results += scene_check(options).look(scene)
     findings = likeliest_first(result for result in results if isinstance(result, Finding))
     return findings, [result for result in results if isinstance(result, Unknown)]
+
+
+class _Choice:
+    """Which rules have something to look at: few devices have all that some rule needs."""
+
+    def __init__(self, checks: list[Check]) -> None:
+        self._checks = checks
+        self._names = sorted({check.needs for check in checks if check.needs})
+        self._chosen: dict[tuple[bool, ...], list[Check]] = {}
+
+    def __call__(self, case: Case) -> list[Check]:
+        """Return the rules for a device, in their order."""
+        has = tuple([bool(getattr(case, name)) for name in self._names])
+        chosen = self._chosen.get(has)
+        if chosen is None:
+            there = {"", *(name for name, some in zip(self._names, has, strict=True) if some)}
+            chosen = self._chosen[has] = [check for check in self._checks if check.needs in there]
+        return chosen
 
 
 def without_blameless_prospects(cases: Sequence[Case], findings: Iterable[Finding]) -> list[Case]:

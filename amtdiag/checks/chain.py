@@ -73,6 +73,7 @@ def suspects(case: Case) -> Suspects | None:
 class _ChainCheck(Check):
     """A rule about one thing that is wrong with the chain that a device refused."""
 
+    needs = "shaken"
     rule: ClassVar[str]
     """The rule about chains behind it, in `amtdiag.trust.chain`."""
     source = (
@@ -228,6 +229,7 @@ class ChainSmallKey(_ChainCheck):
 class RefusedForNoVisibleReason(Check):
     """The device refuses a chain that breaks no rule that can be seen in a capture."""
 
+    needs = "shaken"
     id = "refused-for-no-visible-reason"
     title = "The device refuses a chain that looks right"
     label = "refused"

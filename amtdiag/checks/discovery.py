@@ -26,6 +26,7 @@ def _names(lookups: list[LookupEvent]) -> str:
 class NoServerRecord(Check):
     """The name of the provisioning server does not exist in the device's zone."""
 
+    needs = "lookups"
     id = "no-server-record"
     title = "DNS has no record for the provisioning server"
     label = "no such name"
@@ -66,6 +67,7 @@ def _is_denied(lookup: LookupEvent) -> bool:
 class CustomNameUnknown(Check):
     """A device that is known to be in setup asks in vain for a name that may be its server's."""
 
+    needs = "vain_lookups"
     id = "custom-name-unknown"
     title = "DNS does not know a name that the device keeps asking for"
     label = "no such name"
@@ -105,6 +107,7 @@ class CustomNameUnknown(Check):
 class NoSuffix(Check):
     """Only the bare name is asked for: the device has no domain."""
 
+    needs = "lookups"
     id = "no-suffix"
     title = "The device does not know its domain"
     label = "no domain"
@@ -146,6 +149,7 @@ def _by_question(lookup: LookupEvent) -> tuple[str, str, int]:
 class DnsSilent(Check):
     """The device asks and DNS does not answer."""
 
+    needs = "lookups"
     id = "dns-silent"
     title = "DNS does not answer the device"
     label = "no answer"
@@ -204,6 +208,7 @@ class DnsSilent(Check):
 class DnsRefuses(Check):
     """DNS answers with an error of its own."""
 
+    needs = "lookups"
     id = "dns-fails"
     title = "DNS fails to answer the device"
     label = "DNS error"
@@ -232,6 +237,7 @@ class DnsRefuses(Check):
 class ServerAmbiguous(Check):
     """One question for the server, two answers that disagree."""
 
+    needs = "lookups"
     id = "two-answers"
     title = "Two answers name different provisioning servers"
     label = "two answers"

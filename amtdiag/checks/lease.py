@@ -17,6 +17,7 @@ _PATIENCE = 4 * SECOND
 class NoLease(Check):
     """The device asks for an address and no DHCP server offers one."""
 
+    needs = "leases"
     id = "no-lease"
     title = "DHCP gives the device no address"
     label = "no lease"
@@ -63,6 +64,7 @@ class NoLease(Check):
 class LeaseRefused(Check):
     """A DHCP server refuses the address that the device asks for."""
 
+    needs = "leases"
     id = "lease-refused"
     title = "DHCP refuses the device's address"
     label = "DHCP refuses"
@@ -92,6 +94,7 @@ class LeaseRefused(Check):
 class NoDomainOption(Check):
     """The lease carries no option 15."""
 
+    needs = "leases"
     id = "no-option-15"
     title = "DHCP gives the device no domain (option 15)"
     label = "no option 15"
@@ -134,6 +137,7 @@ def _never_asks(case: Case, option: int) -> bool:
 class NoDnsServer(Check):
     """The lease carries no DNS server."""
 
+    needs = "leases"
     id = "no-option-6"
     title = "DHCP gives the device no DNS server (option 6)"
     label = "no option 6"
@@ -162,6 +166,7 @@ class NoDnsServer(Check):
 class SecondDhcpServer(Check):
     """A second DHCP server, or a changed scope: the device was given more than one domain."""
 
+    needs = "leases"
     id = "two-dhcp-servers"
     title = "DHCP gives the device different domains"
     label = "two domains"
@@ -196,6 +201,7 @@ class SecondDhcpServer(Check):
 class AnotherDhcpServer(Check):
     """More than one DHCP server answers the device, and they agree on its domain."""
 
+    needs = "leases"
     id = "another-dhcp-server"
     title = "Several DHCP servers answer the device"
     category = "security"

@@ -26,6 +26,7 @@ def _filter(link: ConnectionEvent) -> str:
 class EmptyDigest(Check):
     """Somebody logs in with an empty or shortened digest: the probe for CVE-2017-5689."""
 
+    needs = "spoken"
     id = "empty-digest"
     title = "Somebody logs in with an empty digest (CVE-2017-5689)"
     label = "empty digest"
@@ -65,6 +66,7 @@ def _evidence(calls: Sequence[Called]) -> list[Evidence]:
 class UnprovisionedInClear(Check):
     """Somebody unprovisions the device, and anybody on the way can see how."""
 
+    needs = "spoken"
     id = "unprovisioned-in-clear"
     title = "The device was unprovisioned in the clear"
     label = "unprovisioned"
@@ -101,6 +103,7 @@ class UnprovisionedInClear(Check):
 class PlainManagement(Check):
     """The device is managed without encryption."""
 
+    needs = "links"
     id = "plain-management"
     title = "The device is managed in the clear"
     category: ClassVar[Category] = "security"
@@ -137,6 +140,7 @@ class PlainManagement(Check):
 class FallsBackToPlain(Check):
     """After TLS has failed, the same server goes on without it."""
 
+    needs = "links"
     id = "falls-back-to-plain"
     title = "The server falls back to the plain port when TLS fails"
     label = "falls back"
@@ -181,6 +185,7 @@ class FallsBackToPlain(Check):
 class VulnerableFirmware(Check):
     """The device says a firmware version in which CVE-2017-5689 is open."""
 
+    needs = "spoken"
     id = "vulnerable-firmware"
     title = "The firmware can be entered without a password"
     category: ClassVar[Category] = "security"
@@ -213,6 +218,7 @@ class VulnerableFirmware(Check):
 class OldTls(Check):
     """Device and server speak a version of TLS that is no longer thought safe."""
 
+    needs = "shaken"
     id = "old-tls"
     title = "Device and server speak an old version of TLS"
     category: ClassVar[Category] = "security"

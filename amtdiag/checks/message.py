@@ -18,6 +18,8 @@ def _filter(records: list[HelloRecord]) -> str:
 class _HelloCheck(Check):
     """A rule that picks Hellos and says one sentence of them all."""
 
+    needs = "hellos"
+
     def picks(self, record: HelloRecord) -> bool:
         """Whether the rule is about this Hello."""
         raise NotImplementedError

@@ -33,6 +33,7 @@ def _too_soon(case: Case, waited: int) -> Unknown:
 class ResolvedButSilent(Check):
     """DNS gives the server's address, and the device never connects to it."""
 
+    needs = "lookups"
     id = "resolved-no-connection"
     title = "The device finds its server and does not connect"
     label = "no connection"
@@ -90,6 +91,7 @@ class ResolvedButSilent(Check):
 class Ipv6Only(Check):
     """The server has an IPv6 address only, and the device does not say Hello to it."""
 
+    needs = "lookups"
     id = "ipv6-no-hello"
     title = "The server has IPv6 only, and the device says no Hello"
     label = "IPv6 only"
@@ -128,6 +130,7 @@ class Ipv6Only(Check):
 class NotLooking(Check):
     """An AMT device that does not look for a server."""
 
+    needs = "pongs"
     id = "not-looking"
     title = "A device that is not set up does not look for its server"
     label = "not looking"
@@ -164,6 +167,7 @@ class NotLooking(Check):
 class ServerOtherThanTold(Check):
     """The device says Hello to an address that DNS did not give it."""
 
+    needs = "lookups"
     id = "server-not-from-dns"
     title = "The Hello goes to another address than DNS gave"
     label = "other server"

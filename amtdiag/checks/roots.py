@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -23,20 +23,19 @@ def latest_list(case: Case) -> HelloRecord | None:
 class _ListCheck(Check):
     """A rule about digests with a certain verdict."""
 
-    verdicts: ClassVar[tuple[str, ...]]
+    needs = "hellos"
+    verdict: ClassVar[str]
     category: ClassVar[Category] = "security"
 
-    def sentence(self, found: list[JudgedDigest], listed: int) -> str:
+    def sentence(self, found: Sequence[JudgedDigest], listed: int) -> str:
         """Say what is the matter with these digests."""
         raise NotImplementedError
 
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """One finding a device, about its latest list."""
         record = latest_list(case)
-        if record is None or record.judgement.verdicts.isdisjoint(self.verdicts):
-            return
-        found = [one for one in record.digests if any(v in one.verdicts for v in self.verdicts)]
-        if found:
+        found = record.judgement.by_verdict.get(self.verdict) if record is not None else None
+        if record is not None and found:
             ends = record.event.ends
             yield self.finding(
                 case,
@@ -48,7 +47,7 @@ class _ListCheck(Check):
             )
 
 
-def _names(found: list[JudgedDigest]) -> str:
+def _names(found: Sequence[JudgedDigest]) -> str:
     names = [one.name or one.digest.value.hex()[:16] for one in found]
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return ", ".join(names[:_NAMES_SHOWN]) + more
@@ -65,14 +64,14 @@ class UnknownDigest(_ListCheck):
     title = "The device trusts a root that no catalogue names"
     severity = "warning"
     confidence = "medium"
-    verdicts = (UNKNOWN,)
+    verdict = UNKNOWN
     remedy = (
         "Compare with your own CA (--root-of) and with what the OEM ships. A digest that neither of you "
         "added lets its owner take the machine: delete it in MEBx or by a full unprovision."
     )
     source = "Intel's AMT guide: up to three digests can be added; catalogue of built-in roots"
 
-    def sentence(self, found: list[JudgedDigest], listed: int) -> str:
+    def sentence(self, found: Sequence[JudgedDigest], listed: int) -> str:
         """Show the beginnings of the digests."""
         what = "1 digest" if len(found) == 1 else f"{len(found)} digests"
         return f"{what} of {listed} in no catalogue of built-in roots: {_names(found)}."
@@ -84,14 +83,14 @@ class WeakRoot(_ListCheck):
     id = "weak-root"
     title = "The device trusts weak roots"
     severity = "info"
-    verdicts = (WEAK,)
+    verdict = WEAK
     remedy = (
         "Update the firmware, or deactivate these digests in MEBx. A provisioning certificate that chains to "
         "one of them is refused from ME 15.0-H and 16.0 on: use a SHA-256 root."
     )
     source = "Keys and signatures of the certificates themselves; Intel's AMT guide; Intel KB 000090051"
 
-    def sentence(self, found: list[JudgedDigest], listed: int) -> str:
+    def sentence(self, found: Sequence[JudgedDigest], listed: int) -> str:
         """Name some."""
         what = "with a 1024-bit key or an MD2, MD5 or SHA-1 signature"
         return f"{len(found)} of {_roots(listed)} {what}: {_names(found)}."
@@ -103,11 +102,11 @@ class ExpiredRoot(_ListCheck):
     id = "expired-root"
     title = "The device trusts expired roots"
     severity = "info"
-    verdicts = (EXPIRED,)
+    verdict = EXPIRED
     remedy = "Do not chain the provisioning certificate to one of them; update the firmware."
     source = "Validity of the certificates themselves, against the time of the capture"
 
-    def sentence(self, found: list[JudgedDigest], listed: int) -> str:
+    def sentence(self, found: Sequence[JudgedDigest], listed: int) -> str:
         """Name some."""
         return f"{len(found)} of {_roots(listed)} expired before this capture: {_names(found)}."
 
@@ -120,11 +119,11 @@ class ZeroDigest(_ListCheck):
     label = "zero digest"
     severity = "warning"
     category = "provisioning"
-    verdicts = (ZERO,)
+    verdict = ZERO
     remedy = "Delete the entry in MEBx and enter the digest again; a full unprovision clears added digests."
     source = "Layout of the Hello in Intel's AMT guide"
 
-    def sentence(self, found: list[JudgedDigest], listed: int) -> str:
+    def sentence(self, found: Sequence[JudgedDigest], listed: int) -> str:
         """Name the places."""
         places = ", ".join(str(one.digest.index) for one in found)
         return f"Digest {places} of the {listed} in the list is all zero."
@@ -143,13 +142,14 @@ def _unnamed(record: HelloRecord) -> dict[bytes, JudgedDigest]:
 class _ListChange(Check):
     """A rule about added digests that come or go from one Hello to the next."""
 
+    needs = "hellos"
     category: ClassVar[Category] = "security"
 
     def changes(self, before: HelloRecord, after: HelloRecord) -> list[JudgedDigest]:
         """Return the digests that make the difference."""
         raise NotImplementedError
 
-    def sentence(self, found: list[JudgedDigest], before: str, after: str) -> str:
+    def sentence(self, found: Sequence[JudgedDigest], before: str, after: str) -> str:
         """Say what changed between two frames."""
         raise NotImplementedError
 
@@ -193,7 +193,7 @@ class DigestVanished(_ListChange):
         left = {one.digest.value for one in after.digests}
         return [one for value, one in _unnamed(before).items() if value not in left]
 
-    def sentence(self, found: list[JudgedDigest], before: str, after: str) -> str:
+    def sentence(self, found: Sequence[JudgedDigest], before: str, after: str) -> str:
         """Say when it was there."""
         are = "is" if len(found) == 1 else "are"
         return (
@@ -219,7 +219,7 @@ class DigestAdded(_ListChange):
         there = {one.digest.value for one in before.digests}
         return [one for value, one in _unnamed(after).items() if value not in there]
 
-    def sentence(self, found: list[JudgedDigest], before: str, after: str) -> str:
+    def sentence(self, found: Sequence[JudgedDigest], before: str, after: str) -> str:
         """Say since when it is there."""
         are = "is" if len(found) == 1 else "are"
         return (
@@ -246,6 +246,7 @@ def own_root(cases: Iterable[Case], options: Options) -> OwnRoot | None:
 class RootNotListed(Check):
     """The caller's own root is not in the device's list."""
 
+    needs = "hellos"
     id = "root-not-listed"
     title = "The device does not carry the digest of your root"
     label = "root not listed"

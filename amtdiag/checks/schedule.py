@@ -33,6 +33,7 @@ def _filter(case: Case) -> str:
 class GaveUp(Check):
     """The last retry was sent, then silence."""
 
+    needs = "hellos"
     id = "device-gave-up"
     title = "The device has given up saying Hello"
     label = "gave up"
@@ -72,6 +73,7 @@ class GaveUp(Check):
 class WindowClosed(Check):
     """Hellos for about six hours, then none."""
 
+    needs = "hellos"
     id = "window-closed"
     title = "The setup window has closed"
     label = "window closed"
@@ -104,6 +106,7 @@ class WindowClosed(Check):
 class StartsOver(Check):
     """The retry count falls back again and again."""
 
+    needs = "hellos"
     id = "starts-over"
     title = "The device starts over again and again"
     label = "starts over"
@@ -134,6 +137,7 @@ class StartsOver(Check):
 class ClonedUuid(Check):
     """One UUID from two MACs."""
 
+    needs = "hellos"
     id = "cloned-uuid"
     title = "Two machines carry the same UUID"
     label = "shared UUID"
@@ -169,6 +173,7 @@ class ClonedUuid(Check):
 class SharedAddress(Check):
     """Several UUIDs from one address."""
 
+    needs = "hellos"
     id = "shared-address"
     title = "Several devices say Hello from one address"
     label = "one address"

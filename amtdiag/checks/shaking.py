@@ -184,6 +184,7 @@ def _offers_psk(tls: TlsTalk) -> bool:
 class HandshakeCheck(Check):
     """A rule about a handshake that was broken off for one reason."""
 
+    needs = "shaken"
     why: Why
 
     def sentence(self, broken: Broken) -> str:

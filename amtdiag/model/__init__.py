@@ -310,8 +310,8 @@ class Judgement(NamedTuple):
     """What a list of digests is worth. Devices of one firmware share theirs."""
 
     digests: tuple[JudgedDigest, ...]
-    verdicts: frozenset[str]
-    """All that stand beside some digest."""
+    by_verdict: Mapping[str, tuple[JudgedDigest, ...]]
+    """The digests that a verdict stands beside; verdicts of none are not there."""
     consistent_with: str | None
     """The AMT releases that the list fits, in words; None where it points nowhere."""
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from amtdiag.protocols.web.nonces import Nonces
 
 _EVIDENCE_PER_KIND = 8
+_TLS_HEADER = 5
 _SIDES: tuple[Side, Side] = ("client", "server")
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
@@ -215,6 +216,8 @@ class EventReader:
         if DEVICE_PORTS.get(connection.server[1]) != "tls":
             return None
         client, server = (connection.streams[side].assemble() for side in _SIDES)
+        if not server.pieces and _is_one_record(client):
+            return None  # a ClientHello that nobody is seen to answer
         return talk(client, server, self._files)
 
     def attempt(self, connection: Connection) -> ConnectionEvent:
@@ -237,6 +240,12 @@ class EventReader:
             vlan=connection.vlan,
             community_id=community_id(src, dst, sport, dport),
         )
+
+
+def _is_one_record(stream: Assembled) -> bool:
+    """True where a stream holds one TLS record or less."""
+    data = stream.data
+    return len(data) <= _TLS_HEADER + int.from_bytes(data[3:_TLS_HEADER])
 
 
 def _begins_with_a_probe(stream: Assembled) -> bool:

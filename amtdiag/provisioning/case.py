@@ -75,6 +75,23 @@ class Case:
         """How long the capture goes on after the last event of this device."""
 
     @property
+    def links(self) -> list[ConnectionEvent]:
+        """Connections to its own AMT ports, by whomever."""
+        return [*self.returns, *self.visits]
+
+    @property
+    def shaken(self) -> bool:
+        """A TLS handshake with it is in the capture, or part of one."""
+        return any(link.tls is not None for link in self.returns) or any(
+            link.tls is not None for link in self.visits
+        )
+
+    @property
+    def spoken(self) -> bool:
+        """Something that was said to its web server, or by it, can be read."""
+        return any(link.talk is not None or link.web is not None for link in self.links)
+
+    @property
     def last_hello(self) -> HelloEvent | None:
         """The latest Hello."""
         return self.hellos[-1].event if self.hellos else None

@@ -35,7 +35,7 @@ VERDICTS: dict[str, str] = {
 _DAY = 86_400_000_000_000
 
 
-_NO_LIST = Judgement((), frozenset(), PSK)
+_NO_LIST = Judgement((), {}, PSK)
 
 
 def judge(hello: Hello, ts: int) -> Judgement:
@@ -54,8 +54,11 @@ def _judge(digests: tuple[Digest, ...], day: int) -> Judgement:
         verdicts = _verdicts(digest, root, date, digest.value in seen)
         seen.add(digest.value)
         judged.append(JudgedDigest(digest, root.name if root else None, verdicts[0], verdicts))
-    verdicts_here = frozenset(verdict for one in judged for verdict in one.verdicts)
-    return Judgement(tuple(judged), verdicts_here, consistent_with(judged))
+    by_verdict: dict[str, tuple[JudgedDigest, ...]] = {}
+    for one in judged:
+        for verdict in one.verdicts:
+            by_verdict[verdict] = (*by_verdict.get(verdict, ()), one)
+    return Judgement(tuple(judged), by_verdict, consistent_with(judged))
 
 
 def _verdicts(digest: Digest, root: Root | None, date: str, repeated: bool) -> tuple[str, ...]:
