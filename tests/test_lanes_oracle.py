@@ -25,7 +25,8 @@ FIELDS = (
     "dhcp.option.domain_name_server", "dhcp.option.hostname", "dhcp.option.dhcp_server_id",
     "dhcp.fqdn.name", "dhcp.ip.your", "dns.id", "dns.flags.response", "dns.flags.rcode", "dns.qry.name",
     "dns.qry.type", "dns.a", "dns.aaaa", "dns.cname", "asf.type", "udp.payload", "udp.srcport", "udp.dstport",
-    "tls.alert_message.desc", "tls.record.content_type", "icmp.type", "icmp.code",
+    "tls.alert_message.desc", "tls.record.content_type", "icmp.type", "icmp.code", "http.request.method",
+    "http.request.uri", "http.response.code", "http.server", "http.authorization",
 )  # fmt: skip
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 KINDS = {1: "discover", 2: "offer", 3: "request", 4: "decline", 5: "ack", 6: "nak", 7: "release", 8: "inform"}
@@ -228,3 +229,31 @@ def test_every_pong_says_the_same(path: Path, shown: dict[Path, list[Row]]) -> N
         (one["device_address"], one["mode"], one["version"], one["port"]) for one in events_of(path, "rmcp")
     ]
     assert sorted(got, key=str) == sorted(wanted, key=str)
+
+
+@every_file
+def test_every_http_message_says_the_same(path: Path, shown: dict[Path, list[Row]]) -> None:
+    """Requests with method, path and user; answers with status and server; each at the frame of its end."""
+    rows = [row for row in plain(shown[path]) if "16992" in (row["tcp.srcport"], row["tcp.dstport"])]
+    asked = [
+        (row["http.request.method"], row["http.request.uri"], 'username="admin"' in row["http.authorization"])
+        for row in rows
+        if row["http.request.method"]
+    ]
+    answered = [
+        (number(row["http.response.code"]), row["http.server"].rpartition(" ")[2])
+        for row in rows
+        if row["http.response.code"]
+    ]
+    talks = [one["http"] for one in events_of(path, "connection") if one["http"]]
+    exchanges = [one for talk in talks for one in talk["exchanges"]]
+    assert [
+        (one["method"], one["path"], one["user"] == "admin") for one in exchanges if one["method"]
+    ] == asked
+    assert [(one["status"], one["server_version"]) for one in exchanges if one["status"]] == answered
+    frames = {frame["frame"] for one in exchanges for frame in one["evidence"]}
+    ends = {
+        number(row["frame.number"]) for row in rows if row["http.request.method"] or row["http.response.code"]
+    }
+    offset = number(shown[path][0]["frame.number"]) - 1
+    assert {one - offset for one in ends} <= frames
