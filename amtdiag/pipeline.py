@@ -161,11 +161,11 @@ def _decrypt(journals: Sequence[Journal], brought: bytes, options: Options) -> I
     if not waiting:
         yield "there are secrets, and no TLS conversation with a device that they could open"
         return
-    from amtdiag.capture.tshark import TsharkError, decrypt
+    from amtdiag.capture.tshark import Decrypter, TsharkError
 
     log = b"\n".join((options.key_log, brought))
     try:
-        opened = sum(one.decrypt(log, partial(decrypt, limits=options.limits)) for one in journals)
+        opened = sum(one.decrypt(log, partial(Decrypter, limits=options.limits)) for one in journals)
     except TsharkError as error:
         yield f"nothing was decrypted: {error}"
     except MissingToolError as error:

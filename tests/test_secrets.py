@@ -15,6 +15,7 @@ from helpers import SAMPLES, run
 pytest.importorskip("scapy")
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.pid import read_pairs
+from amtdiag.simulate import chains
 from amtdiag.simulate.certificates import device_identity
 from amtdiag.simulate.containers import render
 from amtdiag.simulate.hosts import network
@@ -141,6 +142,49 @@ def test_what_the_secrets_open_is_read(capture: Capture, inside: bool) -> None:
     assert frames == sorted(frames)
     assert all(1 <= frame <= found["captures"][0]["packets"] for frame in frames)
     assert "1 of 1 TLS conversations with devices were decrypted" in run("analyze", *words).text
+
+
+def refused_13(folder: Path) -> Capture:
+    """TLS 1.3: the server shows a chain whose root the device does not list, and OpenSSL refuses it."""
+    suffix = network(1).suffix
+    identities = {"near": chains.of_foreign_root(suffix), "far": device_identity()}
+    for name, identity in identities.items():
+        (folder / f"{name}.pem").write_bytes(identity.key + identity.chain)
+    near, far = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    near.check_hostname, near.verify_mode = False, ssl.CERT_NONE
+    near.keylog_filename = str(folder / "keys.log")
+    far.verify_mode = ssl.CERT_REQUIRED
+    near.load_cert_chain(folder / "near.pem")
+    far.load_cert_chain(folder / "far.pem")
+    near.minimum_version = ssl.TLSVersion.TLSv1_3
+    pipes = [(ssl.MemoryBIO(), ssl.MemoryBIO()) for _ in range(2)]
+    ends = [near.wrap_bio(*pipes[0]), far.wrap_bio(*pipes[1], server_side=True)]
+    said: list[Flight] = []
+    for side in (0, 1, 0, 1):
+        with contextlib.suppress(ssl.SSLError):
+            ends[side].do_handshake()
+        data = pipes[side][1].read()
+        said.append(Flight(side == 0, data))
+        pipes[1 - side][0].write(data)
+    scene = Scene(Trace("refused"), network(1), FIRST_START)
+    device = scene.net.device()
+    scene.back_tls(device, scene.hello(device, scene.boot(device, scene.start)), said)
+    path = folder / "refused.pcapng"
+    path.write_bytes(render(scene.trace.ordered(), "pcapng"))
+    return Capture(path, folder / "keys.log")
+
+
+def test_certificates_of_tls_13(tmp_path: Path) -> None:
+    """Encrypted, they are said to be; opened, they are judged as any other chain."""
+    path, key_log = refused_13(tmp_path)
+    hidden = analysed(path)
+    assert [one["rule"] for one in hidden["findings"] if one["severity"] == "error"] == []
+    assert any("--keylog" in one["would_decide"] for one in hidden["unknowns"])
+    opened = analysed(path, "--keylog", key_log)
+    first = opened["findings"][0]
+    assert (first["rule"], first["catalogue"], first["severity"]) == ("chain-root-not-listed", "F19", "error")
+    assert "alert 48 (unknown CA" in first["summary"]
+    assert not any("TLS handshake" in one["what"] for one in opened["unknowns"])
 
 
 def test_no_secret_comes_out(capture: Capture, tmp_path: Path) -> None:

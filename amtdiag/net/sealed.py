@@ -8,8 +8,9 @@ and what it says is read back to the frames that they came in.
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from amtdiag.net.stream import Assembled, Piece
 
@@ -28,11 +29,44 @@ _TAG_IPV4_SOURCE, _TAG_FRAME, _TAG_END = 20, 30, 0
 """Of Wireshark's exported PDUs (wsutil/exported_pdu_tlvs.h)."""
 
 
+class Said(NamedTuple):
+    """Decrypted handshake messages and alerts of one side, and where they came."""
+
+    from_server: bool
+    piece: Piece
+    messages: tuple[int, ...]
+    certificates: tuple[bytes, ...]
+    alerts: tuple[int, ...]
+
+
 class Opened(NamedTuple):
-    """A conversation's decrypted bytes."""
+    """What of a conversation could be decrypted."""
 
     client: Assembled
+    """Application data."""
     server: Assembled
+    handshake: tuple[Said, ...]
+
+
+class Message(Protocol):
+    """What tshark tells of the handshake in one frame; see `amtdiag.capture.tshark.Shaken`."""
+
+    @property
+    def frame(self) -> int: ...  # noqa: D102 - said there
+    @property
+    def messages(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def certificates(self) -> tuple[bytes, ...]: ...  # noqa: D102
+    @property
+    def alerts(self) -> tuple[int, ...]: ...  # noqa: D102
+
+
+class _Place(NamedTuple):
+    """What a packet of the capture carries."""
+
+    number: int
+    side: int
+    piece: Piece
 
 
 class Sealed:
@@ -62,34 +96,47 @@ class Sealed:
         header = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, RAW_IPV4)
         return header + b"".join(packet for packet, _ in self._packets())
 
-    def opened(self, exported: Iterable[bytes]) -> dict[int, Opened]:
-        """Return the decrypted streams by number, from the packets that tshark exported. Never raises."""
-        pieces = [piece for _, piece in self._packets()]
+    def opened(self, exported: Iterable[bytes], shaken: Iterable[Message] = ()) -> dict[int, Opened]:
+        """Return by number what could be decrypted: exported PDUs, and handshake messages. Never raises."""
+        places = [place for _, place in self._packets()]
         bodies: dict[int, tuple[bytearray, bytearray]] = {}
-        found: dict[int, tuple[list[Piece], list[Piece]]] = {}
+        pieces: dict[int, tuple[list[Piece], list[Piece]]] = {}
         for packet in exported:
             pdu = _pdu(packet)
-            if pdu is None or not 0 < pdu.frame <= len(pieces):
+            place = places[pdu.frame - 1] if pdu is not None and 0 < pdu.frame <= len(places) else None
+            if pdu is None or place is None:
                 continue
+            # A record may end in a frame that begins another: the frame alone does not tell the side.
             number, from_server = pdu.source & (_MOST_CONVERSATIONS - 1), pdu.source >= _SERVERS
-            came_in = pieces[pdu.frame - 1]
-            if number >= len(self._talks) or came_in is None:
+            if number >= len(self._talks):
                 continue
             body = bodies.setdefault(number, (bytearray(), bytearray()))[from_server]
             start = len(body)
             body += pdu.data
-            listed = found.setdefault(number, ([], []))[from_server]
-            listed.append(Piece(start, len(body), came_in.ts, came_in.frames))
-        return {
-            number: Opened(*(
+            listed = pieces.setdefault(number, ([], []))[from_server]
+            listed.append(Piece(start, len(body), place.piece.ts, place.piece.frames))
+        said: defaultdict[int, list[Said]] = defaultdict(list)
+        for one in shaken:
+            place = places[one.frame - 1] if 0 < one.frame <= len(places) else None
+            if place is not None:
+                told = Said(bool(place.side), place.piece, one.messages, one.certificates, one.alerts)
+                said[place.number].append(told)
+        opened = {}
+        for number in sorted({*bodies, *said}):
+            client, server = (
                 Assembled(bytes(body), (), tuple(listed), anchored=True, ended=side.ended, conflicts=0)
-                for body, listed, side in zip(bodies[number], sides, self._talks[number], strict=True)
-            ))
-            for number, sides in found.items()
-        }  # fmt: skip
+                for body, listed, side in zip(
+                    bodies.get(number, (b"", b"")),
+                    pieces.get(number, ([], [])),
+                    self._talks[number],
+                    strict=True,
+                )
+            )
+            opened[number] = Opened(client, server, tuple(said[number]))
+        return opened
 
-    def _packets(self) -> Iterator[tuple[bytes, Piece | None]]:
-        """Yield each packet of the capture with the piece that it carries, in the order of its frames."""
+    def _packets(self) -> Iterator[tuple[bytes, _Place | None]]:
+        """Yield each packet of the capture with what it carries, in the order of its frames."""
         for number, talk in enumerate(self._talks):
             there = _Way(_CLIENTS + number, _CLIENT_PORT, _SERVERS + number, TLS_PORT)
             ways = there, _Way(there.dst, there.dport, there.src, there.sport)
@@ -104,7 +151,7 @@ class Sealed:
                     numbers = 1 + start, 1 + reached[1 - side]
                     reached[side] = max(reached[side], end)
                     data = talk[side].data[start:end]
-                    yield _packet(piece.ts, ways[side], numbers, _PUSH_ACK, data), piece
+                    yield _packet(piece.ts, ways[side], numbers, _PUSH_ACK, data), _Place(number, side, piece)
 
 
 class _Way(NamedTuple):

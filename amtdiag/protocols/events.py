@@ -106,7 +106,14 @@ class EventReader:
     def opened(self, link: ConnectionEvent, streams: Opened) -> ConnectionEvent:
         """Return a connection with what its decrypted bytes say."""
         talk = self._web(streams.client, streams.server)
-        return link._replace(talk=talk, web=talk and talk.server, opened_by=link.opened_by or KEY_LOG)
+        tls = link.tls
+        if tls is not None and tls.certificates_hidden and streams.handshake:
+            from amtdiag.protocols.tls.decrypted import with_handshake
+
+            tls = with_handshake(tls, streams.handshake, self._evidence)
+        return link._replace(
+            talk=talk, web=talk and talk.server, tls=tls, opened_by=link.opened_by or KEY_LOG
+        )
 
     def _seal(self, connection: Connection, talk: TlsTalk | None) -> Taken | None:
         if talk is None:

@@ -6,17 +6,32 @@ proven before it is believed. Secrets stay in this object: no event and no repor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from amtdiag.model import TlsTalk
 from amtdiag.net.stream import Assembled
 
 if TYPE_CHECKING:
-    from amtdiag.net.sealed import Opened, Sealed
+    from amtdiag.net.sealed import Message, Opened, Sealed
 
 KEY_LOG = "a TLS key log"
-Decrypt = Callable[[bytes, bytes], list[bytes]]
+
+
+class Tool(Protocol):
+    """What can be asked about a capture and the secrets for it; see `amtdiag.capture.tshark.Decrypter`."""
+
+    def data(self) -> Iterable[bytes]:
+        """Return application data as exported PDUs."""
+        ...
+
+    def handshakes(self) -> Iterable[Message]:
+        """Return handshake messages and alerts, frame by frame."""
+        ...
+
+
+Decrypt = Callable[[bytes, bytes], Tool]
+"""Takes a pcap file and a key log."""
 
 
 class Taken(NamedTuple):
@@ -36,6 +51,8 @@ class Opener:
         self._most_bytes = most_bytes
         self._derived: list[bytes] = []
         self._sealed: Sealed | None = None
+        self._hides = False
+        """Certificates of some conversation are encrypted."""
 
     def take(self, client: Assembled, server: Assembled, talk: TlsTalk) -> Taken | None:
         """Keep a conversation if there may be something in it to open; None where there is not."""
@@ -46,17 +63,16 @@ class Opener:
             from amtdiag.net.sealed import Sealed
 
             self._sealed = Sealed(self._most_bytes)
+        self._hides = self._hides or talk.certificates_hidden
         return Taken(self._sealed.add(client, server), key)
 
     def opened(self, key_log: bytes, decrypt: Decrypt) -> dict[int, Opened]:
-        """Return by number what the secrets open: a key log, and the keys by PID.
-
-        `decrypt` takes a pcap file and a key log, and gives exported PDUs.
-        """
+        """Return by number what the secrets open: a key log, and the keys by PID."""
         log = self._key_log(key_log)
         if self._sealed is None or not log.strip():
             return {}
-        return self._sealed.opened(decrypt(self._sealed.capture(), log))
+        tool = decrypt(self._sealed.capture(), log)
+        return self._sealed.opened(tool.data(), tool.handshakes() if self._hides else ())
 
     @property
     def left_out(self) -> int:

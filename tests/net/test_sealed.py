@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amtdiag.capture import tshark as runner
-from amtdiag.capture.tshark import TsharkError, decrypt
+from amtdiag.capture.tshark import Decrypter, TsharkError
 from amtdiag.config import Limits
 from amtdiag.errors import MissingToolError
 from amtdiag.net.sealed import Sealed
@@ -23,6 +23,10 @@ from amtdiag.simulate.certificates import device_identity
 MILLISECOND = 1_000_000
 SAID = [b"POST /wsman HTTP/1.1\r\nContent-Length: 40000\r\n\r\n" + b"x" * 40_000, b"second"]
 HEARD = [b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 3\r\n\r\nabc", b"y" * 20_000]
+
+
+def decrypt(capture: bytes, key_log: bytes, limits: Limits) -> list[bytes]:
+    return Decrypter(capture, key_log, limits).data()
 
 
 class Talk(NamedTuple):
@@ -102,7 +106,7 @@ def test_what_was_said_comes_back(genuine: Talk) -> None:
         sealed.add(*streams(genuine.flights, size))
     found = sealed.opened(decrypt(sealed.capture(), genuine.keylog, Limits()))
     assert sorted(found) == [0, 1, 2]
-    for number, (client, server) in found.items():
+    for number, (client, server, _) in found.items():
         assert client.data == b"".join(SAID)
         assert server.data == b"".join(HEARD)
         frames = [piece.frames for piece in client.pieces]
