@@ -31,7 +31,8 @@ def calls_of(case: Case) -> Iterator[Called]:
             yield from (Called(link, one) for one in link.talk.exchanges)
 
 
-def _filter(link: ConnectionEvent) -> str:
+def link_filter(link: ConnectionEvent) -> str:
+    """Return a display filter for a connection's port and both its ends."""
     return f"tcp.port=={link.ends.dport} && {address_filter(link.ends.src, link.ends.dst)}"
 
 
@@ -75,7 +76,7 @@ class PasswordWrong(Check):
             f"{last.link.ends.dst} answers 401 to {who}{_often(len(refused))}, although the nonce was fresh "
             f"({frames(evidence)}).",
             evidence,
-            f"http && {_filter(last.link)}",
+            f"http && {link_filter(last.link)}",
             times=[one.exchange.ts for one in refused],
             count=len(refused),
             overcome=overcome,
@@ -127,7 +128,7 @@ class CallFails(Check):
             case,
             f"{'; '.join(names)} ({frames(evidence)}).",
             evidence,
-            f"http && {_filter(last.link)}",
+            f"http && {link_filter(last.link)}",
             times=[one.exchange.ts for one in failed],
             count=len(failed),
             catalogue="F50" if method == "AddNextCertInChain" else None,
@@ -181,7 +182,7 @@ class EndsAfterPassword(Check):
                     f"{link.ends.dst} closes the connection at {last.call.method}, without an answer "
                     f"({frames(last.evidence)}).",
                     last.evidence,
-                    _filter(link),
+                    link_filter(link),
                     times=[last.ts],
                 )
                 return
@@ -234,7 +235,7 @@ class BrokenAfterCommit(Check):
                 f"{len(broken)} TLS handshakes ended with alert {alert} "
                 f"({frames(proof(broken))}).",
                 [*commits[-1].exchange.evidence, *proof(broken)],
-                _filter(broken[-1]),
+                link_filter(broken[-1]),
                 times=[since, *(link.ts for link in broken)],
                 count=len(broken),
             )

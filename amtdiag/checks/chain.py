@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from amtdiag.checks.base import Check, frames, proof
+from amtdiag.checks.base import Check, Details, proof
 from amtdiag.checks.ownchain import context_of
-from amtdiag.checks.shaking import Broken, broken_off, lost
+from amtdiag.checks.shaking import Broken, broken_off
 from amtdiag.model import Candidate, Confidence, Evidence, Finding, Unknown
 from amtdiag.provisioning.case import Case
 
@@ -38,6 +38,18 @@ class Suspects(NamedTuple):
     """What else is wrong with it."""
     unseen: tuple[RuleResult, ...]
     """Rules that could not be tried."""
+
+    @property
+    def shown(self) -> int:
+        """Certificates that are seen."""
+        chain = self.broken.talk.client_chain
+        return len(chain.der) if chain else 0
+
+    @property
+    def is_whole(self) -> bool:
+        """All certificates that were sent are seen."""
+        chain = self.broken.talk.client_chain
+        return chain is not None and chain.complete
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -70,7 +82,22 @@ def suspects(case: Case) -> Suspects | None:
     return Suspects(broken, likely, tuple(dict.fromkeys(besides)), unseen)
 
 
-class _ChainCheck(Check):
+class _RefusedChain(Check):
+    """A rule about a chain that a device refused."""
+
+    def about(self, case: Case, found: Suspects, summary: str, details: Details) -> Finding:
+        """Return a finding with the frames of the certificates and of the refusal."""
+        broken = found.broken
+        details |= {
+            "times": [link.ts for link in broken.links],
+            "count": len(broken.links),
+            "overcome": broken.overcome,
+        }
+        shown = f"tls.handshake.certificate && {broken.display_filter}"
+        return self.finding(case, summary, [*found.evidence, *proof(broken.links)], shown, **details)
+
+
+class _ChainCheck(_RefusedChain):
     """A rule about one thing that is wrong with the chain that a device refused."""
 
     needs = "shaken"
@@ -92,19 +119,16 @@ class _ChainCheck(Check):
             return
         from amtdiag.trust.chain import sentence
 
-        first, broken = results[0], found.broken
-        yield self.finding(
+        yield self.about(
             case,
-            f"{' '.join(sentence(one) for one in results[:2])} {broken.refusal}.",
-            [*found.evidence, *proof(broken.links)],
-            f"tls.handshake.certificate && {broken.display_filter}",
-            times=[link.ts for link in broken.links],
-            count=len(broken.links),
-            catalogue=first.catalogue,
-            remedy=first.remedy,
-            overcome=broken.overcome,
-            severity=None if likely else "warning",
-            confidence=_confidence(found, likely[0]) if likely else "low",
+            found,
+            f"{' '.join(sentence(one) for one in results[:2])} {found.broken.refusal}.",
+            {
+                "catalogue": results[0].catalogue,
+                "remedy": results[0].remedy,
+                "severity": None if likely else "warning",
+                "confidence": _confidence(found, likely[0]) if likely else "low",
+            },
         )
 
 
@@ -226,7 +250,7 @@ class ChainSmallKey(_ChainCheck):
     remedy = "Have the certificate issued with RSA of 2048 bits or more throughout."
 
 
-class RefusedForNoVisibleReason(Check):
+class RefusedForNoVisibleReason(_RefusedChain):
     """The device refuses a chain that breaks no rule that can be seen in a capture."""
 
     needs = "shaken"
@@ -247,30 +271,12 @@ class RefusedForNoVisibleReason(Check):
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """A handshake that the device ended after it had seen a chain that breaks no documented rule."""
         found = suspects(case)
-        if found is None or found.likely:
+        if found is None or found.likely or not found.is_whole:
             return
-        broken, chain = found.broken, found.broken.talk.client_chain
-        if chain is None or not chain.complete:
-            yield Unknown(
-                "why the device refuses the server's certificates",
-                f"{lost(broken.talk, 'client')} ({frames(found.evidence)})",
-                case.id,
-                "a capture with all packets in full length, or --cert with the server's chain",
-            )
         hidden = [one.got for one in found.unseen]
         beyond = f" Not seen here: {'; '.join(hidden)}." if hidden else ""
-        count = len(chain.der) if chain else 0
-        yield self.finding(
-            case,
-            f"{broken.refusal}, having seen {count} certificates, which break no rule that can be tried."
-            f"{beyond}",
-            [*found.evidence, *proof(broken.links)],
-            f"tls.handshake.certificate && {broken.display_filter}",
-            times=[link.ts for link in broken.links],
-            count=len(broken.links),
-            overcome=broken.overcome,
-            candidates=_CANDIDATES,
-        )
+        seen = f"having seen {found.shown} certificates, which break no rule that can be tried"
+        yield self.about(case, found, f"{found.broken.refusal}, {seen}.{beyond}", {"candidates": _CANDIDATES})
 
 
 _CANDIDATES = (

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from amtdiag.checks.base import Check, frames, proof
 from amtdiag.checks.callback import TLS_PORTS, calls_back
+from amtdiag.checks.chain import suspects
 from amtdiag.checks.shaking import (
     CERTIFICATE,
     HANDSHAKE,
@@ -135,10 +136,10 @@ class TlsEnded(Check):
         """A handshake on a TLS port that ended before it was finished, where no other rule tells why."""
         yield from _hidden(case)
         broken = broken_off(case)
-        if broken is None or broken.why not in ("other", "chain-unseen"):
+        if broken is None or not _is_unexplained(case, broken):
             return
         alerted = broken.alert is not None
-        if broken.why == "chain-unseen":
+        if broken.why != "other":
             yield Unknown(
                 "why the device refuses the server's certificates",
                 f"{lost(broken.talk, 'client')} ({frames(broken.evidence)})",
@@ -158,6 +159,14 @@ class TlsEnded(Check):
             confidence=None if alerted else "low",
             candidates=_why_broken(broken.alert),
         )
+
+
+def _is_unexplained(case: Case, broken: Broken) -> bool:
+    """True where neither the messages nor the server's certificates, as far as they are seen, tell why."""
+    if broken.why == "chain":
+        found = suspects(case)
+        return found is not None and not found.likely and not found.is_whole
+    return broken.why in ("other", "chain-unseen")
 
 
 def _hidden(case: Case) -> Iterator[Unknown]:

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from amtdiag.checks.base import Check, address_filter, frames, proof
 from amtdiag.checks.callback import TLS_PORTS
-from amtdiag.checks.calls import Called, calls_of
-from amtdiag.model import FAILED, Category, ConnectionEvent, Evidence, Finding, Unknown
+from amtdiag.checks.calls import Called, calls_of, link_filter
+from amtdiag.model import FAILED, Category, Evidence, Finding, Unknown
 from amtdiag.protocols.ports import DEVICE_PORTS
 from amtdiag.provisioning.case import Case
 from amtdiag.times import SECOND
@@ -17,10 +17,6 @@ _PLAIN = frozenset({16992, 16994, 623, 5900})
 _PATIENCE = 30 * SECOND
 _TLS12 = 0x0303
 _UNPROVISION = frozenset({"Unprovision", "PartialUnprovision"})
-
-
-def _filter(link: ConnectionEvent) -> str:
-    return f"tcp.port=={link.ends.dport} && {address_filter(link.ends.dst)}"
 
 
 class EmptyDigest(Check):
@@ -52,7 +48,7 @@ class EmptyDigest(Check):
             f"{shown.link.ends.src} logs in to {shown.link.ends.dst} port {shown.link.ends.dport} with an "
             f"empty or short digest, and the device {what} ({frames(evidence)}).",
             evidence,
-            f"http.authorization && {_filter(shown.link)}",
+            f"http.authorization && {link_filter(shown.link)}",
             times=[one.exchange.ts for one in probes],
             count=len(probes),
             severity=None if let_in else "error",
@@ -94,7 +90,7 @@ class UnprovisionedInClear(Check):
                 f"{first.link.ends.src}{by} calls {first.exchange.call.method} on {first.link.ends.dst} port "
                 f"{first.link.ends.dport}, and the device does it ({frames(_evidence(found))}).",
                 _evidence(found),
-                _filter(first.link),
+                link_filter(first.link),
                 times=[one.exchange.ts for one in found],
                 count=len(found),
             )
@@ -131,7 +127,7 @@ class PlainManagement(Check):
                 case,
                 f"{by} talks to {spoken[0].ends.dst} on port {ports} without TLS ({frames(proof(spoken))}).",
                 proof(spoken),
-                _filter(spoken[0]),
+                link_filter(spoken[0]),
                 times=[link.ts for link in spoken],
                 count=len(spoken),
             )
@@ -209,7 +205,7 @@ class VulnerableFirmware(Check):
                     f"{link.ends.dst} says that it runs AMT {version} ({frames(link.evidence)}), in which "
                     "CVE-2017-5689 is open: an empty password digest is let in.",
                     link.evidence,
-                    f"http.server && {_filter(link)}",
+                    f"http.server && {link_filter(link)}",
                     times=[link.ts],
                 )
                 return
@@ -244,7 +240,7 @@ class OldTls(Check):
                 f"{spoken[0].ends.src} and {spoken[0].ends.dst} speak "
                 f"{version_name(spoken[0].tls.version or 0)} ({frames(proof(spoken))}).",
                 proof(spoken),
-                f"tls && {_filter(spoken[0])}",
+                f"tls && {link_filter(spoken[0])}",
                 times=[link.ts for link in spoken],
                 count=len(spoken),
             )
