@@ -153,9 +153,10 @@ _CALLS: dict[str | None, Trigger] = {
 
 
 def _calls(link: ConnectionEvent) -> Iterator[Sign]:
-    """Calls that succeeded and change the mode."""
+    """Calls that succeeded and change the mode; of WS-Management only, whose answers are documented."""
     for one in link.talk.exchanges if link.talk is not None else ():
-        trigger = _CALLS.get(one.call.method) if one.call is not None else None
+        call = one.call
+        trigger = _CALLS.get(call.method) if call is not None and call.protocol == "wsman" else None
         if trigger is not None and one.succeeded:
             yield Sign(one.answered or one.ts, trigger, one.evidence)
 

@@ -13,7 +13,6 @@ CLASS = "AMT_SetupAndConfigurationService, generated from Intel's MOF 11.0.0"
 OPEN_AMT = "Open AMT go-wsman-messages"
 OPEN_AMT_HBS = "Open AMT go-wsman-messages, ips/hostbasedsetup"
 LMS = "Intel's StatusCodeDefinitions.h (local manageability service)"
-GUIDE = "Intel's AMT implementation guide"
 
 
 class Call(NamedTuple):
@@ -53,13 +52,6 @@ CALLS: dict[tuple[str, str], Call] = {
     (_HOST, "UpgradeClientToAdmin"): Call("moves it from client to admin control mode", OPEN_AMT_HBS, "C"),
     ("AMT_AuthorizationService", "SetAdminAclEntryEx"): Call(
         "sets the administrator's password", OPEN_AMT, "C"
-    ),
-    ("SecurityAdministration", "CommitChanges"): Call(
-        "makes pending settings take effect; ends setup", GUIDE, "D"
-    ),
-    ("SecurityAdministration", "Unprovision"): Call("resets the device to factory settings", GUIDE, "D"),
-    ("SecurityAdministration", "PartialUnprovision"): Call(
-        "resets the device, but for what the next provisioning needs", GUIDE, "D"
     ),
 }
 """By service and method; calls that only read are not here."""
