@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 
 _TCP = 6
 
 
+@lru_cache(maxsize=4)  # a Hello and its connection ask one after the other
 def community_id(src: bytes, dst: bytes, sport: int, dport: int, protocol: int = _TCP) -> str:
     """Return the Community ID of a conversation, the same for both directions.
 

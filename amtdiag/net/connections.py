@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from amtdiag.capture.columns import TCP, Packets, Segment
 from amtdiag.config import Limits
-from amtdiag.net.stream import WRAP, Frames, Stream, distance
+from amtdiag.net.stream import WRAP, Assembled, Frames, Stream, distance
 from amtdiag.times import SECOND
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
@@ -32,8 +32,8 @@ class Connection:
     """One TCP connection. The client is the side that sent the SYN."""
 
     __slots__ = (
-        "answers", "client", "client_known", "closed_by", "duplicates", "ends", "first_ts", "last_ts", "macs",
-        "recent", "resets", "segments", "server", "streams", "syn_seq", "syns", "vlan",
+        "_assembled", "answers", "client", "client_known", "closed_by", "duplicates", "ends", "first_ts",
+        "last_ts", "macs", "recent", "resets", "segments", "server", "streams", "syn_seq", "syns", "vlan",
     )  # fmt: skip
 
     def __init__(self, segment: Segment, client: tuple[bytes, int], server: tuple[bytes, int]) -> None:
@@ -57,6 +57,14 @@ class Connection:
         self.recent: dict[Side, list[tuple[tuple[int, ...], int]]] = {"client": [], "server": []}
         self.macs: dict[Side, bytes] = {"client": b"", "server": b""}
         self.vlan = segment.vlan
+        self._assembled: dict[Side, Assembled] = {}
+
+    def assembled(self, side: Side) -> Assembled:
+        """Return one direction as far as it was captured. For connections that are over: it is kept."""
+        stream = self._assembled.get(side)
+        if stream is None:
+            stream = self._assembled[side] = self.streams[side].assemble()
+        return stream
 
     @property
     def is_closed(self) -> bool:

@@ -103,8 +103,8 @@ class DatagramReader:
         """Yield the lookups of a DNS connection over TCP."""
         client, server = address_text(connection.client[0]), address_text(connection.server[0])
         for stream, way in (
-            (connection.streams["client"].assemble(), (client, server)),
-            (connection.streams["server"].assemble(), (server, client)),
+            (connection.assembled("client"), (client, server)),
+            (connection.assembled("server"), (server, client)),
         ):
             at = 0
             for _ in range(_MOST_TCP_MESSAGES):

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _EVIDENCE_PER_KIND = 8
 _TLS_HEADER = 5
-_SIDES: tuple[Side, Side] = ("client", "server")
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x16\x03", "a TLS handshake"),
@@ -96,7 +95,7 @@ class EventReader:
             return Told(None, None, None)
         foreign = None
         if found is None and port in self._hello_ports:
-            foreign = _foreign(connection.streams["client"].assemble())
+            foreign = _foreign(connection.assembled("client"))
         link = self._connection(connection, foreign)
         taken = self._seal(connection, link.tls)
         if taken is None:
@@ -118,7 +117,7 @@ class EventReader:
     def _seal(self, connection: Connection, talk: TlsTalk | None) -> Taken | None:
         if talk is None:
             return None
-        client, server = (connection.streams[side].assemble() for side in _SIDES)
+        client, server = _both(connection)
         return self._opener.take(client, server, talk)
 
     def _hello(self, connection: Connection) -> HelloEvent | None:
@@ -134,7 +133,7 @@ class EventReader:
         return None
 
     def _hello_from(self, connection: Connection, side: Side, *, strict: bool) -> HelloEvent | None:
-        stream = connection.streams[side].assemble()
+        stream = connection.assembled(side)
         cut_by_capture = not stream.ended and not connection.resets
         found = hello_protocol.parse(stream.data, stream.gaps, cut_by_capture=cut_by_capture, strict=strict)
         if not isinstance(found, Hello) and not stream.anchored and _begins_with_a_probe(stream):
@@ -192,16 +191,16 @@ class EventReader:
             return {}
         # Imported late: their patterns take longer to make than a small capture takes to read.
         if role == "plain":
-            talk = self._web(client.assemble(), server.assemble())
+            talk = self._web(*_both(connection))
             return {"talk": talk, "web": talk and talk.server}
         if role == "redirection":
             from amtdiag.protocols.web.redirection import read_redirection
 
-            return {"redirection": read_redirection(client.assemble(), server.assemble(), self._evidence)}
+            return {"redirection": read_redirection(*_both(connection), self._evidence)}
         if port == CIRA_PORT:
             from amtdiag.protocols.web.apf import read_apf
 
-            return {"apf": read_apf(client.assemble(), server.assemble(), self._evidence)}
+            return {"apf": read_apf(*_both(connection), self._evidence)}
         return {}
 
     def _web(self, client: Assembled, server: Assembled) -> WebTalk | None:
@@ -222,7 +221,7 @@ class EventReader:
         """Read the handshake of a conversation on a device's TLS port."""
         if DEVICE_PORTS.get(connection.server[1]) != "tls":
             return None
-        client, server = (connection.streams[side].assemble() for side in _SIDES)
+        client, server = _both(connection)
         if not server.pieces and _is_one_record(client):
             return None  # a ClientHello that nobody is seen to answer
         return talk(client, server, self._files)
@@ -247,6 +246,11 @@ class EventReader:
             vlan=connection.vlan,
             community_id=community_id(src, dst, sport, dport),
         )
+
+
+def _both(connection: Connection) -> tuple[Assembled, Assembled]:
+    """Both directions, the client's first."""
+    return connection.assembled("client"), connection.assembled("server")
 
 
 def _is_one_record(stream: Assembled) -> bool:
