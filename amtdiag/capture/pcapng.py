@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from amtdiag.capture.kernel import Passed, PcapngLayout, Sieve, Tallies
 from amtdiag.capture.records import Record
@@ -41,13 +40,15 @@ _MAX_BINARY_RESOLUTION = 63
 _LONGEST_SILENCE = 30 * 86_400 * 1_000_000_000
 
 
-@dataclass(slots=True)
 class _Interface:
-    linktype: int
-    snaplen: int
-    per_second: int = _DEFAULT_RESOLUTION
-    offset_ns: int = 0
-    drops: int | None = None
+    __slots__ = ("drops", "linktype", "offset_ns", "per_second", "snaplen")
+
+    def __init__(self, linktype: int, snaplen: int) -> None:
+        self.linktype = linktype
+        self.snaplen = snaplen
+        self.per_second = _DEFAULT_RESOLUTION
+        self.offset_ns = 0
+        self.drops: int | None = None
 
     def ns(self, stamp: int) -> int:
         """The time that a stamp of the file means."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Container
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from amtdiag.capture.columns import Segment
 from amtdiag.capture.kernel import Sieve
@@ -22,8 +22,7 @@ _FAR = 1 << 31
 _WRAP = 1 << 32
 
 
-@dataclass(frozen=True, slots=True)
-class Interest:
+class Interest(NamedTuple):
     """What the protocols want to see: ports, and how a conversation on any other port has to begin."""
 
     ports: frozenset[int]
@@ -40,17 +39,19 @@ class Interest:
         return any(payload[i - offset] not in head[i] for i in range(max(offset, 0), stop))
 
 
-@dataclass(slots=True)
 class _Undecided:
-    client: bytes
-    """Directional key of the side whose bytes decide."""
-    first: int
-    """Sequence number of the first byte of its stream."""
-    opened: bool
-    """Its SYN was seen, so that `first` is certain."""
-    held: list[Segment] = field(default_factory=list)
-    seen: set[int] = field(default_factory=set)
-    """Offsets of the head that have been seen and fit."""
+    __slots__ = ("client", "first", "held", "opened", "seen")
+
+    def __init__(self, client: bytes, first: int, opened: bool) -> None:
+        self.client = client
+        """Directional key of the side whose bytes decide."""
+        self.first = first
+        """Sequence number of the first byte of its stream."""
+        self.opened = opened
+        """Its SYN was seen, so that `first` is certain."""
+        self.held: list[Segment] = []
+        self.seen: set[int] = set()
+        """Offsets of the head that have been seen and fit."""
 
 
 class Selection:

@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Callable
 from functools import cache
-from ipaddress import ip_address
 from pathlib import Path
 
 from amtdiag.capture import kernel
@@ -36,6 +35,8 @@ def workers(text: str) -> int:
 
 def address(text: str) -> str:
     """Read an IP address, in the form that events have it in."""
+    from ipaddress import ip_address
+
     try:
         return str(ip_address(text))
     except ValueError:

@@ -22,6 +22,8 @@ _EPILOG = (
     "3 no input could be read, 4 a tool or privilege is missing."
 )
 
+_WIDTH = 80
+"""Of help that goes to no terminal."""
 COMMANDS: dict[str, str] = {
     "analyze": "say what happened to every device in a capture, and what to do",
     "hellos": "list the Hello messages of a capture",
@@ -33,8 +35,22 @@ COMMANDS: dict[str, str] = {
 """Command and what it does; module `amtdiag.cli.COMMAND` has `add_arguments` and `run`."""
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Help as wide as the terminal. argparse makes one for every argument, and asks shutil, a slow import."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = int(os.environ.get("COLUMNS", "")) or os.get_terminal_size().columns
+        except (OSError, ValueError):
+            columns = _WIDTH
+        super().__init__(prog, width=columns - 2)
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse, with what the caller typed made safe before it is repeated."""
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        return _Formatter(self.prog)
 
     def error(self, message: str) -> NoReturn:
         """End with a usage error of one line."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 
 def address_text(raw: bytes) -> str:
     """Return an address as text; IPv4 by hand, since `ipaddress` takes ten times as long."""
-    return ".".join(map(str, raw)) if len(raw) == 4 else str(ip_address(raw))
+    if len(raw) == 4:
+        return ".".join(map(str, raw))
+    from ipaddress import ip_address  # costs more to import than most captures to read
+
+    return str(ip_address(raw))
 
 
 def address_bytes(text: str) -> bytes:
     """Return what `address_text` was made of."""
-    return ip_address(text).packed if ":" in text else bytes(map(int, text.split(".")))
+    if ":" not in text:
+        return bytes(map(int, text.split(".")))
+    from ipaddress import ip_address
+
+    return ip_address(text).packed
 
 
 def mac_text(raw: bytes) -> str | None:
