@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from task import DISPLAY_FILTER, FILTER, Format, Kind, Truth, size_of
+from task import DISPLAY_FILTER, FILTER, PROGRAM, Format, Kind, Truth, size_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -121,7 +121,7 @@ def python_tool(name: str) -> Tool:
     return Tool(name, words, counts(relevant), module=name)
 
 
-ANALYZE = (str(Path(sys.executable).with_name("amtdiag")), "analyze", "--json", "--fail-on", "never", "{}")
+ANALYZE = (PROGRAM, "analyze", "--json", "--fail-on", "never", "{}")
 AMTDIAG = Tool("amtdiag", ANALYZE, kernel("c"), (("AMTDIAG_KERNEL", "c"),))
 PLAIN = Tool("amtdiag, Python walk", ANALYZE, kernel("python"), (("AMTDIAG_KERNEL", "python"),))
 TCPDUMP = Tool(BASE, ("tcpdump", "-r", "{}", "-w", "/dev/null", FILTER), always)

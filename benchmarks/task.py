@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Kind = Literal["mixed", "small"]
 Format = Literal["pcap", "pcapng"]
 MEGA = 1_000_000
+PROGRAM = os.environ.get("AMTDIAG") or str(Path(sys.executable).with_name("amtdiag"))
+"""The amtdiag that is measured. An editable installation starts more slowly than a plain one: `make bench`
+names one of those."""
 FILTER = (
     "tcp port 9971 or tcp port 9972 or tcp portrange 16992-16995 or port 664 or tcp port 4433 or port 53 "
     "or udp port 67 or udp port 68 or udp port 546 or udp port 547 or udp port 623"

@@ -23,9 +23,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from task import MEGA
+from task import MEGA, PROGRAM
 
-ANALYZE = (str(Path(sys.executable).with_name("amtdiag")), "analyze", "--json", "--fail-on", "never")
+ANALYZE = (PROGRAM, "analyze", "--json", "--fail-on", "never")
 Commands = Sequence[Sequence[str]]
 
 
