@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     from amtdiag.report.compare import Comparison
 
 SCHEMA_VERSION = "1.0"
+_ENCODER = json.JSONEncoder(ensure_ascii=True)
 
 
 def dumps(value: object) -> str:
     """One line of JSON in ASCII, so that no character can act on what shows it."""
-    return json.dumps(value, ensure_ascii=True, separators=(", ", ": "))
+    return _ENCODER.encode(value)
 
 
 def _time(ts: int | None) -> str | None:
