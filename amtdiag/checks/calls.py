@@ -236,10 +236,11 @@ class BrokenAfterCommit(Check):
         broken = [link for link in later if link.tls is not None and link.tls.alert is not None]
         if broken and not any(link.tls is not None and link.tls.finished for link in later):
             alert = broken[-1].tls.alert if broken[-1].tls is not None else None
+            many = "a handshake" if len(broken) == 1 else f"{len(broken)} handshakes"
             yield self.finding(
                 case,
-                f"CommitChanges succeeded ({frames(commits[-1].exchange.evidence)}); since then "
-                f"{times_tried(len(broken))} a handshake ended with alert {alert}, and none was finished "
+                f"CommitChanges succeeded ({frames(commits[-1].exchange.evidence)}). After it "
+                f"{many} ended with alert {alert}, and none was finished "
                 f"({frames(proof(broken))}).",
                 [*commits[-1].exchange.evidence, *proof(broken)],
                 _filter(broken[-1]),

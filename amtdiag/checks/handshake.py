@@ -230,11 +230,16 @@ def _left_off(case: Case) -> Iterator[Unknown]:
     link = left_off(case)
     if link is None or case.device.mode.name == "operational":
         return
-    whom = {"client": "the server ended it", "server": "the device ended it", "nobody": "nobody ended it"}
+    after = span(link.last_ts - link.ts)
+    how = {
+        "client": f"the server ended it after {after} without an alert",
+        "server": f"the device ended it after {after} without an alert",
+        "nobody": f"nobody ended it, it only stops after {after}",
+    }[link.closed_by]
     yield Unknown(
         "why the TLS handshake with the device is not finished",
-        f"{whom[link.closed_by]}, without an alert, after {span(link.last_ts - link.ts)}: the device sent "
-        f"{link.server_bytes:,} bytes, the server {link.client_bytes:,} ({frames(link.evidence)})",
+        f"{how}: the device sent {link.server_bytes:,} bytes, the server {link.client_bytes:,} "
+        f"({frames(link.evidence)})",
         case.id,
         "the server's log at that time",
     )

@@ -58,7 +58,7 @@ class Broken(NamedTuple):
     """In the clear; None where it was encrypted, or where there was none."""
     why: Why
     overcome: bool
-    """A later handshake was finished, or the device's web server did what it was asked."""
+    """A later handshake was finished, or the device's web server let the server in."""
     pid: str | None
     """The one that the device's last Hello names."""
 
@@ -112,9 +112,10 @@ def broken_off(case: Case) -> Broken | None:
 
 
 def _gets_through(link: ConnectionEvent) -> bool:
-    """True where a handshake is finished, or the device's web server does what it is asked without one."""
-    done = link.talk is not None and any(one.status == OK for one in link.talk.exchanges)
-    return done or bool(link.tls and link.tls.finished)
+    """True where a handshake is finished, or the device's web server lets the server in without one."""
+    asked = link.talk.exchanges if link.talk is not None else ()
+    let_in = any(one.status == OK and (one.auth or "request" in one.missing) for one in asked)
+    return let_in or bool(link.tls and link.tls.finished)
 
 
 def _breaks_off(link: ConnectionEvent) -> bool:
