@@ -603,3 +603,20 @@ def test_a_server_that_falls_back_to_the_plain_port(
     cause = "chain-root-not-listed"
     passed = Expected(None, overcome=frozenset({cause}))
     holds(diagnose([lab.written(tmp_path)]), passed if overcome else Expected(cause, "F19", besides=besides))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_likely"),
+    [("wrong purpose for OpenSSL alone", True), ("four certificates, root not trusted", False)],
+)
+def test_what_openssl_minds_and_amt_does_not_is_named_where_the_alert_says_so(
+    name: str, is_likely: bool, tmp_path: Path
+) -> None:
+    lab = Lab()
+    one = lab.device()
+    lab.boots(one)
+    lab.hello(one)
+    lab.back(one, said_in(name))
+    lab.quiet()
+    first = diagnose([lab.written(tmp_path)]).findings[0]
+    assert ("client authentication" in first.candidates[0][0]) is is_likely

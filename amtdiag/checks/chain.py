@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from amtdiag.checks.base import Check, proof
 from amtdiag.checks.ownchain import context_of
-from amtdiag.checks.shaking import CERTIFICATE, Broken, broken_off
+from amtdiag.checks.shaking import CERTIFICATE, UNSUPPORTED, Broken, broken_off
 from amtdiag.model import Candidate, Confidence, Evidence, Finding, Unknown
 from amtdiag.provisioning.case import Case
 
@@ -275,7 +275,7 @@ class RefusedForNoVisibleReason(Check):
             times=[link.ts for link in broken.links],
             count=len(broken.links),
             overcome=broken.overcome,
-            candidates=_CANDIDATES,
+            candidates=(STAND_IN, *_CANDIDATES) if broken.alert == UNSUPPORTED else _CANDIDATES,
         )
 
 
@@ -285,7 +285,6 @@ STAND_IN = Candidate(
     "the extended key usages of the server's certificate",
 )
 _CANDIDATES = (
-    STAND_IN,
     Candidate("the root's digest is in the list, but not active", "the list of hashes in MEBx"),
     Candidate(
         "another PKI DNS suffix is set in MEBx than DHCP gives", "MEBx, or the certificate's domain there"
