@@ -199,9 +199,11 @@ class ConnectBackUnanswered(Check):
         reached, failed = calls_back(case)
         silent = [link for link in failed if link.outcome == "unanswered"]
         crossing = next((link.crossing for link in silent if link.crossing), None)
-        # A new attempt may follow a refusal that this capture does not show; a SYN that is sent again cannot.
+        # A new attempt may follow a refusal that this capture does not show, the likelier where it shows
+        # others; a SYN that is sent again cannot.
         again = any(link.syns > 1 for link in silent)
-        if not again and crossing is None and (len(silent) < 2 or not case.is_heard):
+        refuses = any(link.outcome == "refused" for link in failed)
+        if not again and crossing is None and (len(silent) < 2 or not case.is_heard or refuses):
             silent = []
         if not silent:
             yield from self._gone(case, reached)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from amtdiag.checks.base import Check, address_filter, frames, proof
+from amtdiag.checks.base import Check, address_filter, frames, proof, times_tried
 from amtdiag.model import ConnectionEvent, Exchange, Finding, Unknown
 from amtdiag.provisioning.case import Case
 from amtdiag.times import SECOND
@@ -64,28 +64,40 @@ class PasswordWrong(Check):
             return
         last = refused[-1]
         user = last.exchange.user
-        overcome = any(
-            one.exchange.ts > last.exchange.ts and one.exchange.user == user and one.exchange.status == 200
-            for one in calls
-        )
-        certain = any(one.exchange.denial == "refused" for one in refused)
+        later = [one for one in calls if _is_next_try(one, last)]
+        overcome = any(one.exchange.status == 200 for one in later)
+        unseen = [one for one in later if one.exchange.status is None and "answer" in one.exchange.missing]
+        certain = any(one.exchange.denial == "refused" for one in refused) and not unseen
         evidence = [frame for one in refused for frame in one.exchange.evidence]
         who = f"user {user}" if user else "the user"
         yield self.finding(
             case,
-            f"{last.link.ends.dst} answers 401 to {who}{_often(len(refused))}, although the nonce was fresh "
-            f"({frames(evidence)}).",
+            f"The device, {last.link.ends.dst}, refuses {who} {times_tried(len(refused))}: it answers 401 to "
+            f"credentials with a fresh nonce ({frames(evidence)}).{_open_end(unseen)}",
             evidence,
             f"http && {link_filter(last.link)}",
             times=[one.exchange.ts for one in refused],
             count=len(refused),
             overcome=overcome,
+            severity="warning" if unseen else None,
             confidence=None if certain else "medium",
         )
 
 
-def _often(count: int) -> str:
-    return f" {count} times" if count > 1 else ""
+def _is_next_try(one: Called, refused: Called) -> bool:
+    """True for what the same user, or the same server in another's name, does after a refusal."""
+    if one.exchange.ts <= refused.exchange.ts:
+        return False
+    named = one.exchange.auth is not None or "request" in one.exchange.missing
+    same_user = one.exchange.user is not None and one.exchange.user == refused.exchange.user
+    return same_user or (named and one.link.ends.src == refused.link.ends.src)
+
+
+def _open_end(unseen: Sequence[Called]) -> str:
+    if not unseen:
+        return ""
+    evidence = [frame for one in unseen for frame in one.exchange.evidence]
+    return f" What the device answers to a later try ({frames(evidence)}) is not in this capture."
 
 
 class CallFails(Check):
@@ -229,10 +241,11 @@ class BrokenAfterCommit(Check):
         broken = [link for link in later if link.tls is not None and link.tls.alert is not None]
         if broken and not any(link.tls is not None and link.tls.finished for link in later):
             alert = broken[-1].tls.alert if broken[-1].tls is not None else None
+            many = "a handshake" if len(broken) == 1 else f"{len(broken)} handshakes"
             yield self.finding(
                 case,
-                f"CommitChanges succeeded ({frames(commits[-1].exchange.evidence)}); then "
-                f"{len(broken)} TLS handshakes ended with alert {alert} "
+                f"CommitChanges succeeded ({frames(commits[-1].exchange.evidence)}). After it "
+                f"{many} ended with alert {alert}, and none was finished "
                 f"({frames(proof(broken))}).",
                 [*commits[-1].exchange.evidence, *proof(broken)],
                 link_filter(broken[-1]),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from amtdiag.checks.base import Check, Details, proof
 from amtdiag.checks.ownchain import context_of
-from amtdiag.checks.shaking import Broken, broken_off
+from amtdiag.checks.shaking import CERTIFICATE, UNSUPPORTED, Broken, broken_off
 from amtdiag.model import Candidate, Confidence, Evidence, Finding, Unknown
 from amtdiag.provisioning.case import Case
 
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from amtdiag.trust.rule import RuleResult
 
 _MEANT: dict[int, frozenset[str]] = {
+    43: frozenset({"setup-mark", "server-auth"}),
     45: frozenset({"dates"}),
     48: frozenset({"root-listed", "chain-complete", "chain-order"}),
+    51: frozenset({"chain-signatures"}),
 }
 """Alerts whose name says what was wrong (RFC 5246, 7.2.2), and the rules that this would be."""
+_OF_CHAINS = CERTIFICATE | {None, 40, 49}
+"""What a chain may be refused with: alerts about certificates, alerts that say no more than no, and none."""
 
 
 class Suspects(NamedTuple):
@@ -40,16 +44,11 @@ class Suspects(NamedTuple):
     """Rules that could not be tried."""
 
     @property
-    def shown(self) -> int:
-        """Certificates that are seen."""
+    def is_open(self) -> bool:
+        """Nothing is wrong with the chain as far as it can be tried, and that is not all the way."""
         chain = self.broken.talk.client_chain
-        return len(chain.der) if chain else 0
-
-    @property
-    def is_whole(self) -> bool:
-        """All certificates that were sent are seen."""
-        chain = self.broken.talk.client_chain
-        return chain is not None and chain.complete
+        whole = chain is not None and chain.complete and not self.unseen
+        return not self.likely and not (whole and self.broken.alert in _OF_CHAINS)
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -97,7 +96,7 @@ class _RefusedChain(Check):
         return self.finding(case, summary, [*found.evidence, *proof(broken.links)], shown, **details)
 
 
-class _ChainCheck(_RefusedChain):
+class ChainCheck(_RefusedChain):
     """A rule about one thing that is wrong with the chain that a device refused."""
 
     needs = "shaken"
@@ -138,7 +137,7 @@ def _confidence(found: Suspects, one: RuleResult) -> Confidence:
     return "high" if alone and one.outcome == "broken" and one.severity != "warning" else "medium"
 
 
-class ChainNotListed(_ChainCheck):
+class ChainNotListed(ChainCheck):
     """The chain ends in a root that the device does not list."""
 
     id = "chain-root-not-listed"
@@ -149,7 +148,7 @@ class ChainNotListed(_ChainCheck):
     remedy = "Use a chain whose root the device lists, or add the root's digest to the device."
 
 
-class ChainNotWhole(_ChainCheck):
+class ChainNotWhole(ChainCheck):
     """The server does not send its chain up to the root."""
 
     id = "chain-not-whole"
@@ -160,7 +159,7 @@ class ChainNotWhole(_ChainCheck):
     remedy = "Put the intermediate certificates and the root into the server's PFX."
 
 
-class ChainOutOfOrder(_ChainCheck):
+class ChainOutOfOrder(ChainCheck):
     """The certificates of the chain do not follow each other."""
 
     id = "chain-out-of-order"
@@ -171,7 +170,7 @@ class ChainOutOfOrder(_ChainCheck):
     remedy = "Put the leaf first and the root last, each signed by the next."
 
 
-class ChainSignature(_ChainCheck):
+class ChainSignature(ChainCheck):
     """A signature in the chain was not made by the key of the certificate above it."""
 
     id = "chain-signature"
@@ -181,7 +180,7 @@ class ChainSignature(_ChainCheck):
     remedy = "Build the chain anew from the CA's certificates."
 
 
-class CertificateUsage(_ChainCheck):
+class CertificateUsage(ChainCheck):
     """The leaf is not marked for provisioning, neither by the OID nor by the OU."""
 
     id = "certificate-usage"
@@ -192,7 +191,7 @@ class CertificateUsage(_ChainCheck):
     remedy = "Get a certificate with the OID 2.16.840.1.113741.1.2.3 or the OU for AMT setup."
 
 
-class CertificateServerAuth(_ChainCheck):
+class CertificateServerAuth(ChainCheck):
     """The leaf lacks the usage of server authentication."""
 
     id = "certificate-server-auth"
@@ -203,7 +202,7 @@ class CertificateServerAuth(_ChainCheck):
     remedy = "Have the certificate issued with server authentication among its extended key usages."
 
 
-class CertificateDomain(_ChainCheck):
+class CertificateDomain(ChainCheck):
     """The leaf's domain is not the one that the device was given."""
 
     id = "certificate-domain"
@@ -214,7 +213,7 @@ class CertificateDomain(_ChainCheck):
     remedy = "Align DHCP option 15, the PKI DNS suffix in MEBx, and the certificate's name."
 
 
-class CertificateDates(_ChainCheck):
+class CertificateDates(ChainCheck):
     """A certificate of the chain was not valid when it was shown."""
 
     id = "certificate-dates"
@@ -226,7 +225,7 @@ class CertificateDates(_ChainCheck):
     remedy = "Renew the certificate, and check the clocks."
 
 
-class ChainSha1(_ChainCheck):
+class ChainSha1(ChainCheck):
     """A signature in the chain is made with SHA-1 or something older."""
 
     id = "chain-sha1"
@@ -238,7 +237,7 @@ class ChainSha1(_ChainCheck):
     remedy = "Have the certificate issued on a chain with SHA-256 throughout, the root included."
 
 
-class ChainSmallKey(_ChainCheck):
+class ChainSmallKey(ChainCheck):
     """An RSA key in the chain has fewer than 2048 bits."""
 
     id = "chain-small-key"
@@ -248,6 +247,14 @@ class ChainSmallKey(_ChainCheck):
     confidence = "medium"
     rule = "key-size"
     remedy = "Have the certificate issued with RSA of 2048 bits or more throughout."
+
+
+def shown_count(broken: Broken) -> str:
+    """How many certificates the server has shown, as far as they are here."""
+    chain = broken.talk.client_chain
+    count = len(chain.der) if chain else 0
+    certificates = f"{count} certificate{'' if count == 1 else 's'}"
+    return certificates if chain is None or chain.complete else f"{certificates} and more that are not here"
 
 
 class RefusedForNoVisibleReason(_RefusedChain):
@@ -271,20 +278,20 @@ class RefusedForNoVisibleReason(_RefusedChain):
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """A handshake that the device ended after it had seen a chain that breaks no documented rule."""
         found = suspects(case)
-        if found is None or found.likely or not found.is_whole:
+        if found is None or found.likely or found.is_open:
             return
-        hidden = [one.got for one in found.unseen]
-        beyond = f" Not seen here: {'; '.join(hidden)}." if hidden else ""
-        seen = f"having seen {found.shown} certificates, which break no rule that can be tried"
-        yield self.about(case, found, f"{found.broken.refusal}, {seen}.{beyond}", {"candidates": _CANDIDATES})
+        broken = found.broken
+        seen = f"having seen {shown_count(broken)}, and no documented rule is broken"
+        candidates = (STAND_IN, *_CANDIDATES) if broken.alert == UNSUPPORTED else _CANDIDATES
+        yield self.about(case, found, f"{broken.refusal}, {seen}.", {"candidates": candidates})
 
 
+STAND_IN = Candidate(
+    "what plays the device here wants client authentication among the usages, as OpenSSL does and AMT "
+    "does not",
+    "the extended key usages of the server's certificate",
+)
 _CANDIDATES = (
-    Candidate(
-        "what plays the device here wants client authentication among the usages, as OpenSSL does and AMT "
-        "does not",
-        "the extended key usages of the server's certificate",
-    ),
     Candidate("the root's digest is in the list, but not active", "the list of hashes in MEBx"),
     Candidate(
         "another PKI DNS suffix is set in MEBx than DHCP gives", "MEBx, or the certificate's domain there"

@@ -6,17 +6,20 @@ from collections.abc import Iterator
 
 from amtdiag.checks.base import Check, frames, proof
 from amtdiag.checks.callback import TLS_PORTS, calls_back
-from amtdiag.checks.chain import suspects
+from amtdiag.checks.chain import STAND_IN, shown_count, suspects
 from amtdiag.checks.shaking import (
     CERTIFICATE,
     HANDSHAKE,
+    ILLEGAL,
     KEY,
     NO_SUITE,
     UNKNOWN_IDENTITY,
+    UNSUPPORTED,
     VERSION,
     Broken,
     HandshakeCheck,
     broken_off,
+    left_off,
     lost,
 )
 from amtdiag.model import Candidate, ConnectionEvent, Finding, Unknown
@@ -49,6 +52,15 @@ class TlsVersion(HandshakeCheck):
         wants = f"The server offers {version_name(offered)}. " if offered else ""
         chosen = f"The device chooses {version_name(tls.version)}. " if tls.version else ""
         return f"{wants}{chosen}{broken.refusal}."
+
+    def advice(self, broken: Broken) -> str | None:
+        """Where the device refuses, it is the server's offer that does not suit it."""
+        if broken.by == "client":
+            return None
+        return (
+            "Let the server offer a version that the device's firmware knows: TLS 1.0 and 1.1 up to AMT 11, "
+            "TLS 1.2 from AMT 12 on, and nothing older from AMT 16 on."
+        )
 
 
 class TlsRenegotiation(HandshakeCheck):
@@ -89,7 +101,9 @@ class DeviceNotTrusted(HandshakeCheck):
     def sentence(self, broken: Broken) -> str:
         """Say whose certificate, and how it is refused."""
         chain = broken.talk.server_chain
-        shown = f" Its chain has {len(chain.der)} certificates ({frames(chain.evidence)})." if chain else ""
+        count = len(chain.der) if chain else 0
+        many = f"{count} certificate{'' if count == 1 else 's'}"
+        shown = f" It showed {many} ({frames(chain.evidence)})." if chain else ""
         return f"{broken.refusal}, having seen the device's certificate.{shown}"
 
 
@@ -126,7 +140,7 @@ class TlsEnded(Check):
     severity = "error"
     remedy = (
         "Look into the handshake: who sends which alert, and which certificates were shown. "
-        "Then check the provisioning certificate against the device's digest list (--root-of)."
+        "Then hold the server's chain against this device (--cert)."
     )
     source = (
         "RFC 5246 and 8446, alerts; recording of a real provisioning server, which says 408 for each of these"
@@ -136,19 +150,13 @@ class TlsEnded(Check):
         """A handshake on a TLS port that ended before it was finished, where no other rule tells why."""
         yield from _hidden(case)
         broken = broken_off(case)
-        if broken is None or not _is_unexplained(case, broken):
+        if broken is None or not _is_untold(case, broken):
             return
         alerted = broken.alert is not None
-        if broken.why != "other":
-            yield Unknown(
-                "why the device refuses the server's certificates",
-                f"{lost(broken.talk, 'client')} ({frames(broken.evidence)})",
-                case.id,
-                "a capture with all packets in full length, or --cert with the server's chain",
-            )
+        yield from _unseen_chain(case, broken)
         yield self.finding(
             case,
-            f"{broken.refusal}." if alerted else _hang_up(broken),
+            f"{broken.refusal}.{_seen_chain(broken)}" if alerted else _hang_up(broken),
             [*broken.evidence, *proof(broken.links)],
             broken.display_filter,
             times=[link.ts for link in broken.links],
@@ -157,23 +165,54 @@ class TlsEnded(Check):
             severity=None if alerted else "warning",
             basis=None if alerted else "inferred",
             confidence=None if alerted else "low",
-            candidates=_why_broken(broken.alert),
+            candidates=_why_broken(broken) if alerted else _why_left(broken),
         )
 
 
-def _is_unexplained(case: Case, broken: Broken) -> bool:
-    """True where neither the messages nor the server's certificates, as far as they are seen, tell why."""
-    if broken.why == "chain":
-        found = suspects(case)
-        return found is not None and not found.likely and not found.is_whole
-    return broken.why in ("other", "chain-unseen")
+def _is_untold(case: Case, broken: Broken) -> bool:
+    """True where no other rule tells why the handshake ended."""
+    if broken.why != "chain":
+        return broken.why in ("other", "chain-unseen")
+    found = suspects(case)
+    return found is not None and found.is_open
+
+
+def _seen_chain(broken: Broken) -> str:
+    if broken.why != "chain":
+        return ""
+    return f" It had seen {shown_count(broken)}: as far as can be tried here, nothing is wrong with them."
+
+
+def _unseen_chain(case: Case, broken: Broken) -> Iterator[Unknown]:
+    """What of the server's chain, or of the device that refuses it, is not in the capture."""
+    what = "why the device refuses the server's certificates"
+    tls = broken.talk
+    if broken.why == "chain-unseen" or (tls.client_chain is not None and not tls.client_chain.complete):
+        yield Unknown(
+            what,
+            f"{lost(tls, 'client')} ({frames(broken.evidence)})",
+            case.id,
+            "a capture with all packets in full length, or --cert with the server's chain",
+        )
+        return
+    found = suspects(case)
+    if found is not None and found.unseen:
+        yield Unknown(
+            what,
+            "; ".join(f"{one.got}: {one.why}" if one.why else one.got for one in found.unseen),
+            case.id,
+            ", and ".join(dict.fromkeys(one.remedy for one in found.unseen)),
+        )
 
 
 def _hidden(case: Case) -> Iterator[Unknown]:
     """What TLS 1.3, or the capture, hides of the last handshake."""
     reached, _ = calls_back(case)
     talks = [link for link in reached if link.server_bytes and link.ends.dport in TLS_PORTS]
-    if not talks or broken_off(case) is not None:
+    if broken_off(case) is not None:
+        return
+    yield from _left_off(case)
+    if not talks:
         return
     last, what = talks[-1], "whether the TLS handshake with the device was finished"
     if _is_hidden(last):
@@ -185,6 +224,26 @@ def _hidden(case: Case) -> Iterator[Unknown]:
         )
     elif last.tls is not None and last.tls.finished is None and last.tls.alert is None and last.tls.missing:
         yield Unknown(what, lost(last.tls), case.id, "a capture without losses")
+
+
+def _left_off(case: Case) -> Iterator[Unknown]:
+    """A handshake that stops in the middle, without an alert that would tell why."""
+    link = left_off(case)
+    if link is None or case.device.mode.name == "operational":
+        return
+    after = span(link.last_ts - link.ts)
+    how = {
+        "client": f"the server ended it after {after} without an alert",
+        "server": f"the device ended it after {after} without an alert",
+        "nobody": f"nobody ended it, it only stops after {after}",
+    }[link.closed_by]
+    yield Unknown(
+        "why the TLS handshake with the device is not finished",
+        f"{how}: the device sent {link.server_bytes:,} bytes, the server {link.client_bytes:,} "
+        f"({frames(link.evidence)})",
+        case.id,
+        "the server's log at that time",
+    )
 
 
 def _is_hidden(link: ConnectionEvent) -> bool:
@@ -204,7 +263,23 @@ def _hang_up(broken: Broken) -> str:
     )
 
 
-def _why_broken(alert: int | None) -> tuple[Candidate, ...]:
+def _why_left(broken: Broken) -> tuple[Candidate, ...]:
+    """What may be behind a handshake that the device leaves without an alert."""
+    if broken.shown.server_bytes:
+        return _why_broken(broken)
+    return (
+        Candidate(
+            "the device knows no TLS version or suite of those that the server offers",
+            "`openssl s_client -connect DEVICE:16993` with other versions",
+        ),
+        Candidate(
+            "the device is not ready for TLS, or something else listens there",
+            "the same again after a restart of setup",
+        ),
+    )
+
+
+def _why_broken(broken: Broken) -> tuple[Candidate, ...]:
     """What may be behind an alert; which firmware sends which for what is not documented."""
     certificate = Candidate(
         "the certificate of the other side is not accepted: its root is not in the device's list, its usage "
@@ -212,10 +287,23 @@ def _why_broken(alert: int | None) -> tuple[Candidate, ...]:
         "the certificates in the handshake; --cert YOUR-CHAIN.pem",
     )
     version = Candidate("no common TLS version or cipher", "the versions and suites that both sides offer")
-    key = Candidate("with PSK: the keys differ", "enter PID and PPS again on both sides")
+    key = Candidate(
+        "with PSK: the keys differ, or the device knows no such PID", "enter PID and PPS again on both sides"
+    )
+    unproven = Candidate(
+        "the server signs with a key that does not belong to the certificate it shows",
+        "`openssl x509 -pubkey` of the certificate and `openssl pkey -pubout` of the key",
+    )
+    alert, tls = broken.alert, broken.talk
+    if tls.psk_identity is not None:
+        return (key,)
+    if alert in KEY and tls.client_chain is not None:
+        return (unproven,)
+    if alert == UNSUPPORTED:
+        return (certificate, STAND_IN)
     ways = {
         alert in CERTIFICATE: certificate,
-        alert in {*NO_SUITE, VERSION, 47}: version,
+        alert in {*NO_SUITE, VERSION, ILLEGAL}: version,
         alert in {*KEY, UNKNOWN_IDENTITY}: key,
     }
     return (ways[True],) if True in ways else (certificate, version, key)

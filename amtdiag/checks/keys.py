@@ -27,21 +27,22 @@ class PskNotOffered(HandshakeCheck):
 
 
 class PskIdentityUnknown(HandshakeCheck):
-    """The device does not know the name of the key that the server uses."""
+    """The server uses a key under another name than the device's."""
 
     id = "psk-identity-unknown"
-    title = "The device does not know the PID that the server uses"
+    title = "The server uses a PID that the device does not have"
     label = "PID unknown"
     catalogue = "F14"
     why: Why = "psk-identity"
     remedy = (
         "Compare the PID in the server's list with the one in the device's Hello; enter PID and PPS again."
     )
-    source = "RFC 4279: alert 115, unknown_psk_identity"
+    source = "RFC 4279: the identity in the key exchange, and alert 115; Intel's AMT guide on PID and PPS"
 
     def sentence(self, broken: Broken) -> str:
-        """Name the PID that is used."""
-        return f"The server uses the PID {broken.talk.psk_identity}. {broken.refusal}."
+        """Name the PID that is used, and the device's own."""
+        own = f", the device's Hello names the PID {broken.pid}" if broken.pid else ""
+        return f"The server uses the PID {broken.talk.psk_identity}{own}. {broken.refusal}."
 
 
 class PskDiffers(HandshakeCheck):

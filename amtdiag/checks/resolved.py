@@ -12,8 +12,13 @@ from amtdiag.times import span
 
 
 def _tries_anything(case: Case) -> bool:
-    """True where the device does something with the address that DNS gave it."""
-    return bool(case.odd_attempts or case.server_gone) or case.sets_out_after(case.resolved[0].ts)
+    """True where the device does something with the address that DNS gave it.
+
+    A server that calls back has been told to: its Hello is only not in this capture.
+    """
+    servers = {address for lookup in case.resolved for address in lookup.addresses}
+    called = any(link.ends.src in servers for link in (*case.returns, *case.visits))
+    return called or bool(case.odd_attempts or case.server_gone) or case.sets_out_after(case.resolved[0].ts)
 
 
 def _is_ipv6_only(case: Case) -> bool:

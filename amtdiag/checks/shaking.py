@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from amtdiag.checks.base import Check, address_filter, frames, proof
-from amtdiag.checks.callback import TLS_PORTS, calls_back
+from amtdiag.checks.callback import PATIENCE, TLS_PORTS, calls_back
 from amtdiag.model import (
     Candidate,
     ConnectionEvent,
@@ -25,10 +25,16 @@ from amtdiag.times import SECOND
 
 HANDSHAKE = 5 * SECOND
 """A handshake takes less; what lasts longer was something else."""
+_FINISHED = 40
+"""Bytes with which a side finishes, at least: ChangeCipherSpec and Finished with a MAC. An alert takes 7."""
+OK = 200
+BAD_RECORD_MAC, UNSUPPORTED = 20, 43
 VERSION = 70
 NO_SUITE = frozenset({40, 71})
 CERTIFICATE = frozenset({42, 43, 44, 45, 46, 48})
 KEY = frozenset({20, 51})
+ILLEGAL = 47
+"""What OpenSSL says where the proof of a key in TLS 1.3's first message does not hold (RFC 8446: 51)."""
 UNKNOWN_IDENTITY = 115
 """Alerts by what they say (RFC 5246, 7.2; RFC 4279)."""
 
@@ -52,7 +58,9 @@ class Broken(NamedTuple):
     """In the clear; None where it was encrypted, or where there was none."""
     why: Why
     overcome: bool
-    """A later handshake was finished."""
+    """A later handshake was finished, or the device's web server let the server in."""
+    pid: str | None
+    """The one that the device's last Hello names."""
 
     @property
     def talk(self) -> TlsTalk:
@@ -92,25 +100,52 @@ def broken_off(case: Case) -> Broken | None:
     All rules about it are asked in turn for each device: the last answer is kept.
     """
     reached, _ = calls_back(case)
-    talks = [link for link in reached if link.server_bytes and link.ends.dport in TLS_PORTS]
+    talks = [link for link in reached if link.ends.dport in TLS_PORTS]
     broken = tuple(link for link in talks if _breaks_off(link))
     if not broken or case.device.mode.name == "operational":
         return None
     causes = [(link, *_cause(case, link)) for link in broken]
     shown, by, alert, why = next((one for one in reversed(causes) if one[3] != "other"), causes[-1])
-    overcome = any(link.ts > broken[-1].ts and link.tls and link.tls.finished for link in talks)
-    return Broken(broken, shown, by, alert, why, overcome)
+    overcome = any(_gets_through(link) for link in reached if link.ts > broken[-1].ts)
+    hello = case.last_hello
+    return Broken(broken, shown, by, alert, why, overcome, hello.hello.pid if hello is not None else None)
+
+
+def _gets_through(link: ConnectionEvent) -> bool:
+    """True where a handshake is finished, or the device's web server lets the server in without one."""
+    asked = link.talk.exchanges if link.talk is not None else ()
+    let_in = any(one.status == OK and (one.auth or "request" in one.missing) for one in asked)
+    return let_in or bool(link.tls and link.tls.finished)
 
 
 def _breaks_off(link: ConnectionEvent) -> bool:
-    """True where a handshake was ended by an alert in the clear, or by one side before its end."""
+    """True where a handshake was ended by an alert in the clear, or by the device before its end."""
     tls = link.tls
     if tls is not None and tls.alert is not None:
         return True
     if tls is not None and tls.finished is not False:
         return _is_refused_unseen(link)
-    quick = link.last_ts - link.ts <= HANDSHAKE
-    return link.closed_by == "server" and bool(link.client_bytes) and quick
+    if tls is None and not link.server_bytes:
+        return False
+    return link.closed_by == "server" and bool(link.client_bytes) and _is_quick(link)
+
+
+def left_off(case: Case) -> ConnectionEvent | None:
+    """Return the last handshake with a device where it stops in the middle, and nothing tells why.
+
+    The server ends it without a word, the device does so late, or neither ends it.
+    """
+    reached, _ = calls_back(case)
+    talks = [link for link in reached if link.ends.dport in TLS_PORTS and link.client_bytes]
+    last = talks[-1] if talks else None
+    if last is None or last.tls is None or last.tls.finished is not False or last.ts < reached[-1].ts:
+        return None
+    waited = case.covered_until - last.last_ts >= PATIENCE
+    return last if last.closed_by != "nobody" or waited else None
+
+
+def _is_quick(link: ConnectionEvent) -> bool:
+    return link.last_ts - link.ts <= HANDSHAKE
 
 
 def _is_refused_unseen(link: ConnectionEvent) -> bool:
@@ -122,8 +157,9 @@ def _is_refused_unseen(link: ConnectionEvent) -> bool:
     tls = link.tls
     if tls is None or tls.finished or is_13(tls.version or 0):
         return False
-    quick = link.last_ts - link.ts <= HANDSHAKE
-    if tls.client_chain is not None and link.closed_by == "server" and quick and tls.missing:
+    lost_here = sum(one.bytes for one in tls.missing if one.side == "server")
+    shown = tls.client_chain is not None
+    if shown and link.closed_by == "server" and _is_quick(link) and 0 < lost_here < _FINISHED:
         return True
     return any(
         one.sender == "server" and one.certain and one.after_data is False for one in tls.hidden_alerts
@@ -159,20 +195,34 @@ def _why_device(case: Case, tls: TlsTalk, alert: int | None) -> Why:
     """Why the device, which is the TLS server, ends a handshake."""
     if alert == VERSION:
         return "version"
-    if tls.psk_identity is not None:
-        if alert == UNKNOWN_IDENTITY:
-            return "psk-identity"
-        return "psk-key" if alert in KEY or alert is None else "other"
     hello = case.last_hello
+    if tls.psk_identity is not None:
+        return _why_key(tls, alert, hello.hello.pid if hello is not None else None)
     wants_psk = hello is not None and hello.hello.type == "psk"
-    if wants_psk and tls.suites and not _offers_psk(tls) and tls.client_chain is None:
+    chose = tls.suite is not None or tls.last("server") is not None
+    if (
+        wants_psk
+        and tls.suites
+        and not _offers_psk(tls)
+        and not chose
+        and (alert is None or alert in NO_SUITE)
+    ):
         return "psk-not-offered"
-    if tls.client_chain is not None:
+    if tls.client_chain is not None and alert != BAD_RECORD_MAC:
         if tls.client_chain.der or not tls.client_chain.complete:
             return "chain"
         return "no-certificate"
     lost = any(one.side == "client" for one in tls.missing)
     return "chain-unseen" if lost and (alert is None or alert in CERTIFICATE) else "other"
+
+
+def _why_key(tls: TlsTalk, alert: int | None, pid: str | None) -> Why:
+    """Why the device ends a handshake with a pre-shared key, where its Hello named `pid`."""
+    another = pid is not None and pid.replace("-", "") != (tls.psk_identity or "").replace("-", "")
+    refused = alert is None or alert in KEY or (alert == ILLEGAL and tls.suite is None)
+    if alert == UNKNOWN_IDENTITY or (another and (refused or alert in NO_SUITE)):
+        return "psk-identity"
+    return "psk-key" if refused else "other"
 
 
 def _offers_psk(tls: TlsTalk) -> bool:
@@ -195,6 +245,10 @@ class HandshakeCheck(Check):
         """What else may be behind it."""
         return ()
 
+    def advice(self, _broken: Broken) -> str | None:
+        """What to do, where that depends on the handshake."""
+        return None
+
     def look(self, case: Case) -> Iterator[Finding | Unknown]:
         """A handshake on a TLS port that ended before it was finished, for the reason that the rule names."""
         broken = broken_off(case)
@@ -208,6 +262,7 @@ class HandshakeCheck(Check):
                 count=len(broken.links),
                 overcome=broken.overcome,
                 candidates=self.candidates(broken),
+                remedy=self.advice(broken),
             )
 
 

@@ -135,7 +135,7 @@ class AnotherPath(SceneCheck):
             link
             for case in scene.cases
             for link in (*case.returns, *case.visits)
-            if link.web or link.server_bytes
+            if link.web or (link.server_bytes and not (link.tls and link.tls.finished is False))
         ]
         names = [one for one in scene.events.other_lookups if _ACTIVATION.match(one.name) and one.addresses]
         for subject, events, what in (

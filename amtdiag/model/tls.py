@@ -130,7 +130,7 @@ class TlsTalk(NamedTuple):
     server_chain: Certificates | None = None
     certificate_request: CertificateRequest | None = None
     psk_identity: str | None = None
-    """Of a pre-shared key, as the client names it; safe to show."""
+    """Of a pre-shared key, as the client names it, in TLS 1.3 where that is text; safe to show."""
     psk_hint: str | None = None
     """What the server says to help choose a key; safe to show."""
     alerts: tuple[TlsAlert, ...] = ()

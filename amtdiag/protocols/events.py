@@ -222,7 +222,7 @@ class EventReader:
         if DEVICE_PORTS.get(connection.server[1]) != "tls":
             return None
         client, server = _both(connection)
-        if not server.pieces and _is_one_record(client):
+        if not connection.segments["server"] and _is_one_record(client):
             return None  # a ClientHello that nobody is seen to answer
         return talk(client, server, self._files)
 
@@ -266,8 +266,10 @@ def _begins_with_a_probe(stream: Assembled) -> bool:
 
 def _outcome(connection: Connection) -> Outcome:
     answered = bool(connection.answers)
+    # What follows the client's SYNs follows a SYN-ACK, though that one may not be in the capture.
+    went_on = connection.segments["client"] > len(connection.syns) or connection.streams["server"].bytes
     if not answered and connection.syns:
-        if any(side == "server" for side, _, _ in connection.resets):
+        if any(side == "server" for side, _, _ in connection.resets) and not went_on:
             return "refused"
         if not connection.segments["server"] and not connection.streams["client"].bytes:
             return "unanswered"

@@ -169,6 +169,17 @@ def _is_called_back(case: Case, link: ConnectionEvent) -> bool:
     )
 
 
+_SETS_UP = frozenset({"SetMEBxPassword", "CommitChanges", "AddNextCertInChain", "AdminSetup", "Setup"})
+
+
+def _sets_up(link: ConnectionEvent) -> bool:
+    """True for a conversation that sets the device up: until the commit it is not operational."""
+    talk = link.talk
+    return talk is not None and any(
+        one.call is not None and one.call.method in _SETS_UP for one in talk.exchanges
+    )
+
+
 def _signs(case: Case) -> Iterator[Sign]:
     """What tells the mode."""
     yield from (Sign(record.event.ts, "hello", record.event.evidence) for record in case.hellos)
@@ -180,7 +191,7 @@ def _signs(case: Case) -> Iterator[Sign]:
     spoken = [*case.returns, *case.visits]
     for link in spoken:
         yield from _calls(link)
-        if link.web is not None and not _is_called_back(case, link):
+        if link.web is not None and not _is_called_back(case, link) and not _sets_up(link):
             yield Sign(link.ts, "web", link.evidence)
     talks = [("redirection", link) for link in spoken if DEVICE_PORTS[link.ends.dport] in _REDIRECTION]
     talks += [("cira", link) for link in case.outgoing]

@@ -49,7 +49,7 @@ class RootIsListed(DeviceRule):
             why = "the digest list is not whole in this capture"
             yield self.unseen(f"{got}, is not among {len(digests)} digests", why, "its whole Hello", place)
         else:
-            got += f", is none of {len(digests)} digests"
+            got += f", is not among its {len(digests)} digests"
             other = _same_authority(chain, digests)
             if other:
                 yield self.result(

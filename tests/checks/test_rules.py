@@ -535,17 +535,13 @@ def test_a_device_that_is_set_up_is_not_stuck_for_a_chain_it_is_not_shown() -> N
 @pytest.mark.parametrize(
     "talk",
     [
-        at_length(lasts=6.0, tls=shaking()),
-        at_length(closed_by="client", tls=shaking()),
-        at_length(server_bytes=0),
+        at_length(server_bytes=0, tls=None),
         at_length(client_bytes=0, tls=shaking()),
         at_length(dport=16992),
         at_length("refused"),
         at_length(closed_by="client", tls=HIDDEN),
     ],
     ids=[
-        "too long for a handshake",
-        "the server ends it",
         "device silent",
         "server silent",
         "no TLS port",
@@ -555,6 +551,19 @@ def test_a_device_that_is_set_up_is_not_stuck_for_a_chain_it_is_not_shown() -> N
 )
 def test_what_is_no_ended_handshake(talk: ConnectionEvent) -> None:
     assert looked(handshake.TlsEnded, [hello(), talk]) == []
+
+
+@pytest.mark.parametrize(
+    ("talk", "who"),
+    [
+        (at_length(lasts=6.0, tls=shaking()), "the device"),
+        (at_length(closed_by="client", tls=shaking()), "the server"),
+        (at_length(closed_by="nobody", tls=shaking()), "nobody"),
+    ],
+    ids=["too long for a handshake", "the server ends it", "nobody does"],
+)
+def test_of_a_handshake_that_is_left_off_nothing_is_known_but_who(talk: ConnectionEvent, who: str) -> None:
+    assert unknown(handshake.TlsEnded, [hello(), talk]).why.startswith(f"{who} ended it")
 
 
 def test_tls_13_hides_why_the_device_hangs_up() -> None:

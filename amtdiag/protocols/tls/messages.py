@@ -29,6 +29,7 @@ MOST_NAMES = 32
 _RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 """What makes a ServerHello a HelloRetryRequest: SHA-256 of that word (RFC 8446, 4.1.3)."""
 _TLS12 = 0x0303
+_SPACE, _DELETE, _LONGEST_IDENTITY = 0x20, 0x7F, 128
 _MAC = 16
 """A signature or a key that is shorter protects nothing."""
 
@@ -50,6 +51,8 @@ class ClientHello(NamedTuple):
     versions: tuple[int, ...]
     """Of the extension supported_versions; empty without it."""
     server_name: bytes | None
+    psk_identity: bytes | None = None
+    """Of TLS 1.3: the first key that is offered, where its name is text; a ticket's is not."""
 
 
 class ServerHello(NamedTuple):
@@ -133,9 +136,10 @@ def pull_client_hello(body: bytes) -> ClientHello | Malformed:
         if SUPPORTED_VERSIONS in extensions:
             versions = _Buffer(extensions[SUPPORTED_VERSIONS]).numbers(1)
         name = _server_name(extensions[SERVER_NAME]) if SERVER_NAME in extensions else None
+        key = _psk_identity(extensions[PRE_SHARED_KEY]) if PRE_SHARED_KEY in extensions else None
     except _ShortError:
         return Malformed(buffer.at)
-    return ClientHello(version, random, session_id, suites, frozenset(extensions), versions, name)
+    return ClientHello(version, random, session_id, suites, frozenset(extensions), versions, name, key)
 
 
 def pull_old_client_hello(body: bytes) -> ClientHello | Malformed:
@@ -261,6 +265,16 @@ def _server_name(data: bytes) -> bytes | None:
         if is_host:
             return name
     return None
+
+
+def _psk_identity(data: bytes) -> bytes | None:
+    """Read the first identity of the extension pre_shared_key (RFC 8446, 4.2.11), where it is text."""
+    try:
+        name = _Buffer(_Buffer(data).vector(2)).vector(2)
+    except _ShortError:
+        return None
+    is_text = bool(name) and all(_SPACE < one < _DELETE for one in name)
+    return name if is_text and len(name) <= _LONGEST_IDENTITY else None
 
 
 def is_retry(body: bytes) -> bool:

@@ -149,7 +149,7 @@ class _Talk:
             client_chain=self._chain(self.client),
             server_chain=self._chain(self.server),
             certificate_request=self._request(),
-            psk_identity=self._psk(self.client, CLIENT_KEY_EXCHANGE),
+            psk_identity=self._psk(self.client, CLIENT_KEY_EXCHANGE) or self._psk_13(),
             psk_hint=self._psk(self.server, SERVER_KEY_EXCHANGE),
             alerts=tuple(
                 TlsAlert(
@@ -260,6 +260,14 @@ class _Talk:
             self._complain(side, raw, found)
             return None
         return safe(found)
+
+    def _psk_13(self) -> str | None:
+        """The key that a ClientHello of TLS 1.3 offers, unless the server chose to do without."""
+        offered = self.client_hello.psk_identity if self.client_hello else None
+        chosen = self.server_hello
+        if offered is None or (chosen is not None and not (self.is_13 and messages.resumes_13(chosen))):
+            return None
+        return safe(offered)
 
     def _messages(self) -> tuple[TlsMessage, ...]:
         """The messages of both sides by time, those of each side in their order."""
