@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amtdiag.cli.common import address, exit_code, port, say_how_it_reads
+from amtdiag.cli.common import Stop, address, conditions, exit_code, port, say_how_it_reads, until_told
 from amtdiag.config import Options
 from amtdiag.errors import UsageError
 from amtdiag.model import SEVERITIES, Diagnosis
@@ -34,7 +32,6 @@ _SHARE = 20
 """Judging takes one part in so many of the time at most."""
 _STEP = 2 * SECOND
 """A clock that differs from the steady one by more than this was set."""
-_UNITS = {"filesize": "kilobytes", "files": "files", "duration": "seconds"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,14 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME:VALUE",
         action="append",
         default=[],
-        type=_ring_condition,
+        type=conditions("filesize", "duration", "files"),
         help="with -w, as dumpcap: another file after filesize:KB or duration:SECONDS, keep files:N",
     )
     parser.add_argument(
         "-a",
         dest="stop",
         metavar="duration:SECONDS",
-        type=_stop_condition,
+        type=conditions("duration"),
         help="end after so many seconds",
     )
     parser.add_argument(
@@ -103,22 +100,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def _ring_condition(text: str) -> tuple[str, int]:
-    name, _, value = text.partition(":")
-    if name not in _UNITS or not value.isascii() or not value.isdigit() or not 0 < int(value) < 1 << 31:
-        raise argparse.ArgumentTypeError(
-            f"filesize:KB, duration:SECONDS or files:NUMBER is wanted, not {text!r}"
-        )
-    return name, int(value)
-
-
-def _stop_condition(text: str) -> int:
-    name, value = _ring_condition(text)
-    if name != "duration":
-        raise argparse.ArgumentTypeError(f"duration:SECONDS is wanted, not {text!r}")
-    return value
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Capture until told to stop, then report."""
     from amtdiag.capture.ring import RingOptions
@@ -132,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
     say_how_it_reads()
     source = open_source(arguments, options)
     try:
-        with _until_told() as stop:
+        with until_told() as stop:
             watch = _Watch(source, arguments, options, ring)
             diagnosis = watch.run(stop)
     finally:
@@ -163,27 +144,6 @@ def open_source(arguments: argparse.Namespace, options: Options) -> Source:
     return source
 
 
-class _Stop:
-    """Set by the first Ctrl-C or SIGTERM; the second one ends the process as usual."""
-
-    asked = False
-
-    def __call__(self, number: int, _frame: object) -> None:
-        self.asked = True
-        signal.signal(number, signal.SIG_DFL)
-
-
-@contextmanager
-def _until_told() -> Iterator[_Stop]:
-    stop = _Stop()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 class _Watch:
     """One run."""
 
@@ -195,7 +155,7 @@ class _Watch:
         from amtdiag.live import Live
 
         self._source = source
-        self._seconds = arguments.stop
+        self._seconds = arguments.stop and arguments.stop[1]
         self._began = self._now = time.time_ns()
         self._steady = self._began - time.monotonic_ns()
         self._ring: Ring | None = None
@@ -212,7 +172,7 @@ class _Watch:
         self._lost = 0
         self._devices = 0
 
-    def run(self, stop: _Stop) -> Diagnosis:
+    def run(self, stop: Stop) -> Diagnosis:
         """Capture until told to stop, or the time is over; show the report and return what it says."""
         names = ", ".join(safe(tap.name) for tap in self._source.taps)
         print(f"amtdiag: capturing on {names}; Ctrl-C ends it with the report", file=sys.stderr, flush=True)
