@@ -166,7 +166,7 @@ class Live:
                 yield event
 
     def clock_step(self, by: int, now: int) -> None:
-        """The clock of this machine was set: what is open cannot go on by the new one."""
+        """Take note that the clock of this machine was set: what is open cannot go on by the new one."""
         self._journal.cut()
         way = "forward" if by > 0 else "back"
         self.note(f"the clock was set {way} by {span(abs(by))}, to {rfc3339(now)}: what was open then is cut")

@@ -7,6 +7,7 @@ have turned away comes before it (packet(7)).
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import socket
@@ -44,6 +45,8 @@ _LOOPBACK = 772
 _LOST = ("rx_missed_errors", "rx_fifo_errors")
 """What network cards count where they have no room; libpcap takes the same two."""
 _SYSFS = Path("/sys/class/net")
+_GET_FLAGS, _GET_HARDWARE = 0x8913, 0x8927
+_NAME_BYTES = 16
 
 
 class Frame(NamedTuple):
@@ -235,7 +238,7 @@ class _Socket:
         """Say whether the interface went down or came up; bind again where it was made anew."""
         try:
             index = socket.if_nametoindex(self.name)
-            up = bool(int(_read_sysfs(self.name, "flags"), 16) & 1)
+            up = bool(_ask(self.socket, _GET_FLAGS, self.name) & 1)
         except (OSError, ValueError):
             index, up = 0, False
         if up and index != self._index:
@@ -249,23 +252,28 @@ class _Socket:
         return f"{safe(self.name)} is up again" if up else f"{safe(self.name)} is down: nothing is seen on it"
 
     def _lost(self) -> int:
+        folder = _SYSFS / self.name / "statistics"
         try:
-            return sum(int(_read_sysfs(self.name, f"statistics/{one}")) for one in _LOST)
+            return sum(int((folder / one).read_text("ascii")) for one in _LOST)
         except (OSError, ValueError):
             return 0
 
 
-def _read_sysfs(interface: str, attribute: str) -> str:
-    return (_SYSFS / interface / attribute).read_text("ascii").strip()
+def _ask(control: socket.socket, request: int, name: str) -> int:
+    """Ask the kernel about an interface: a number of two bytes."""
+    answer = fcntl.ioctl(control, request, struct.pack("16s24x", os.fsencode(name)))
+    return int(struct.unpack_from("=H", answer, 16)[0])
 
 
 def _kind(name: str) -> int:
-    if "/" in name or name in ("", ".", ".."):
-        raise InputError(f"{safe(name)!r} is no interface")
+    """Return the kernel's number for the kind of an interface. Raises `InputError` where there is none."""
     try:
-        return int(_read_sysfs(name, "type"))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+            if not 0 < len(os.fsencode(name)) < _NAME_BYTES:
+                raise OSError(errno.ENODEV, "the name is too long")
+            return _ask(control, _GET_HARDWARE, name)
     except (OSError, ValueError) as error:
-        known = ", ".join(sorted(one.name for one in _SYSFS.iterdir() if (one / "type").exists()))
+        known = ", ".join(sorted(name for _, name in socket.if_nameindex()))
         raise InputError(f"{safe(name)}: no such interface; there are: {safe(known, 400)}") from error
 
 

@@ -25,6 +25,7 @@ _TICK = 0.25
 """Seconds without a packet until other work is looked at."""
 _STATS_EVERY = 60 * SECOND
 _EXPIRE_EVERY = 3600 * SECOND
+_CHECK_EVERY = SECOND // 2
 _JUDGE_EVERY = SECOND
 _JUDGE_AT_LEAST = 30 * SECOND
 """What is absent is noticed although nothing comes."""
@@ -156,7 +157,7 @@ class _Watch:
 
         self._source = source
         self._seconds = arguments.stop and arguments.stop[1]
-        self._began = self._now = time.time_ns()
+        self._began = time.time_ns()
         self._steady = self._began - time.monotonic_ns()
         self._ring: Ring | None = None
         if arguments.folder:
@@ -167,7 +168,7 @@ class _Watch:
             label = safe(str(self._ring.path), 4096)
         self._live: Live = Live(label, source.taps, options)
         self._lines = arguments.jsonl or not sys.stdout.isatty()
-        self._judged = self._stats = self._expired = time.monotonic_ns()
+        self._judged = self._stats = self._expired = self._checked = time.monotonic_ns()
         self._cost = 0
         self._lost = 0
         self._devices = 0
@@ -219,6 +220,10 @@ class _Watch:
             self._steady += step
             self._live.clock_step(step, now)
             self._say(now, f"the clock was set by {step / SECOND:+.1f} s")
+        if steady - self._checked >= _CHECK_EVERY:
+            self._checked = steady
+            for text in self._source.check():
+                self._note(text)
         since = steady - self._judged
         if since >= max(_JUDGE_EVERY, self._cost * _SHARE) and (self._live.news or since >= _JUDGE_AT_LEAST):
             self._judge(now)
@@ -230,8 +235,6 @@ class _Watch:
             self._expire(now)
 
     def _judge(self, now: int) -> None:
-        for text in self._source.check():
-            self._note(text)
         self._count(self._source.counts())
         began = time.monotonic_ns()
         diagnosis = self._live.judge(now)

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from capture.interpreter import taken
+from bpf_machine import taken
 from helpers import SAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,10 +131,9 @@ def test_the_program_is_short_and_its_jumps_go_forward() -> None:
         assert one[-1].code == RET  # the kernel takes no program that may run over its end
 
 
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")
 def test_libpcap_agrees_about_known_ports(tmp_path: Path) -> None:
     """tcpdump with an expression of its own, where one can be written."""
-    if shutil.which("tcpdump") is None:
-        pytest.skip("missing tool: tcpdump")
     ports = " or ".join(f"port {one}" for one in sorted(WANTED.ports))
     sample = SAMPLES / "recorded" / "mesh_closed.pcapng"
     out = tmp_path / "out.pcap"
