@@ -16,9 +16,8 @@ from amtdiag.capture.decoder import Decoder
 from amtdiag.capture.fragments import Fragments
 from amtdiag.capture.kernel import sieve_for
 from amtdiag.capture.linklayer import link_name
-from amtdiag.capture.ring import Tap
 from amtdiag.capture.selection import Selection
-from amtdiag.capture.sniffer import Frame
+from amtdiag.capture.source import Frame, Tap
 from amtdiag.config import MIB, Limits, Options
 from amtdiag.model import CaptureInfo, DeviceRecord, Diagnosis, Finding, HelloEvent
 from amtdiag.pipeline import Seen, conclude, hello_ports, interest, limit_notes

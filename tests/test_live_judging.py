@@ -12,8 +12,7 @@ from shapes import REAL, ethernet, plain, records
 from amtdiag import live
 from amtdiag.capture.inputs import Input
 from amtdiag.capture.linklayer import ETHERNET
-from amtdiag.capture.ring import Tap
-from amtdiag.capture.sniffer import Frame
+from amtdiag.capture.source import Frame, Tap
 from amtdiag.config import Limits, Options
 from amtdiag.live import Live
 from amtdiag.model import Diagnosis

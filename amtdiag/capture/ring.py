@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from amtdiag.capture.source import Counts, Tap
 from amtdiag.errors import UsageError
 from amtdiag.safetext import safe
 from amtdiag.times import SECOND
@@ -25,6 +26,7 @@ _OPTION_ENDTIME, _OPTION_IFRECV, _OPTION_IFDROP = 3, 4, 5
 _NANOSECONDS = b"\x09"
 _APPLICATION = 4
 _PACKET = struct.Struct("<IIIIIII")
+_OPEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 _KB = 1000
 """dumpcap's kilobyte."""
 
@@ -44,30 +46,12 @@ class RingOptions(NamedTuple):
         return bool(self.filesize or self.duration)
 
 
-class Tap(NamedTuple):
-    """An interface as the file names it."""
-
-    name: str
-    linktype: int
-
-
 class Written(NamedTuple):
     """A file that was begun."""
 
     path: Path
     removed: Path | None
     """The oldest of the ring, which made room for it."""
-
-
-class Counts(NamedTuple):
-    """Of one interface since the capture began."""
-
-    received: int = 0
-    """Packets that passed the kernel's filter."""
-    dropped: int = 0
-    """Of these, packets for which the kernel had no room."""
-    interface_dropped: int = 0
-    """Packets that the network card or its driver lost, of whatever kind."""
 
 
 class Ring:
@@ -97,7 +81,7 @@ class Ring:
             stamp = datetime.fromtimestamp(now // SECOND, UTC)
             name = f"{self._pattern.stem}_{self._number:05d}_{stamp:%Y%m%d%H%M%S}{self._pattern.suffix}"
             self.path = self._pattern.with_name(name)
-        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        self._fd = os.open(self.path, _OPEN, 0o640)
         self._size, self._began, self.frame = 0, now, 0
         blocks = [_block(_SECTION, struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1), [(_APPLICATION, b"amtdiag")])]
         for name, linktype in self._taps:

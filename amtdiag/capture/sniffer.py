@@ -16,12 +16,11 @@ import sys
 from collections.abc import Sequence
 from ctypes import c_char, sizeof
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from amtdiag.capture.bpf import MOST_INSTRUCTIONS, RAW_IP, SNAP_LENGTH, filter_for, packed
 from amtdiag.capture.linklayer import ETHERNET
-from amtdiag.capture.ring import Counts, Tap
 from amtdiag.capture.selection import Interest
+from amtdiag.capture.source import Counts, Frame, Tap
 from amtdiag.errors import InputError, MissingToolError, UsageError
 from amtdiag.safetext import safe
 
@@ -47,45 +46,6 @@ _LOST = ("rx_missed_errors", "rx_fifo_errors")
 _SYSFS = Path("/sys/class/net")
 _GET_FLAGS, _GET_HARDWARE = 0x8913, 0x8927
 _NAME_BYTES = 16
-
-
-class Frame(NamedTuple):
-    """A packet as it came."""
-
-    ts: int
-    """Nanoseconds since 1970, by the clock of this machine."""
-    number: int
-    """Of its interface, in the order in which they were named."""
-    data: bytes
-    wirelen: int
-
-
-class Source(Protocol):
-    """Where live packets come from."""
-
-    @property
-    def taps(self) -> Sequence[Tap]:
-        """The interfaces, in the order in which they were named."""
-        ...
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until packets are there; False where none came in time."""
-        ...
-
-    def read(self) -> list[Frame]:
-        """Return what is there, in the order of time."""
-        ...
-
-    def counts(self) -> list[Counts]:
-        """Return what has been counted since the capture began, interface by interface."""
-        ...
-
-    def check(self) -> list[str]:
-        """Say which interfaces went away or came back since the last call."""
-        ...
-
-    def close(self) -> None:
-        """End the capture."""
 
 
 class Sniffer:

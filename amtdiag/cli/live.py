@@ -17,8 +17,8 @@ from amtdiag.safetext import safe
 from amtdiag.times import SECOND
 
 if TYPE_CHECKING:
-    from amtdiag.capture.ring import Counts, Ring, RingOptions
-    from amtdiag.capture.sniffer import Frame, Source
+    from amtdiag.capture.ring import Ring, RingOptions
+    from amtdiag.capture.source import Counts, Frame, Source
     from amtdiag.live import Live
 
 _TICK = 0.25
@@ -132,8 +132,9 @@ def open_source(arguments: argparse.Namespace, options: Options) -> Source:
 
     wanted = interest(options)
     if sys.platform != "linux":
-        from amtdiag.capture.elsewhere import ScapySource
+        from amtdiag.capture.elsewhere import NOT_RUN_BY_US, ScapySource
 
+        print(f"amtdiag: {NOT_RUN_BY_US}", file=sys.stderr)
         return ScapySource(arguments.interfaces, wanted, any_port=arguments.any_port)
     from amtdiag.capture.rights import become_caller
     from amtdiag.capture.sniffer import Sniffer

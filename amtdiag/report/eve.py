@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from amtdiag.capture.ring import Counts, Tap
+from amtdiag.capture.source import Counts, Tap
 from amtdiag.model import Diagnosis, Endpoints, Evidence, Finding, HelloEvent
 from amtdiag.report.jsonout import evidence_json, finding_json, message_json
 from amtdiag.report.verdict import title_of

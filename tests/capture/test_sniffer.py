@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 from bpf_machine import taken
-from helpers import HELLO_ONLY
+from helpers import HELLO_ONLY, SAMPLES
 from test_bpf import FILES
 from test_bpf import packets_of as records_of
-from wire import FAR, Wire, inside, laid, packets_of
+from wire import FAR, Wire, inside, laid, packets_of, wanted_of
 
 from amtdiag.capture.bpf import filter_for
 from amtdiag.capture.linklayer import ETHERNET
 from amtdiag.capture.sniffer import Sniffer
 from amtdiag.config import Options
 from amtdiag.pipeline import interest
+
+REFUSED = SAMPLES / "recorded" / "mesh_closed.pcapng"
 
 
 @pytest.fixture
@@ -72,3 +77,39 @@ def test_the_kernel_decides_as_the_machine_of_the_tests(wire: Wire) -> None:
     finally:
         sniffer.close()
     assert got == expected
+
+
+ELSEWHERE = """
+import json, sys, time
+from amtdiag.capture.elsewhere import ScapySource
+from amtdiag.config import Options
+from amtdiag.pipeline import interest
+source = ScapySource([sys.argv[1]], interest(Options()), any_port=False)
+print("ready", flush=True)
+got, end = [], time.monotonic() + 20
+while len(got) < int(sys.argv[2]) and time.monotonic() < end:
+    source.wait(0.1)
+    got += [one.data.hex() for one in source.read()]
+source.close()
+print(json.dumps([got, source.counts()]))
+"""
+
+
+def test_the_way_of_other_systems(wire: Wire) -> None:
+    """On Linux, which shows that the adapter does what it should where scapy does."""
+    pytest.importorskip("scapy")
+    expected = wanted_of(REFUSED)
+    process = subprocess.Popen(
+        wire.command(sys.executable, "-c", ELSEWHERE, FAR, str(len(expected))),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.3)
+    wire.send(packets_of(REFUSED))
+    out, _ = process.communicate(timeout=40)
+    got, ((received, *_),) = json.loads(out)
+    assert [bytes.fromhex(one) for one in got] == expected
+    assert received == len(expected)
