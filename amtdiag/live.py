@@ -29,7 +29,7 @@ from amtdiag.times import SECOND, rfc3339, span
 KEPT = 7 * 86_400 * SECOND
 """How long an event is kept after it ended."""
 MOST_EVENTS = 20_000
-"""Events kept of each kind: judging all there are takes about a second then."""
+"""Events kept of each kind: so many Hellos of as many devices take 250 MB, and 5 s to judge."""
 MOST_DEPARTED = 10_000
 _MOST_CAPTURES = 1000
 _MOST_TOLD = 100_000
@@ -107,6 +107,7 @@ class Live:
         self._hellos_read = 0
         self._told: OrderedDict[str, None] = OrderedDict()
         self._devices: tuple[DeviceRecord, ...] = ()
+        self._has_forgotten = False
         self.departed: OrderedDict[str, Departed] = OrderedDict()
         self.packets = 0
         self.news = False
@@ -170,12 +171,20 @@ class Live:
         way = "forward" if by > 0 else "back"
         self.note(f"the clock was set {way} by {span(abs(by))}, to {rfc3339(now)}: what was open then is cut")
 
-    def judge(self, now: int) -> Diagnosis:
-        """Return the diagnosis as of now; the run goes on."""
+    def so_far(self, now: int) -> Seen:
+        """Return a copy of what is known as of now: `conclude` may judge it while the run goes on."""
         self.news = False
         pairs = set(self._journal.told())
         odd = Packets(self._selection.openings(pairs))
-        return self._conclude(self._journal.so_far(now, [odd]), now)
+        return self._seen(self._journal.so_far(now, [odd]), now)
+
+    def conclude(self, seen: Seen) -> Diagnosis:
+        """Judge what `so_far` gave, in any thread."""
+        return conclude(seen, self._options)
+
+    def judge(self, now: int) -> Diagnosis:
+        """Return the diagnosis as of now; the run goes on."""
+        return self.conclude(self.so_far(now))
 
     def finish(self, now: int) -> Diagnosis:
         """Return the diagnosis at the end."""
@@ -183,7 +192,7 @@ class Live:
         self._journal.finish()
         pairs = set(self._journal.told())
         self._journal.feed_odd(Packets(self._selection.openings(pairs)))
-        return self._conclude(self._journal.events, now)
+        return self.conclude(self._seen(self._journal.events, now))
 
     def alerts(self, diagnosis: Diagnosis) -> list[Finding]:
         """Return the findings that were not there before."""
@@ -198,17 +207,23 @@ class Live:
             self._told.popitem(last=False)
         return found
 
-    def expire(self, now: int) -> list[Departed]:
-        """Let go of what is old; return the devices that went with it, as of the last judgement."""
-        before = now - KEPT
-        if not self._journal.forget(before, MOST_EVENTS):
+    def expire(self, now: int) -> None:
+        """Let go of what is old; the next diagnosis tells which devices went with it."""
+        if self._journal.forget(now - KEPT, MOST_EVENTS):
+            self._hellos_read = len(self._journal.events.hellos)
+            self._has_forgotten = self.news = True
+
+    def departures(self, diagnosis: Diagnosis) -> list[Departed]:
+        """Take note of the devices; return those that were there before, and went with their events."""
+        before, self._devices = self._devices, diagnosis.devices
+        if not self._has_forgotten:
             return []
-        self._hellos_read = len(self._journal.events.hellos)
-        left = {one.id for one in self.judge_devices(now)}
+        self._has_forgotten = False
+        here = {name for one in diagnosis.devices for name in (one.id, *one.aliases)}
         gone = [
             Departed(one.id, one.first_seen, one.last_seen, one.hellos, one.mode.name, one.stage)
-            for one in self._devices
-            if one.id not in left
+            for one in before
+            if one.id not in here
         ]
         for one in gone:
             self.departed[one.id] = one
@@ -216,14 +231,7 @@ class Live:
             self.departed.popitem(last=False)
         return gone
 
-    def judge_devices(self, now: int) -> tuple[DeviceRecord, ...]:
-        """Return the devices as of now."""
-        before = self._devices
-        found = self.judge(now).devices
-        self._devices = before
-        return found
-
-    def _conclude(self, events: Events, now: int) -> Diagnosis:
+    def _seen(self, events: Events, now: int) -> Seen:
         captures = [one.info(now) for one in self._files]
         notes = [*limit_notes([self._journal]), *self._notes]
         if self._fragments.incomplete:
@@ -239,7 +247,4 @@ class Live:
             notes.append(
                 f"{len(self.departed):,} devices of which nothing was seen for {span(KEPT)} are not listed"
             )
-        seen = Seen(captures, events, Coverage(Watch([captures])), notes, self._kernel)
-        diagnosis = conclude(seen, self._options)
-        self._devices = diagnosis.devices
-        return diagnosis
+        return Seen(captures, events, Coverage(Watch([captures])), notes, self._kernel)

@@ -92,18 +92,21 @@ def test_a_finding_is_an_alert_once() -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_what_is_old_is_let_go_of_and_a_summary_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_old_is_let_go_of_and_a_summary_stays() -> None:
     running = begin()
     running.feed(a_hello(T0))
     later = T0 + live.KEPT + 3700 * SECOND
-    assert len(running.judge(T0 + SECOND).devices) == 1
-    running.feed([Frame(later, 0, bytes(60), 60)])
-    assert running.expire(T0 + 10 * SECOND) == []
+    assert running.departures(running.judge(T0 + SECOND)) == []
+    running.expire(T0 + 10 * SECOND)
     running.clock_step(1, later)
-    (gone,) = running.expire(later)
-    assert (gone.hellos, gone.first_seen) == (1, T0)
-    assert running.expire(later) == []
-    diagnosis = running.finish(later)
+    running.feed(a_hello(later))
+    assert running.departures(running.judge(later)) == []  # it is still there
+    running.expire(later + live.KEPT - SECOND)
+    running.expire(later + live.KEPT + 3600 * SECOND)
+    (gone,) = running.departures(running.judge(later + live.KEPT))
+    assert (gone.hellos, gone.first_seen) == (2, T0)
+    assert running.departures(running.judge(later + live.KEPT)) == []
+    diagnosis = running.finish(later + live.KEPT)
     assert not diagnosis.devices
     assert any("1 devices of which nothing was seen" in one for one in diagnosis.notes)
 

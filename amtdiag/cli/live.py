@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from amtdiag.live import Live
 
 _TICK = 0.25
+_LAST_READS = 64
+"""Batches that are taken after the end, of what the kernel holds."""
 """Seconds without a packet until other work is looked at."""
 _STATS_EVERY = 60 * SECOND
 _EXPIRE_EVERY = 3600 * SECOND
@@ -163,7 +166,7 @@ class _Watch:
         self._ring: Ring | None = None
         if arguments.folder:
             _make_folder(arguments.folder)
-        label = "live:" + ",".join(safe(tap.name) for tap in source.taps)
+        label = self._label = "live:" + ",".join(safe(tap.name) for tap in source.taps)
         if arguments.file:
             self._ring = Ring(Path(arguments.file), ring, source.taps, SNAP_LENGTH, self._began)
             label = safe(str(self._ring.path), 4096)
@@ -171,6 +174,8 @@ class _Watch:
         self._lines = arguments.jsonl or not sys.stdout.isatty()
         self._judged = self._stats = self._expired = self._checked = time.monotonic_ns()
         self._cost = 0
+        self._judge_thread = ThreadPoolExecutor(1)
+        self._judging: Future[Diagnosis] | None = None
         self._lost = 0
         self._devices = 0
 
@@ -183,8 +188,9 @@ class _Watch:
             if self._source.wait(_TICK):
                 self._take()
             self._tend()
-        while self._take():
-            pass
+        for _ in range(_LAST_READS):
+            if not self._take():
+                break
         return self._finish()
 
     def _take(self) -> bool:
@@ -203,14 +209,15 @@ class _Watch:
             return
         try:
             if ring.is_due(time.time_ns()):
-                now = time.time_ns()
-                self._count(self._source.counts())
-                ring.turn(now, self._source.counts())
+                now, counts = time.time_ns(), self._source.counts()
+                self._count(counts)
+                ring.turn(now, counts)
                 self._live.turn(safe(str(ring.path), 4096), now)
             ring.add(frames)
             self._live.file.bytes = ring.size
         except OSError as error:
             self._ring = None
+            self._live.turn(self._label, time.time_ns())
             self._note(f"{safe(str(ring.path), 4096)}: {error.strerror or error}: no more packets are kept")
 
     def _tend(self) -> None:
@@ -225,23 +232,30 @@ class _Watch:
             self._checked = steady
             for text in self._source.check():
                 self._note(text)
+        if self._judging is not None and self._judging.done():
+            self._tell(self._judging.result(), now)
+            self._cost = steady - self._judged
+            self._judged = steady
+            self._judging = None
         since = steady - self._judged
-        if since >= max(_JUDGE_EVERY, self._cost * _SHARE) and (self._live.news or since >= _JUDGE_AT_LEAST):
-            self._judge(now)
+        if (
+            self._judging is None
+            and since >= max(_JUDGE_EVERY, self._cost * _SHARE)
+            and (self._live.news or since >= _JUDGE_AT_LEAST)
+        ):
+            self._judge(now, steady)
         if steady - self._stats >= _STATS_EVERY:
             self._stats = steady
             self._show_counts(now)
         if steady - self._expired >= _EXPIRE_EVERY:
             self._expired = steady
-            self._expire(now)
+            self._live.expire(now)
 
-    def _judge(self, now: int) -> None:
+    def _judge(self, now: int, steady: int) -> None:
+        """Begin to judge what is known; packets are taken meanwhile."""
         self._count(self._source.counts())
-        began = time.monotonic_ns()
-        diagnosis = self._live.judge(now)
-        self._say_alerts(diagnosis, now)
-        self._judged = time.monotonic_ns()
-        self._cost = self._judged - began
+        self._judged = steady
+        self._judging = self._judge_thread.submit(self._live.conclude, self._live.so_far(now))
 
     def _count(self, counts: Sequence[Counts]) -> None:
         """Have the file's drops in its record."""
@@ -249,14 +263,8 @@ class _Watch:
         self._live.file.drops += lost - self._lost
         self._lost = lost
 
-    def _expire(self, now: int) -> None:
-        from amtdiag.report.eve import departed_line
-
-        for one in self._live.expire(now):
-            if self._lines:
-                self._emit(departed_line(now, one._asdict()))
-
     def _finish(self) -> Diagnosis:
+        self._judge_thread.shutdown()
         now = time.time_ns()
         counts = self._source.counts()
         self._count(counts)
@@ -267,7 +275,7 @@ class _Watch:
             except OSError as error:
                 self._note(f"{safe(str(self._ring.path), 4096)}: {error.strerror or error}")
         diagnosis = self._live.finish(now)
-        self._say_alerts(diagnosis, now)
+        self._tell(diagnosis, now)
         self._show_counts(now)
         if self._lines:
             from amtdiag.report.jsonout import analysis_lines
@@ -299,8 +307,14 @@ class _Watch:
         what = f"Hello {hello.uuid or '?'} {ends.src} -> {ends.dst}:{ends.dport}, retry {hello.retry_count}"
         print(f"{_clock(event.ts)}  {what}", flush=True)
 
-    def _say_alerts(self, diagnosis: Diagnosis, now: int) -> None:
+    def _tell(self, diagnosis: Diagnosis, now: int) -> None:
         self._devices = len(diagnosis.devices)
+        gone = self._live.departures(diagnosis)
+        if gone and self._lines:
+            from amtdiag.report.eve import departed_line
+
+            for one in gone:
+                self._emit(departed_line(now, one._asdict()))
         alerts = self._live.alerts(diagnosis)
         if not alerts:
             return
@@ -308,15 +322,15 @@ class _Watch:
             from amtdiag.report.eve import alert_line, flows_of
 
             flows = flows_of(diagnosis)
-            for one in alerts:
-                self._emit(alert_line(one, flows, now))
+            for alert in alerts:
+                self._emit(alert_line(alert, flows, now))
             return
         from amtdiag.report.names import device_names
 
         names = device_names(diagnosis.devices)
-        for one in alerts:
-            who = f"{names.get(one.device, one.device)}: " if one.device else ""
-            print(f"{_clock(now)}  {one.severity}: {who}{one.summary}", flush=True)
+        for alert in alerts:
+            who = f"{names.get(alert.device, alert.device)}: " if alert.device else ""
+            print(f"{_clock(now)}  {alert.severity}: {who}{alert.summary}", flush=True)
 
     def _show_counts(self, now: int) -> None:
         counts = self._source.counts()
