@@ -98,8 +98,9 @@ def test_what_is_old_is_let_go_of_and_a_summary_stays() -> None:
     later = T0 + live.KEPT + 3700 * SECOND
     assert running.departures(running.judge(T0 + SECOND)) == []
     running.expire(T0 + 10 * SECOND)
-    running.clock_step(1, later)
+    running.clock_step(1, later)  # which closes what is open
     running.feed(a_hello(later))
+    running.clock_step(1, later)
     assert running.departures(running.judge(later)) == []  # it is still there
     running.expire(later + live.KEPT - SECOND)
     running.expire(later + live.KEPT + 3600 * SECOND)

@@ -34,6 +34,8 @@ _Event = TypeVar("_Event")
 _SILENT = 10 * SECOND
 _LONG = 60 * SECOND
 """After so much silence, or so long, it may be told what a connection is, although it goes on."""
+_LONGEST_HELLO = 32_768
+"""Bytes of a connection; 255 digests are less than 20,000."""
 _BEGINNING = 4096
 """Of a redirection session, or a device's tunnel to its presence server, until the user is told."""
 
@@ -82,9 +84,18 @@ class Journal:
         """Yield the whole Hellos of connections that a batch belongs to and that are not over."""
         for segment in packets.rows(TCP):
             connection = self._connections.find(segment) if segment.payload else None
-            found = self._streams.early_hello(connection) if connection is not None else None
+            found = self._early_hello(connection) if connection is not None else None
             if found is not None:
                 yield found
+
+    def _early_hello(self, connection: Connection) -> HelloEvent | None:
+        """Return the Hello of a connection that goes on, looked for where one may be and it costs little."""
+        port = connection.server[1]
+        if port in OTHER_PORTS or port == DNS_PORT:
+            return None
+        if any(stream.bytes > _LONGEST_HELLO for stream in connection.streams.values()):
+            return None
+        return self._streams.early_hello(connection)
 
     def so_far(self, now: int, odd: Iterable[Packets] = ()) -> Events:
         """Return the events up to now, those among them that what is open amounts to; it stays open.
@@ -95,7 +106,7 @@ class Journal:
         journal = Journal(self._files, self._hello_ports, self._limits._replace(sealed_bytes=0), {})
         journal.events = self.events.copy()
         for connection in self._connections.open():
-            if _may_be_told(connection, now) or self._streams.early_hello(connection) is not None:
+            if _may_be_told(connection, now) or self._early_hello(connection) is not None:
                 journal._enter(connection)
         for packets in odd:
             journal.feed_odd(packets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -203,6 +204,31 @@ def test_files_belong_to_who_called_sudo(wire: Wire, tmp_path: Path, monkeypatch
         for path in open_to_all.iterdir():
             path.unlink()
         open_to_all.rmdir()
+
+
+def test_text_on_a_terminal(wire: Wire) -> None:
+    ours, theirs = os.openpty()
+    words = [sys.executable, "-m", "amtdiag", "live", "-i", FAR]
+    process = subprocess.Popen(wire.command(*words), stdout=theirs, stderr=subprocess.PIPE, text=True)
+    os.close(theirs)
+    shown = ""
+    try:
+        assert process.stderr is not None
+        assert "capturing on" in process.stderr.readline()
+        wire.send(packets_of(REFUSED))
+        while "was refused" not in shown:
+            shown += os.read(ours, 4096).decode()
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while more := os.read(ours, 65_536):
+                shown += more.decode()
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(ours)
+    assert "Hello 939b524b-13d4-1d18-e487-1c697a6b7a2b 10.99.71.48 -> 10.99.71.1:9971, retry 0" in shown
+    assert "received, 0 dropped by the kernel, 0 by the interface; 1 devices" in shown
+    assert "1 of 1 device is stuck" in shown
 
 
 @pytest.mark.parametrize(
