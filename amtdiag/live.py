@@ -195,14 +195,17 @@ class Live:
         return self.conclude(self._seen(self._journal.events, now))
 
     def alerts(self, diagnosis: Diagnosis) -> list[Finding]:
-        """Return the findings that were not there before."""
+        """Return the findings that were not there before, under whichever name their device had."""
         found = []
+        aliases = {one.id: one.aliases for one in diagnosis.devices}
         for one in diagnosis.findings:
-            if one.id not in self._told:
+            names = [one.id]
+            if one.device is not None:
+                names += [one.id.replace(one.device, other) for other in aliases.get(one.device, ())]
+            if not any(name in self._told for name in names):
                 found.append(one)
-                self._told[one.id] = None
-            else:
-                self._told.move_to_end(one.id)
+            self._told[one.id] = None
+            self._told.move_to_end(one.id)
         while len(self._told) > _MOST_TOLD:
             self._told.popitem(last=False)
         return found

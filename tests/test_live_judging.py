@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import SAMPLES
+from helpers import SAMPLES, replace
 from shapes import REAL, ethernet, plain, records
 
 from amtdiag import live
@@ -90,6 +90,22 @@ def test_a_finding_is_an_alert_once() -> None:
     ids = [one.id for found in alerts for one in found]
     assert ids
     assert len(ids) == len(set(ids))
+
+
+def test_a_device_that_gets_another_name_is_no_news() -> None:
+    frames, linktypes = frames_of(SAMPLES / "recorded" / "mesh_closed.pcapng")
+    running = Live("live:eth0", [Tap("eth0", *linktypes)], Options())
+    running.feed(frames)
+    found = running.judge(frames[-1].ts + 60 * SECOND)
+    (device,) = found.devices
+    mac = next(one for one in device.aliases if one.startswith("mac:"))
+    before = replace(
+        found,
+        devices=(replace(device, id=mac, aliases=()),),
+        findings=tuple(replace(one, device=mac, id=one.id.replace(device.id, mac)) for one in found.findings),
+    )
+    assert len(running.alerts(before)) == len(found.findings) > 0
+    assert running.alerts(found) == []
 
 
 def test_what_is_old_is_let_go_of_and_a_summary_stays() -> None:
