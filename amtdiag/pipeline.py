@@ -60,10 +60,24 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
     opened = open_inputs(names, options.limits)
     if not opened.inputs or (options.strict and opened.problems):
         raise InputError("\n".join(opened.problems) or "nothing to read")
-    hello_ports = frozenset({*HELLO_PORTS, *options.ports})
-    seen = _read(opened.inputs, hello_ports, options, progress)
+    seen = _read(opened.inputs, options, progress)
+    return conclude(seen._replace(notes=opened.notes + seen.notes), options, opened.problems)
+
+
+def hello_ports(options: Options) -> frozenset[int]:
+    """Return the ports on which Hellos are expected."""
+    return frozenset({*HELLO_PORTS, *options.ports})
+
+
+def interest(options: Options) -> Interest:
+    """Return what matters: the one definition behind the selection, the sieve and the kernel's filter."""
+    return Interest(hello_ports(options) | OTHER_PORTS | {DNS_PORT}, DATAGRAM_PORTS, HEAD)
+
+
+def conclude(seen: Seen, options: Options, problems: Sequence[str] = ()) -> Diagnosis:
+    """Give the events to their devices and judge them."""
     events = seen.events
-    followed = follow(events, seen.coverage, hello_ports, options.limits.devices)
+    followed = follow(events, seen.coverage, hello_ports(options), options.limits.devices)
     scene = Scene(followed.cases, events, seen.captures, followed.strays, followed.scanners)
     findings, unknowns = examine(scene, options)
     cases = without_blameless_prospects(followed.cases, findings)
@@ -78,13 +92,13 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
         devices=tuple(case.device for case in cases),
         findings=tuple(findings),
         unknowns=tuple(one for one in unknowns if one.device in known),
-        notes=tuple(opened.notes + seen.notes),
-        problems=tuple(opened.problems),
+        notes=tuple(seen.notes),
+        problems=tuple(problems),
         tool={
             "version": __version__,
             "kernel": seen.kernel,
             "options": {
-                "ports": sorted(hello_ports),
+                "ports": sorted(hello_ports(options)),
                 "root_of": options.root_name,
                 "cert": options.chain_name,
                 "strict": options.strict,
@@ -96,7 +110,7 @@ def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: 
     )
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What all captures show, by one clock."""
 
     captures: list[CaptureInfo]
@@ -108,23 +122,20 @@ class _Seen(NamedTuple):
     """Which sieve stood in front of the scan."""
 
 
-def _read(
-    inputs: list[Input], hello_ports: frozenset[int], options: Options, progress: Progress | None
-) -> _Seen:
+def _read(inputs: list[Input], options: Options, progress: Progress | None) -> Seen:
     """Read all files, each sensor's for itself, and bring together what they show."""
     limits = options.limits
-    ports = hello_ports | OTHER_PORTS | {DNS_PORT}
-    interest = Interest(ports, DATAGRAM_PORTS, HEAD)
-    sieve, kernel = sieve_for(interest)
+    wanted = interest(options)
+    sieve, kernel = sieve_for(wanted)
     workers = workers_for(inputs, options.workers)
-    scan = Scan(inputs, Selection(interest, limits, sieve), limits, workers, options.cluster)
+    scan = Scan(inputs, Selection(wanted, limits, sieve), limits, workers, options.cluster)
     labels = [one.label for one in inputs]
-    keys = dict(options.keys)
-    journals = [Journal(labels, hello_ports, limits, keys)]
+    ports, keys = hello_ports(options), dict(options.keys)
+    journals = [Journal(labels, ports, limits, keys)]
     total = sum(one.size() for one in inputs)
     for packets in scan:
         while packets.sensor >= len(journals):
-            journals.append(Journal(labels, hello_ports, limits, keys))
+            journals.append(Journal(labels, ports, limits, keys))
         journals[packets.sensor].feed(packets)
         if progress is not None:
             progress(scan.bytes_read, total)
@@ -137,16 +148,17 @@ def _read(
     watch = Watch([[captures[file] for file in files] for files in scan.sensors.files()])
     notes = [
         *_decrypt(journals, found_keys.encode("ascii", "replace"), options),
-        *_limit_notes(journals, scan),
+        *limit_notes(journals),
+        *_scan_notes(scan),
     ]
     if len(journals) == 1:
-        return _Seen(captures, journals[0].events, Coverage(watch), notes, kernel)
+        return Seen(captures, journals[0].events, Coverage(watch), notes, kernel)
     from amtdiag.provisioning.views import View, bring_together  # one sensor does without
 
     views = [View(watch.name(at), one.events, watch.spans(at)) for at, one in enumerate(journals)]
     together = bring_together(views)
     coverage = Coverage(watch, together.offsets)
-    return _Seen(captures, together.events, coverage, [*notes, *together.notes], kernel)
+    return Seen(captures, together.events, coverage, [*notes, *together.notes], kernel)
 
 
 def _decrypt(journals: Sequence[Journal], brought: bytes, options: Options) -> Iterator[str]:
@@ -176,7 +188,8 @@ def _decrypt(journals: Sequence[Journal], brought: bytes, options: Options) -> I
         yield f"{opened:,} of {waiting:,} TLS conversations with devices were decrypted"
 
 
-def _limit_notes(journals: Sequence[Journal], scan: Scan) -> list[str]:
+def limit_notes(journals: Sequence[Journal]) -> list[str]:
+    """Say what was there twice, and which limits were hit."""
     notes = []
     duplicates = sum(one.duplicates for one in journals)
     if duplicates:
@@ -190,6 +203,11 @@ def _limit_notes(journals: Sequence[Journal], scan: Scan) -> list[str]:
     left_out = sum(one.left_out for one in journals)
     if left_out:
         notes.append(f"{left_out:,} events were left out: more of their kind than are kept")
+    return notes
+
+
+def _scan_notes(scan: Scan) -> list[str]:
+    notes = []
     if scan.incomplete_datagrams:
         notes.append(f"{scan.incomplete_datagrams:,} IP datagrams lack fragments: read as far as they go")
     if scan.interrupted:

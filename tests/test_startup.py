@@ -49,6 +49,8 @@ def modules_after(*words: object, code: str = SAY_WHAT_IS_LOADED) -> set[str]:
         ["roots"],
         ["roots", "--json"],
         ["analyze", "--help"],
+        ["live", "--help"],
+        ["listen", "--help"],
     ],
     ids=lambda words: " ".join(getattr(word, "name", word)[:16] for word in words),
 )

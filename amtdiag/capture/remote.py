@@ -190,11 +190,11 @@ class RemoteFile(FileScan):
         """Decode a packet; the worker's watching changes with it where the worker sent it too."""
         entry = self._entry
         if entry is None or entry.frame != at[1]:
-            self._decode(packet, linktype, at, out)
+            self.decode(packet, linktype, at, out)
             return
         for pair in entry.begun:
             self._watching.update(pair)
-        self._decode(packet, linktype, at, out)
+        self.decode(packet, linktype, at, out)
         self._cease(entry)
         self._entry = next(self._entries, None)
 

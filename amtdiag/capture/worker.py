@@ -67,7 +67,7 @@ class Scout(FileScan):
     def run(self) -> Part:
         """Read the file and return its last part; those before are sent. Leave the sieve as it was."""
         for _ in self.segments():
-            pass  # packets leave in `_decode`
+            pass  # packets leave in `decode`
         for key in self._carried:
             self._sieve.unwatch(key, key)
         for key in self._selection.watched:
@@ -92,13 +92,13 @@ class Scout(FileScan):
         self._size, self._last_frame = 0, frame
         return part
 
-    def _decode(self, packet: bytes, linktype: int, at: tuple[int, int, int], _: list[Segment]) -> None:
+    def decode(self, packet: bytes, linktype: int, at: tuple[int, int, int], _: list[Segment]) -> None:
         """Send the packet, as it is, where it may matter."""
         ts, frame, wirelen = at
         self._first_ts, self._last_ts = min(self._first_ts, ts), max(self._last_ts, ts)
         self._wanted = self._unjoined.came = False
         rows: list[Segment] = []
-        super()._decode(packet, linktype, at, rows)
+        super().decode(packet, linktype, at, rows)
         if rows or self._wanted or self._unjoined.came:
             watched = self._selection.watched
             begun = tuple(pair for pair in self._changed if pair[0] in watched)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from amtdiag.safetext import safe
 
 _MAX_PORT = 65_535
 _MAX_WORKERS = 1024
+_MOST = 1 << 31
 _MOST_BYTES = 16 << 20
 
 
@@ -41,6 +44,42 @@ def address(text: str) -> str:
         return str(ip_address(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"an IP address is wanted, not {text!r}") from None
+
+
+def conditions(*names: str) -> Callable[[str], tuple[str, int]]:
+    """Return what reads one of dumpcap's conditions, such as duration:60."""
+
+    def read(text: str) -> tuple[str, int]:
+        name, _, value = text.partition(":")
+        if name not in names or not value.isascii() or not value.isdigit() or not 0 < int(value) < _MOST:
+            wanted = " or ".join(f"{one}:NUMBER" for one in names)
+            raise argparse.ArgumentTypeError(f"{wanted} is wanted, not {text!r}")
+        return name, int(value)
+
+    return read
+
+
+class Stop:
+    """Set by the first Ctrl-C or SIGTERM; the second one ends the process as usual."""
+
+    asked = False
+
+    def __call__(self, number: int, _frame: object) -> None:
+        """Handle the signal."""
+        self.asked = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def until_told() -> Iterator[Stop]:
+    """Have the first signal to end noted, and not end anything."""
+    stop = Stop()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:

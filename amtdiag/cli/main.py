@@ -26,6 +26,8 @@ _WIDTH = 80
 """Of help that goes to no terminal."""
 COMMANDS: dict[str, str] = {
     "analyze": "say what happened to every device in a capture, and what to do",
+    "live": "capture on an interface and say what goes wrong while it happens",
+    "listen": "wait for Hellos in the server's place: does a device's Hello reach this machine",
     "hellos": "list the Hello messages of a capture",
     "hello": "decode or build a single Hello message",
     "compare": "put a device that works beside one that does not: what is the first difference",

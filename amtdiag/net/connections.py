@@ -110,6 +110,15 @@ class Connections:
         table, self._table = self._table, OrderedDict()
         yield from table.values()
 
+    def open(self) -> Iterator[Connection]:
+        """Yield the connections that are not over, oldest first, and keep them."""
+        yield from self._table.values()
+
+    def find(self, segment: Segment) -> Connection | None:
+        """Return the connection that a segment belongs to, while it is in the table."""
+        one, two = (segment.src, segment.sport), (segment.dst, segment.dport)
+        return self._table.get((*one, *two) if one <= two else (*two, *one))
+
     def _sweep(self) -> Iterator[Connection]:
         over = [
             key

@@ -22,10 +22,13 @@ from amtdiag.protocols.addresses import address_text
 from amtdiag.protocols.lookups import Lookups
 from amtdiag.protocols.neighbours import Neighbours
 from amtdiag.protocols.ports import DHCP_PORTS, DHCPV6_PORTS, DNS_PORT
+from amtdiag.times import SECOND
 
 _OTHER_LOOKUPS = 20_000
 """Lookups of other names that are remembered: one may turn out to be a device's custom server name."""
 _MOST_TCP_MESSAGES = 16
+_PATIENCE = 10 * SECOND
+"""A question that is younger than this may still be answered."""
 _REMEMBERED = 65_536
 """Pairs of addresses, and attempts, that are remembered so that nothing is said twice."""
 
@@ -123,6 +126,20 @@ class DatagramReader:
         """Yield the questions that nobody answered."""
         yield from self._wanted(self._lookups.finish())
         yield from self._neighbours.finish()
+
+    def waiting(self, now: int) -> Iterator[DatagramEvent]:
+        """Yield what may be said by now of questions that are open, and keep them open."""
+        for lookup in self._lookups.waiting(now - _PATIENCE):
+            if dns.is_discovery(lookup.name):
+                yield lookup
+        yield from self._neighbours.waiting(now)
+
+    def other_lookups_so_far(self) -> Iterator[LookupEvent]:
+        """Yield the lookups of other names, those among them that have an answer and are not over."""
+        yield from self._others
+        for lookup in self._lookups.waiting(0):
+            if not dns.is_discovery(lookup.name):
+                yield lookup
 
     def other_lookups(self) -> Sequence[LookupEvent]:
         """Return the lookups of other names."""

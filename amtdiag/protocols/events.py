@@ -102,6 +102,15 @@ class EventReader:
             return Told(link, found, None)
         return Told(link._replace(opened_by=taken.key), found, taken.number)
 
+    def renew(self, exchanges: int) -> None:
+        """Keep so many more HTTP exchanges."""
+        self._exchanges = exchanges
+
+    def early_hello(self, connection: Connection) -> HelloEvent | None:
+        """Return the Hello of a connection that is not over, once all of it is there."""
+        found = self._hello(connection)
+        return found if found is not None and found.hello.complete else None
+
     def opened(self, link: ConnectionEvent, streams: Opened) -> ConnectionEvent:
         """Return a connection with what its decrypted bytes say."""
         talk = self._web(streams.client, streams.server)

@@ -94,3 +94,9 @@ class Lookups:
         rest, self._open = self._open, OrderedDict()
         for one in rest.values():
             yield one.event()
+
+    def waiting(self, before: int) -> Iterator[LookupEvent]:
+        """Yield what is still open, and keep it; questions without an answer only if asked before a time."""
+        for one in self._open.values():
+            if one.answer is not None or one.ts < before:
+                yield one.event()

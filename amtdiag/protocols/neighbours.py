@@ -30,6 +30,9 @@ class _Asked:
         self.count = 0
         self.evidence: list[Evidence] = []
 
+    def event(self, asker: str, target: str) -> UnansweredArp:
+        return UnansweredArp(self.ts, self.last_ts, asker, target, self.count, tuple(self.evidence))
+
 
 class Neighbours:
     """Reads ARP messages. Says who has an address when that changes: networks are full of repetition."""
@@ -60,6 +63,12 @@ class Neighbours:
         """Yield what was still being asked for when the capture ended."""
         yield from self._give_up(None)
 
+    def waiting(self, now: int) -> Iterator[UnansweredArp]:
+        """Yield what is asked for in vain by now, and keep it."""
+        for (target, asker), asked in self._asked.items():
+            if asked.count >= _ASKS_AGAIN and asked.last_ts < now - _GIVES_UP:
+                yield asked.event(asker, target)
+
     def _ask(self, ts: int, asker: str, target: str, evidence: tuple[Evidence, ...]) -> None:
         asked = self._asked.setdefault((target, asker), _Asked(ts))
         self._askers.setdefault(target, set()).add(asker)
@@ -81,6 +90,4 @@ class Neighbours:
             if not askers:
                 del self._askers[target]
             if asked.count >= _ASKS_AGAIN:
-                yield UnansweredArp(
-                    asked.ts, asked.last_ts, asker, target, asked.count, tuple(asked.evidence)
-                )
+                yield asked.event(asker, target)

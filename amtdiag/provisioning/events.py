@@ -58,6 +58,23 @@ class Events:
         self.pings.sort(key=lambda one: one.ts)
         self.nobody.sort(key=lambda one: one.ts)
 
+    def copy(self) -> Events:
+        """Return the same events in lists of their own."""
+        other = Events()
+        for kind in self.__slots__:
+            setattr(other, kind, list(getattr(self, kind)))
+        return other
+
+    def forget(self, before: int, most: int) -> int:
+        """Let go of what is older than a time, and of each kind all but the newest; return how many."""
+        gone = 0
+        for kind in self.__slots__:
+            events = getattr(self, kind)
+            kept = [one for one in events if getattr(one, "last_ts", one.ts) >= before][-most:]
+            gone += len(events) - len(kept)
+            events[:] = kept
+        return gone
+
     def senders(self) -> frozenset[str]:
         """Return the addresses of which packets are seen that they sent themselves."""
         found = {link.ends.dst for link in self.connections if link.server_seen}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from amtdiag.capture.columns import Packets
+from amtdiag.capture.columns import TCP, Packets
 from amtdiag.config import Limits
 from amtdiag.model import (
     DhcpEvent,
+    HelloEvent,
     LookupEvent,
     PingEvent,
     PongEvent,
@@ -24,11 +25,17 @@ from amtdiag.protocols.events import EventReader
 from amtdiag.protocols.opening import Decrypt, Opener
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, DNS_PORT, OTHER_PORTS
 from amtdiag.provisioning.events import Events
+from amtdiag.times import SECOND
 
 if TYPE_CHECKING:
     from amtdiag.protocols.datagrams import DatagramEvent, DatagramReader
 
 _Event = TypeVar("_Event")
+_SILENT = 10 * SECOND
+_LONG = 60 * SECOND
+"""After so much silence, or so long, it may be told what a connection is, although it goes on."""
+_LONGEST_HELLO = 32_768
+"""Bytes of a connection; 255 digests are less than 20,000."""
 _BEGINNING = 4096
 """Of a redirection session, or a device's tunnel to its presence server, until the user is told."""
 
@@ -41,6 +48,7 @@ class Journal:
     ) -> None:
         """Begin a journal; `keys` are pre-shared keys (PPS) by PID."""
         self._files = files
+        self._hello_ports = hello_ports
         self._limits = limits
         self._server_ports = hello_ports | OTHER_PORTS | {DNS_PORT}
         self._connections = self._table()
@@ -71,6 +79,63 @@ class Journal:
         table = self._table()
         for connection in (*table.feed(packets), *table.finish()):
             self._add(self.events.odd_attempts, self._streams.attempt(connection), self._limits.events)
+
+    def hellos_of(self, packets: Packets) -> Iterator[HelloEvent]:
+        """Yield the whole Hellos of connections that a batch belongs to and that are not over."""
+        for segment in packets.rows(TCP):
+            connection = self._connections.find(segment) if segment.payload else None
+            found = self._early_hello(connection) if connection is not None else None
+            if found is not None:
+                yield found
+
+    def _early_hello(self, connection: Connection) -> HelloEvent | None:
+        """Return the Hello of a connection that goes on, looked for where one may be and it costs little."""
+        port = connection.server[1]
+        if port in OTHER_PORTS or port == DNS_PORT:
+            return None
+        if any(stream.bytes > _LONGEST_HELLO for stream in connection.streams.values()):
+            return None
+        return self._streams.early_hello(connection)
+
+    def so_far(self, now: int, odd: Iterable[Packets] = ()) -> Events:
+        """Return the events up to now, those among them that what is open amounts to; it stays open.
+
+        Of a connection that is not over it is too early to tell what it was, unless it has been silent, or
+        open, for some time. `odd` are conversations on unexpected ports that have come to nothing yet.
+        """
+        journal = Journal(self._files, self._hello_ports, self._limits._replace(sealed_bytes=0), {})
+        journal.events = self.events.copy()
+        for connection in self._connections.open():
+            if _may_be_told(connection, now) or self._early_hello(connection) is not None:
+                journal._enter(connection)
+        for packets in odd:
+            journal.feed_odd(packets)
+        if self._reader is not None:
+            journal._keep(self._reader.waiting(now))
+            journal.events.other_lookups += self._reader.other_lookups_so_far()
+        if journal._reader is not None:  # DNS over a TCP connection that is open
+            journal._keep(journal._reader.waiting(now))
+            journal.events.other_lookups += journal._reader.other_lookups_so_far()
+        return journal.events
+
+    def cut(self) -> None:
+        """Take what is open as if the capture ended, and go on: the clock is not what it was."""
+        for connection in self._connections.finish():
+            self._enter(connection)
+        self._connections = self._table()
+        if self._reader is not None:
+            self._keep(self._reader.finish())
+
+    def forget(self, before: int, most: int) -> int:
+        """Let go of events that ended before a time, and of each kind all but the newest; return how many.
+
+        What may be decrypted later is let go of altogether.
+        """
+        gone = self.events.forget(before, most)
+        self._sealed.clear()
+        kept = sum(len(one.talk.exchanges) for one in self.events.connections if one.talk is not None)
+        self._streams.renew(self._limits.exchanges - kept)
+        return gone
 
     def finish(self) -> None:
         """Take what was still open when the capture ended."""
@@ -156,6 +221,11 @@ class Journal:
             events.append(event)
         else:
             self._left_out += 1
+
+
+def _may_be_told(connection: Connection, now: int) -> bool:
+    quiet, age = now - connection.last_ts, now - connection.first_ts
+    return connection.is_closed or quiet >= _SILENT or age >= _LONG
 
 
 def _keeps(connection: Connection) -> int:

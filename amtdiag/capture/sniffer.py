@@ -1,0 +1,252 @@
+"""Live interfaces on Linux: AF_PACKET sockets with the kernel's filter, its time stamps and its counters.
+
+A socket is opened for no protocol, gets its filter, and is bound only then: no packet that the filter would
+have turned away comes before it (packet(7)).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+import socket
+import struct
+import sys
+from collections.abc import Sequence
+from ctypes import c_char, sizeof
+from pathlib import Path
+
+from amtdiag.capture.bpf import MOST_INSTRUCTIONS, RAW_IP, SNAP_LENGTH, filter_for, packed
+from amtdiag.capture.linklayer import ETHERNET
+from amtdiag.capture.selection import Interest
+from amtdiag.capture.source import Counts, Frame, Tap
+from amtdiag.errors import InputError, MissingToolError, UsageError
+from amtdiag.safetext import safe
+
+BATCH = 1024
+"""Packets that are taken from one interface before the others have their turn."""
+_BUFFER = 32 << 20
+"""Bytes for which the kernel is asked to keep packets that have not been taken yet."""
+_ALL = 0x0003
+_SOL_PACKET, _ADD_MEMBERSHIP, _STATISTICS, _AUXDATA = 263, 1, 6, 8
+_PROMISCUOUS = 1
+_ATTACH_FILTER, _TIMESTAMPNS, _RCVBUFFORCE = 26, 35, 33
+_TAG_VALID, _TAG_TYPE_VALID = 0x10, 0x40
+_AUX = struct.Struct("=IIIHHHH")
+"""Status, length on the wire, length taken, where MAC and network begin, VLAN tag and its type."""
+_TIME = struct.Struct("@ll")
+_ANCILLARY = socket.CMSG_SPACE(_AUX.size) + socket.CMSG_SPACE(_TIME.size)
+_OUTGOING = 4
+_LINK_TYPES = {1: ETHERNET, 772: ETHERNET, 65534: RAW_IP}
+"""By the kernel's ARPHRD number: Ethernet, loopback, and interfaces that have no link layer."""
+_LOOPBACK = 772
+_LOST = ("rx_missed_errors", "rx_fifo_errors")
+"""What network cards count where they have no room; libpcap takes the same two."""
+_SYSFS = Path("/sys/class/net")
+_GET_FLAGS, _GET_HARDWARE = 0x8913, 0x8927
+_NAME_BYTES = 16
+
+
+class Sniffer:
+    """Captures on one interface or several."""
+
+    def __init__(
+        self, interfaces: Sequence[str], interest: Interest, *, any_port: bool, promiscuous: bool = True
+    ) -> None:
+        """Open all interfaces.
+
+        Raises `InputError` where there is no such interface, `MissingToolError` where the right is missing.
+        """
+        self._sockets: list[_Socket] = []
+        self._poll = select.poll()
+        try:
+            for name in interfaces:
+                one = _Socket(name, interest, any_port=any_port, promiscuous=promiscuous)
+                self._sockets.append(one)
+                self._poll.register(one.socket, select.POLLIN)
+        except BaseException:
+            self.close()
+            raise
+        self.taps = [Tap(one.name, one.linktype) for one in self._sockets]
+
+    def wait(self, seconds: float) -> bool:
+        """See `Source`."""
+        return bool(self._poll.poll(seconds * 1000))
+
+    def read(self) -> list[Frame]:
+        """See `Source`."""
+        frames: list[Frame] = []
+        for number, one in enumerate(self._sockets):
+            one.read(number, frames)
+        if len(self._sockets) > 1:
+            frames.sort(key=lambda frame: frame.ts)
+        return frames
+
+    def counts(self) -> list[Counts]:
+        """See `Source`."""
+        return [one.counts() for one in self._sockets]
+
+    def check(self) -> list[str]:
+        """See `Source`."""
+        return [said for one in self._sockets if (said := one.check())]
+
+    def close(self) -> None:
+        """See `Source`."""
+        for one in self._sockets:
+            one.socket.close()
+
+
+class _Socket:
+    """One interface."""
+
+    def __init__(self, name: str, interest: Interest, *, any_port: bool, promiscuous: bool) -> None:
+        self.name = name
+        kind = _kind(name)
+        if kind not in _LINK_TYPES:
+            raise InputError(f"{safe(name)}: an interface of kind {kind} (ARPHRD), which is not read")
+        self.linktype = _LINK_TYPES[kind]
+        self._loopback = kind == _LOOPBACK
+        self._promiscuous = promiscuous
+        self._memory = bytearray(SNAP_LENGTH)
+        self._view = memoryview(self._memory)
+        self._received = self._dropped = 0
+        self._lost_before = self._lost()
+        self._lost_so_far = 0
+        self._index = 0
+        self._up = True
+        try:
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        except PermissionError as error:
+            raise MissingToolError(missing_right(name)) from error
+        try:
+            self._prepare(filter_for(interest, self.linktype, any_port=any_port))
+            self._bind()
+        except OSError as error:
+            self.socket.close()
+            raise InputError(f"{safe(name)}: {error.strerror or error}") from error
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def _prepare(self, program: Sequence[tuple[int, int, int, int]]) -> None:
+        """Attach the filter and ask for time stamps and tags."""
+        if len(program) > MOST_INSTRUCTIONS:
+            raise UsageError("these are more ports than the kernel's filter has room for: use --any-port")
+        code = bytearray(packed(program))  # type: ignore[arg-type]
+        memory = (c_char * len(code)).from_buffer(code)
+        at = _address(memory)
+        self.socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", len(program), at))
+        assert sizeof(memory) == len(code)
+        self.socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
+        self.socket.setsockopt(_SOL_PACKET, _AUXDATA, 1)
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
+        except PermissionError:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        self.socket.setblocking(False)
+
+    def _bind(self) -> None:
+        """Begin to capture on the interface that has the name now. Neither of this takes a right."""
+        self._index = socket.if_nametoindex(self.name)
+        self.socket.bind((self.name, _ALL))
+        if self._promiscuous:
+            request = struct.pack("@iHH8s", self._index, _PROMISCUOUS, 0, b"")
+            self.socket.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, request)
+
+    def read(self, number: int, frames: list[Frame]) -> None:
+        """Take up to a batch of packets."""
+        receive, view = self.socket.recvmsg_into, self._view
+        buffers = [view]
+        for _ in range(BATCH):
+            try:
+                size, ancillary, _, sender = receive(buffers, _ANCILLARY)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.ENETDOWN, errno.ENODEV, errno.ENXIO):
+                    return  # `check` says so
+                raise
+            if self._loopback and sender[2] == _OUTGOING:
+                continue  # the same packet comes in, too
+            data = bytes(view[:size])
+            ts, wirelen = 0, size
+            for _, kind, value in ancillary:
+                if kind == _AUXDATA and len(value) == _AUX.size:
+                    status, wirelen, _, _, _, tag, tag_type = _AUX.unpack(value)
+                    if status & _TAG_VALID:
+                        tag_type = tag_type if status & _TAG_TYPE_VALID else 0x8100
+                        data = data[:12] + struct.pack(">HH", tag_type, tag) + data[12:]
+                        wirelen += 4
+                elif kind == _TIMESTAMPNS and len(value) == _TIME.size:
+                    seconds, nanoseconds = _TIME.unpack(value)
+                    ts = seconds * 1_000_000_000 + nanoseconds
+            frames.append(Frame(ts, number, data, max(wirelen, len(data))))
+
+    def counts(self) -> Counts:
+        """The kernel begins its counters at 0 each time they are read."""
+        packets, drops = struct.unpack("=II", self.socket.getsockopt(_SOL_PACKET, _STATISTICS, 8))
+        self._received += packets
+        self._dropped += drops
+        lost = self._lost()
+        # They begin again where the interface was made anew.
+        self._lost_so_far += max(lost - self._lost_before, 0)
+        self._lost_before = lost
+        return Counts(self._received, self._dropped, self._lost_so_far)
+
+    def check(self) -> str | None:
+        """Say whether the interface went down or came up; bind again where it was made anew."""
+        try:
+            index = socket.if_nametoindex(self.name)
+            up = bool(_ask(self.socket, _GET_FLAGS, self.name) & 1)
+        except (OSError, ValueError):
+            index, up = 0, False
+        if up and index != self._index:
+            try:
+                self._bind()
+            except OSError:
+                up = False
+        if up == self._up:
+            return None
+        self._up = up
+        return f"{safe(self.name)} is up again" if up else f"{safe(self.name)} is down: nothing is seen on it"
+
+    def _lost(self) -> int:
+        folder = _SYSFS / self.name / "statistics"
+        try:
+            return sum(int((folder / one).read_text("ascii")) for one in _LOST)
+        except (OSError, ValueError):
+            return 0
+
+
+def _ask(control: socket.socket, request: int, name: str) -> int:
+    """Ask the kernel about an interface: a number of two bytes."""
+    answer = fcntl.ioctl(control, request, struct.pack("16s24x", os.fsencode(name)))
+    return int(struct.unpack_from("=H", answer, 16)[0])
+
+
+def _kind(name: str) -> int:
+    """Return the kernel's number for the kind of an interface. Raises `InputError` where there is none."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+            if not 0 < len(os.fsencode(name)) < _NAME_BYTES:
+                raise OSError(errno.ENODEV, "the name is too long")
+            return _ask(control, _GET_HARDWARE, name)
+    except (OSError, ValueError) as error:
+        known = ", ".join(sorted(name for _, name in socket.if_nameindex()))
+        raise InputError(f"{safe(name)}: no such interface; there are: {safe(known, 400)}") from error
+
+
+def _address(memory: object) -> int:
+    from ctypes import addressof
+
+    return addressof(memory)  # type: ignore[arg-type]
+
+
+def missing_right(name: str) -> str:
+    """One line: what is missing, and the command that mends it."""
+    python = os.path.realpath(sys.executable)
+    return (
+        f"no right to capture on {safe(name)}: run  sudo setcap cap_net_raw+ep {safe(python, 4096)}  "
+        "(whoever may run this Python may capture then), or begin with sudo; docs/live.md has narrower ways"
+    )

@@ -1,0 +1,135 @@
+"""Lines for a SIEM while a capture goes on, in the shape of Suricata's EVE: one JSON object each.
+
+The outer fields are Suricata's (docs.suricata.io, "EVE JSON Format"), so that what reads eve.json reads
+these. What is ours is inside, in the shape of `amtdiag analyze --json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from amtdiag.capture.source import Counts, Tap
+from amtdiag.model import Diagnosis, Endpoints, Evidence, Finding, HelloEvent
+from amtdiag.report.jsonout import evidence_json, finding_json, message_json
+from amtdiag.report.verdict import title_of
+from amtdiag.times import SECOND, rfc3339
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SEVERITIES = {"critical": 1, "error": 1, "warning": 2, "info": 3}
+"""Suricata's numbers, 1 being the gravest."""
+_SIGNATURES = 1 << 31
+_FLOW_BITS = 51
+"""As wide as Suricata's: a number in JSON is exact up to 2 ** 53."""
+
+
+def eve_time(ts: int) -> str:
+    """Return a time as Suricata writes it."""
+    moment = _EPOCH + timedelta(microseconds=ts // 1000)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f%z")
+
+
+def flow_id(community_id: str) -> int:
+    """Return a number for a conversation, the same in every run."""
+    digest = hashlib.sha256(community_id.encode("ascii")).digest()
+    return int.from_bytes(digest[:8]) >> (64 - _FLOW_BITS)
+
+
+def _flow(ends: Endpoints) -> dict[str, Any]:
+    return {
+        "flow_id": flow_id(ends.community_id),
+        "src_ip": ends.src,
+        "src_port": ends.sport,
+        "dest_ip": ends.dst,
+        "dest_port": ends.dport,
+        "proto": "TCP",
+        "community_id": ends.community_id,
+    }
+
+
+def hello_line(event: HelloEvent) -> dict[str, Any]:
+    """A Hello that has just come."""
+    return {
+        "timestamp": eve_time(event.ts),
+        "event_type": "hello",
+        **_flow(event.ends),
+        "pcap_cnt": event.evidence[0].frame,
+        "hello": {
+            **message_json(event.hello),
+            "digests": [one.value.hex() for one in event.hello.digests],
+            "evidence": evidence_json(event.evidence),
+        },
+    }
+
+
+def flows_of(diagnosis: Diagnosis) -> dict[Evidence, Endpoints]:
+    """Return by frame the conversation that it belongs to."""
+    found: dict[Evidence, Endpoints] = {}
+    for link in diagnosis.connections:
+        found.update(dict.fromkeys(link.evidence, link.ends))
+    for record in diagnosis.hellos:
+        found.update(dict.fromkeys(record.event.evidence, record.event.ends))
+    return found
+
+
+def alert_line(one: Finding, flows: Mapping[Evidence, Endpoints], now: int) -> dict[str, Any]:
+    """A finding that has just been made."""
+    ends = next((flows[frame] for frame in one.evidence if frame in flows), None)
+    return {
+        "timestamp": eve_time(now),
+        "event_type": "alert",
+        **(_flow(ends) if ends is not None else {}),
+        **({"pcap_cnt": one.evidence[0].frame} if one.evidence else {}),
+        "alert": {
+            "action": "allowed",
+            "gid": 1,
+            "signature_id": zlib.crc32(one.rule.encode("utf-8")) % _SIGNATURES,
+            "rev": 1,
+            "signature": f"amtdiag {one.rule}: {title_of(one.rule)}",
+            "category": one.category,
+            "severity": _SEVERITIES[one.severity],
+        },
+        "finding": finding_json(one),
+    }
+
+
+def stats_line(
+    now: int, since: int, taps: Sequence[Tap], counts: Sequence[Counts], devices: int
+) -> dict[str, Any]:
+    """The counters of the capture."""
+    return {
+        "timestamp": eve_time(now),
+        "event_type": "stats",
+        "stats": {
+            "uptime": (now - since) // SECOND,
+            "devices": devices,
+            "capture": {
+                "kernel_packets": sum(one.received for one in counts),
+                "kernel_drops": sum(one.dropped for one in counts),
+                "kernel_ifdrops": sum(one.interface_dropped for one in counts),
+                "interfaces": [
+                    {
+                        "in_iface": tap.name,
+                        "kernel_packets": one.received,
+                        "kernel_drops": one.dropped,
+                        "kernel_ifdrops": one.interface_dropped,
+                    }
+                    for tap, one in zip(taps, counts, strict=True)
+                ],
+            },
+        },
+    }
+
+
+def said_line(now: int, text: str) -> dict[str, Any]:
+    """Something about the capture itself: an interface went down, the clock was set, a disk is full."""
+    return {"timestamp": eve_time(now), "event_type": "capture_note", "text": text}
+
+
+def departed_line(now: int, one: Mapping[str, Any]) -> dict[str, Any]:
+    """A device that has been silent for so long that it is let go of."""
+    times = {key: rfc3339(one[key]) for key in ("first_seen", "last_seen")}
+    return {"timestamp": eve_time(now), "event_type": "device_departed", "device": {**one, **times}}

@@ -1,0 +1,115 @@
+"""Packet sockets at the end of a real cable."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from bpf_machine import taken
+from helpers import HELLO_ONLY, SAMPLES
+from test_bpf import FILES
+from test_bpf import packets_of as records_of
+from wire import FAR, Wire, inside, laid, packets_of, wanted_of
+
+from amtdiag.capture.bpf import filter_for
+from amtdiag.capture.linklayer import ETHERNET
+from amtdiag.capture.sniffer import Sniffer
+from amtdiag.config import Options
+from amtdiag.pipeline import interest
+
+REFUSED = SAMPLES / "recorded" / "mesh_closed.pcapng"
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with laid() as one:
+        yield one
+
+
+def test_tags_and_ports_in_the_kernel(wire: Wire) -> None:
+    """The kernel's filter and the tag that it took off: what comes out is what was sent in."""
+    (syn, *_) = packets_of(HELLO_ONLY)
+    tagged = syn[:12] + b"\x81\x00\x00\x07" + syn[12:]
+    twice = syn[:12] + b"\x88\xa8\x00\x09\x81\x00\x00\x07" + syn[12:]
+    other = bytearray(syn)
+    struct.pack_into(">HH", other, 34, 40_000, 40_001)
+    with inside(wire.name):
+        strict = Sniffer([FAR], interest(Options()), any_port=False)
+        lenient = Sniffer([FAR], interest(Options()), any_port=True)
+    wire.send([syn, tagged, twice, bytes(other), bytes(60)])
+    time.sleep(0.2)
+    try:
+        assert [one.data for one in strict.read()] == [syn, tagged, twice]
+        assert [one.data for one in lenient.read()] == [syn, tagged, twice, bytes(other)]
+        assert all(abs(one.ts - time.time_ns()) < 60e9 for one in strict.read())
+        assert strict.counts()[0].received == 3
+    finally:
+        strict.close()
+        lenient.close()
+
+
+def test_the_kernel_decides_as_the_machine_of_the_tests(wire: Wire) -> None:
+    """So that what is proven with that machine holds for the kernel."""
+    program = filter_for(interest(Options()))
+    with inside(wire.name):
+        sniffer = Sniffer([FAR], interest(Options()), any_port=False)
+    sent = dict.fromkeys(
+        data
+        for path in FILES
+        for _, linktype, data, _ in records_of(path)
+        if linktype == ETHERNET and 14 < len(data) <= 1514
+    )
+    expected = [data for data in sent if taken(program, data)]
+    assert len(sent) > len(expected) > 1000
+    got: list[bytes] = []
+    try:
+        for number, data in enumerate(sent):
+            wire.send([data])
+            if not number % 100:
+                got += [one.data for one in sniffer.read()]
+        while len(got) < len(expected) and sniffer.wait(2):
+            got += [one.data for one in sniffer.read()]
+    finally:
+        sniffer.close()
+    assert got == expected
+
+
+ELSEWHERE = """
+import json, sys, time
+from amtdiag.capture.elsewhere import ScapySource
+from amtdiag.config import Options
+from amtdiag.pipeline import interest
+source = ScapySource([sys.argv[1]], interest(Options()), any_port=False)
+print("ready", flush=True)
+got, end = [], time.monotonic() + 20
+while len(got) < int(sys.argv[2]) and time.monotonic() < end:
+    source.wait(0.1)
+    got += [one.data.hex() for one in source.read()]
+source.close()
+print(json.dumps([got, source.counts()]))
+"""
+
+
+def test_the_way_of_other_systems(wire: Wire) -> None:
+    """On Linux, which shows that the adapter does what it should where scapy does."""
+    pytest.importorskip("scapy")
+    expected = wanted_of(REFUSED)
+    process = subprocess.Popen(
+        wire.command(sys.executable, "-c", ELSEWHERE, FAR, str(len(expected))),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.3)
+    wire.send(packets_of(REFUSED))
+    out, _ = process.communicate(timeout=40)
+    got, ((received, *_),) = json.loads(out)
+    assert [bytes.fromhex(one) for one in got] == expected
+    assert received == len(expected)
