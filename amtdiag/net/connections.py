@@ -32,8 +32,24 @@ class Connection:
     """One TCP connection. The client is the side that sent the SYN."""
 
     __slots__ = (
-        "_assembled", "answers", "client", "client_known", "closed_by", "duplicates", "ends", "first_ts",
-        "last_ts", "macs", "recent", "resets", "segments", "server", "streams", "syn_seq", "syns", "vlan",
+        "answers",
+        "assembled_sides",
+        "client",
+        "client_known",
+        "closed_by",
+        "duplicates",
+        "ends",
+        "first_ts",
+        "last_ts",
+        "macs",
+        "recent",
+        "resets",
+        "segments",
+        "server",
+        "streams",
+        "syn_seq",
+        "syns",
+        "vlan",
     )  # fmt: skip
 
     def __init__(self, segment: Segment, client: tuple[bytes, int], server: tuple[bytes, int]) -> None:
@@ -57,13 +73,13 @@ class Connection:
         self.recent: dict[Side, list[tuple[tuple[int, ...], int]]] = {"client": [], "server": []}
         self.macs: dict[Side, bytes] = {"client": b"", "server": b""}
         self.vlan = segment.vlan
-        self._assembled: dict[Side, Assembled] = {}
+        self.assembled_sides: dict[Side, Assembled] = {}
 
     def assembled(self, side: Side) -> Assembled:
-        """Return one direction as far as it was captured. For connections that are over: it is kept."""
-        stream = self._assembled.get(side)
+        """Return one direction as far as it was captured; kept until another segment comes."""
+        stream = self.assembled_sides.get(side)
         if stream is None:
-            stream = self._assembled[side] = self.streams[side].assemble()
+            stream = self.assembled_sides[side] = self.streams[side].assemble()
         return stream
 
     @property
@@ -192,6 +208,8 @@ class Connections:
             self.duplicates += 1
             return
         connection.segments[side] += 1
+        if connection.assembled_sides:
+            connection.assembled_sides.clear()
         if not connection.macs[side]:
             connection.macs[side] = segment.mac
         flags, seq = segment.flags, segment.seq
