@@ -122,9 +122,10 @@ class Connections:
             yield from self._sweep()
 
     def finish(self) -> Iterator[Connection]:
-        """Yield all that is left, oldest first."""
-        table, self._table = self._table, OrderedDict()
-        yield from table.values()
+        """Yield all that is left, oldest first; each is let go of as it is taken."""
+        while self._table:
+            yield self._table.popitem(last=False)[1]
+        self._memory = 0
 
     def open(self) -> Iterator[Connection]:
         """Yield the connections that are not over, oldest first, and keep them."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _EVIDENCE_PER_KIND = 8
 _TLS_HEADER = 5
+_TLS_ROLES = ("tls", "redirection-tls")
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x16\x03", "a TLS handshake"),
@@ -113,15 +114,13 @@ class EventReader:
 
     def opened(self, link: ConnectionEvent, streams: Opened) -> ConnectionEvent:
         """Return a connection with what its decrypted bytes say."""
-        talk = self._web(streams.client, streams.server)
+        spoken = self._said(link.ends.dport, streams.client, streams.server)
         tls = link.tls
         if tls is not None and tls.certificates_hidden and streams.handshake:
             from amtdiag.protocols.tls.decrypted import with_handshake
 
             tls = with_handshake(tls, streams.handshake, self._evidence)
-        return link._replace(
-            talk=talk, web=talk and talk.server, tls=tls, opened_by=link.opened_by or KEY_LOG
-        )
+        return link._replace(tls=tls, opened_by=link.opened_by or KEY_LOG, **spoken)
 
     def _seal(self, connection: Connection, talk: TlsTalk | None) -> Taken | None:
         if talk is None:
@@ -192,24 +191,28 @@ class EventReader:
         )
 
     def _spoken(self, connection: Connection) -> _Spoken:
-        """What is said on the plain port, the redirection port and to a presence server."""
+        """What is said in the clear on the plain port, the redirection port and to a presence server."""
         client, server = connection.streams["client"], connection.streams["server"]
         port = connection.server[1]
-        role = DEVICE_PORTS.get(port)
-        if not client.bytes + server.bytes or not client.keep:
+        if DEVICE_PORTS.get(port) in _TLS_ROLES or not client.bytes + server.bytes or not client.keep:
             return {}
+        return self._said(port, *_both(connection))
+
+    def _said(self, port: int, client: Assembled, server: Assembled) -> _Spoken:
+        """What is said to a device, or by it to a presence server; in the clear, or decrypted."""
         # Imported late: their patterns take longer to make than a small capture takes to read.
-        if role == "plain":
-            talk = self._web(*_both(connection))
+        role = DEVICE_PORTS.get(port)
+        if role in ("plain", "tls"):
+            talk = self._web(client, server)
             return {"talk": talk, "web": talk and talk.server}
-        if role == "redirection":
+        if role in ("redirection", "redirection-tls"):
             from amtdiag.protocols.web.redirection import read_redirection
 
-            return {"redirection": read_redirection(*_both(connection), self._evidence)}
+            return {"redirection": read_redirection(client, server, self._evidence)}
         if port == CIRA_PORT:
             from amtdiag.protocols.web.apf import read_apf
 
-            return {"apf": read_apf(*_both(connection), self._evidence)}
+            return {"apf": read_apf(client, server, self._evidence)}
         return {}
 
     def _web(self, client: Assembled, server: Assembled) -> WebTalk | None:
@@ -227,8 +230,9 @@ class EventReader:
         return talk
 
     def _tls(self, connection: Connection) -> TlsTalk | None:
-        """Read the handshake of a conversation on a device's TLS port."""
-        if DEVICE_PORTS.get(connection.server[1]) != "tls":
+        """Read the handshake of a conversation on a device's TLS port, or with its presence server."""
+        port = connection.server[1]
+        if DEVICE_PORTS.get(port) not in _TLS_ROLES and port != CIRA_PORT:
             return None
         client, server = _both(connection)
         if not connection.segments["server"] and _is_one_record(client):

@@ -20,6 +20,8 @@ from amtdiag.times import SECOND
 from amtdiag.trust.releases import stated
 
 _REDIRECTION = frozenset({"redirection", "redirection-tls"})
+_RCFG = b"AMT RCFG"
+"""Common name of the certificate that a device in remote setup shows (rpc-go)."""
 _SETUP = 300 * SECOND
 """A provisioning that begins within this time after a Hello belongs to it."""
 _PONG_TRIGGERS: dict[str, Trigger] = {
@@ -161,6 +163,13 @@ def _calls(link: ConnectionEvent) -> Iterator[Sign]:
             yield Sign(one.answered or one.ts, trigger, one.evidence)
 
 
+def _certificates(link: ConnectionEvent) -> Iterator[Sign]:
+    """The certificate of remote setup; only its name is of interest, and that stands there as it is."""
+    chain = link.tls.server_chain if link.tls is not None else None
+    if chain is not None and any(_RCFG in one for one in chain.der[:1]):
+        yield Sign(link.ts, "rcfg", chain.evidence)
+
+
 def _is_called_back(case: Case, link: ConnectionEvent) -> bool:
     """True for a server's call soon after a Hello: without TLS, setup itself runs over the plain port."""
     return any(
@@ -191,6 +200,7 @@ def _signs(case: Case) -> Iterator[Sign]:
     spoken = [*case.returns, *case.visits]
     for link in spoken:
         yield from _calls(link)
+        yield from _certificates(link)
         if link.web is not None and not _is_called_back(case, link) and not _sets_up(link):
             yield Sign(link.ts, "web", link.evidence)
     talks = [("redirection", link) for link in spoken if DEVICE_PORTS[link.ends.dport] in _REDIRECTION]

@@ -36,8 +36,8 @@ _LONG = 60 * SECOND
 """After so much silence, or so long, it may be told what a connection is, although it goes on."""
 _LONGEST_HELLO = 32_768
 """Bytes of a connection; 255 digests are less than 20,000."""
-_BEGINNING = 4096
-"""Of a redirection session, or a device's tunnel to its presence server, until the user is told."""
+_BEGINNING = 16_384
+"""Of redirection, or a device's tunnel to its presence server: the handshake, and until the user is told."""
 
 
 class Journal:
@@ -229,9 +229,9 @@ def _may_be_told(connection: Connection, now: int) -> bool:
 
 
 def _keeps(connection: Connection) -> int:
-    """How many bytes of each direction are read: of screens and tunnels in the clear their beginnings."""
+    """How many bytes of each direction are read: of screens and tunnels their beginnings."""
     port = connection.server[1]
     if port == CIRA_PORT:
         return _BEGINNING
     role = DEVICE_PORTS.get(port)
-    return _BEGINNING if role == "redirection" else 0 if role == "redirection-tls" else sys.maxsize
+    return _BEGINNING if role in ("redirection", "redirection-tls") else sys.maxsize

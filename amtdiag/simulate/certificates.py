@@ -149,10 +149,10 @@ def server_identity(suffix: str) -> Identity:
     return identity(leaf, authority())
 
 
-@lru_cache(maxsize=1)
-def device_identity() -> Identity:
-    """The self-signed certificate that an unprovisioned device carries only for its key."""
-    return identity(certify(Wish("AMT RCFG", days=7300)))
+@lru_cache(maxsize=4)
+def device_identity(name: str = "AMT RCFG") -> Identity:
+    """The self-signed certificate that an unprovisioned device carries only for its key, or another one."""
+    return identity(certify(Wish(name, days=7300)))
 
 
 # ---------------------------------------------------------------------------------------------------- keys

@@ -142,7 +142,8 @@ def broken_after_commit(scene: Scene) -> None:
     at = _said(scene, device, at, session) + 5 * SECOND
     shown = chains.good(scene.net.suffix)
     for _ in range(2):
-        at = scene.back_tls(device, at, tls.refused(shown, 80), soon=False) + BETWEEN_TRIES
+        flights = tls.refused(shown, 80, device_name=device.name)
+        at = scene.back_tls(device, at, flights, soon=False) + BETWEEN_TRIES
     _quiet(scene, device, at)
     scene.ends_at(device, None, "operational")
     scene.must_find("broken-after-commit", device, "error", catalogue="F54")

@@ -93,14 +93,16 @@ def session(
     return flights
 
 
-def refused(shown: Identity, alert: int, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> list[Flight]:
+def refused(
+    shown: Identity, alert: int, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2, *, device_name: str = ""
+) -> list[Flight]:
     """A session that the device ends with a fatal alert, once it has seen the certificates that are shown.
 
     All is genuine but the alert: OpenSSL, which plays the device, judges certificates by rules of its own.
     """
     client, device = (
         _End(_sca(shown, version), server_side=False),
-        _End(_device(False, version), server_side=True),
+        _End(_device(False, version, device_name), server_side=True),
     )
     flights: list[Flight] = []
     for source, target in ((client, device), (device, client), (client, device)):
@@ -176,13 +178,13 @@ def _sca(identity: Identity, version: ssl.TLSVersion = _TLS12) -> ssl.SSLContext
     return _prepared(context, identity, version)
 
 
-def _device(root_accepted: bool, version: ssl.TLSVersion = _TLS12) -> ssl.SSLContext:
+def _device(root_accepted: bool, version: ssl.TLSVersion = _TLS12, name: str = "") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     if root_accepted:
         context.load_verify_locations(cadata=root_pem().decode("ascii"))
-    return _prepared(context, device_identity(), version)
+    return _prepared(context, device_identity(name) if name else device_identity(), version)
 
 
 def _prepared(context: ssl.SSLContext, identity: Identity, version: ssl.TLSVersion) -> ssl.SSLContext:

@@ -126,6 +126,7 @@ def test_every_sample(tshark: Path, need: Callable[[str], Path], tmp_path: Path)
     """tshark runs over all files one behind the other: starting it takes longer than what it does here."""
     files = sorted({path for sample in SAMPLES for path in sample.files.values()})
     links = {path: [one for one in diagnose([path]).connections if one.tls] for path in files}
+    links = {path: [one for one in found if one.ends.dport == TLS_PORT] for path, found in links.items()}
     held = [path for path in files if links[path]]
     # Of one connection that two sensors saw, tshark would take the second view for repetition.
     second = [path for path in held if path.name == "server.pcapng"]
