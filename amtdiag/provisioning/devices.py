@@ -198,9 +198,13 @@ def _signs(case: Case) -> Iterator[Sign]:
         if trigger is not None:
             yield Sign(pong.ts, trigger, pong.evidence)
     spoken = [*case.returns, *case.visits]
-    for link in spoken:
-        yield from _calls(link)
-        yield from _certificates(link)
+    committed = False
+    for link in sorted(spoken, key=lambda one: one.ts):
+        calls = list(_calls(link))
+        committed = committed or any(sign.trigger == "commit" for sign in calls)
+        yield from calls
+        if not committed:  # a certificate may be kept; what was committed is known
+            yield from _certificates(link)
         if link.web is not None and not _is_called_back(case, link) and not _sets_up(link):
             yield Sign(link.ts, "web", link.evidence)
     talks = [("redirection", link) for link in spoken if DEVICE_PORTS[link.ends.dport] in _REDIRECTION]
