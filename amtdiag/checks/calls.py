@@ -144,8 +144,19 @@ class CallFails(Check):
             times=[one.exchange.ts for one in failed],
             count=len(failed),
             catalogue="F50" if method == "AddNextCertInChain" else None,
+            remedy=_remedy(last.exchange),
             overcome=overcome,
         )
+
+
+def _remedy(exchange: Exchange) -> str | None:
+    """What a source says to do about the return value, where one says anything."""
+    from amtdiag.protocols.web.tables import remedy
+
+    call, result = exchange.call, exchange.result
+    if call is None or result is None:
+        return None
+    return remedy(call.service, call.method, result.return_value)
 
 
 def _failed(exchange: Exchange) -> bool:

@@ -41,6 +41,7 @@ from helpers import (
 from amtdiag.checks import (
     arrival,
     callback,
+    calls,
     discovery,
     fleet,
     handshake,
@@ -1138,3 +1139,11 @@ def test_of_equal_number_the_earlier_step_comes_first() -> None:
         ("server-refuses-hello", "error", 2),
     ]
     assert [rule for rule, _ in ranked(*order)] == [rule for rule, _, _ in reversed(order)]
+
+
+def test_a_return_value_that_a_source_explains_has_its_own_remedy() -> None:
+    refused = conversations.exchange(1, "SetMEBxPassword", value=16)
+    other = conversations.exchange(1, "SetMEBxPassword", value=2054)
+    told = [found(calls.CallFails, [hello(), conversations.web(1, one)]).remedy for one in (refused, other)]
+    assert told[0].startswith("MEBx has a policy for this call")
+    assert told[1] == calls.CallFails.remedy
