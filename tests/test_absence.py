@@ -6,6 +6,7 @@ packets were taken that another place on the network would not have shown.
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -83,9 +84,14 @@ def findings(path: Path) -> dict[str, Any]:
 Block = tuple[int, bytes]
 
 
+def unpacked(capture: Path) -> bytes:
+    data = capture.read_bytes()
+    return gzip.decompress(data) if capture.suffix == ".gz" else data
+
+
 def blocks_of(capture: Path) -> Iterator[Block]:
     """The blocks of a pcapng file in the byte order of this machine, each with its type."""
-    data = capture.read_bytes()
+    data = unpacked(capture)
     at = 0
     while at < len(data):
         kind, length = struct.unpack_from("<II", data, at)

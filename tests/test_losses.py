@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from helpers import SAMPLES
-from test_absence import PACKET, Block, blocks_of, written
+from test_absence import PACKET, Block, blocks_of, unpacked, written
 
 from amtdiag.checks.calls import BrokenAfterCommit
 from amtdiag.checks.catalogue import CHECKS
@@ -26,11 +26,17 @@ from amtdiag.pipeline import diagnose
 
 RECORDINGS = sorted(
     [
-        *(path for kind in ("chain", "psk", "tls", "web") for path in SAMPLES.glob(f"{kind}-*.pcapng")),
+        *(path for kind in ("chain", "psk", "tls", "web") for path in SAMPLES.glob(f"{kind}-*.pcapng*")),
         *SAMPLES.glob("recorded/mesh_*.pcapng"),
     ]
 )
-every_recording = pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.stem)
+
+
+def name_of(recording: Path) -> str:
+    return recording.name.partition(".")[0]
+
+
+every_recording = pytest.mark.parametrize("recording", RECORDINGS, ids=name_of)
 
 HEAD, TIME, LENGTHS = 28, slice(12, 20), slice(20, 28)
 """Where an enhanced packet block has its packet, its time, and the lengths captured and sent."""
@@ -177,7 +183,7 @@ HANDSHAKES = {
 
 
 def wrong(part: Told, whole: Told, recording: Path) -> list[str]:
-    true = {what for name, what in TRUE_OF_A_PART if name == recording.stem}
+    true = {what for name, what in TRUE_OF_A_PART if name == name_of(recording)}
     if HANDSHAKES.intersection(whole.accused):
         true.add(WEAKER)
     found = [
@@ -215,7 +221,7 @@ def test_no_loss_makes_a_wrong_fact(
 
 @every_recording
 def test_a_file_cut_at_any_byte_makes_no_wrong_fact(recording: Path, tmp_path: Path) -> None:
-    data, whole = recording.read_bytes(), told(recording)
+    data, whole = unpacked(recording), told(recording)
     part = tmp_path / "part.pcapng"
     begin = 300 + 13 * RECORDINGS.index(recording)
     for end in range(begin, len(data), 499):

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-MOST_BYTES = 450_000
+MOST_BYTES = 400_000
 
 # Paths of somebody's machine. A URL has no blank or quote before its path.
 ABSOLUTE = re.compile(r"""(?:^|[\s"'(])(?:/(?:home|root|tmp|work|Users|usr|opt|var|mnt)/|[A-Z]:\\)""")

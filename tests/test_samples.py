@@ -92,7 +92,7 @@ def test_every_capture_has_its_truth() -> None:
 
 
 def test_the_samples_stay_small() -> None:
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 4_000_000
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 2_500_000
 
 
 @every_sample

@@ -206,7 +206,7 @@ def test_no_secret_comes_out(capture: Capture, tmp_path: Path) -> None:
 def test_pid_and_pps(tmp_path: Path, sample: str) -> None:
     file = tmp_path / "keys.txt"
     file.write_text("# of the pilot\n" + PAIR.replace("-", "").lower().replace("0000037m", "0000037M,"))
-    words: list[str | Path] = [SAMPLES / f"{sample}.pcapng", "--psk", file]
+    words: list[str | Path] = [next(SAMPLES.glob(f"{sample}.pcap*")), "--psk", file]
     (link, *_) = [one for one in lines_of(*words) if one["event_type"] == "connection" and one["opened_by"]]
     assert link["opened_by"] == "the PPS that was given for PID 0000037M, the 32 characters without dashes"
     assert bool(link["http"]) == (sample == "psk-hello")

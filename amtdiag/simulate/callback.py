@@ -43,11 +43,11 @@ def planted_root(scene: Scene) -> None:
 
 
 def _changes_its_list(scene: Scene, before: tuple[Root, ...], after: tuple[Root, ...]) -> Device:
-    """Provisioned, an hour later it says Hello again with another list, and is provisioned again."""
+    """Provisioned, minutes later it says Hello again with another list, and is provisioned again."""
     device = scene.net.device(roots=before)
     at = scene.provisioned(device, scene.boot(device, scene.start))
     device = replace(device, roots=after)
-    at = scene.provisioned(device, scene.boot(device, at + 60 * MINUTE))
+    at = scene.provisioned(device, scene.boot(device, at + 4 * MINUTE))
     scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
     scene.ends_at(device, "tls", None)
     return device

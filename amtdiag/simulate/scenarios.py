@@ -49,6 +49,11 @@ def _early(
     return Scenario(name, story, play, container, minutes, messages=minutes == 10)
 
 
+def _packed(name: str, story: str, play: Callable[[Scene], None]) -> Scenario:
+    """A scenario about what follows the Hello; certificates and envelopes are long, so that it is packed."""
+    return Scenario(name, story, play, "pcapng.gz", 10)
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "pki-connects",
@@ -431,186 +436,189 @@ SCENARIOS: tuple[Scenario, ...] = (
         "root-vanishes",
         "A root that the site had added is gone from the second Hello; provisioning works both times.",
         callback.root_vanishes,
-        minutes=75,
+        "pcapng.gz",
+        10,
     ),
     Scenario(
         "root-appears",
         "A root that no catalogue names has come into the list by the second Hello.",
         callback.root_appears,
-        minutes=75,
+        "pcapng.gz",
+        10,
     ),
     Scenario(
         "built-in-roots-replaced",
         "The second Hello has more built-in roots than the first, as after a firmware update.",
         callback.built_in_root_replaced,
-        minutes=75,
+        "pcapng.gz",
+        10,
     ),
-    _early(
+    _packed(
         "web-commit",
         "Provisioning without TLS to its end: digest, SetMEBxPassword, CommitChanges.",
         management.committed,
     ),
-    _early(
+    _packed(
         "web-password-wrong",
         "The device answers 401 to credentials with a fresh nonce, in two connections.",
         management.password_wrong,
     ),
-    _early(
+    _packed(
         "web-password-found",
         "The first password is wrong, the second is right, and the setup is committed.",
         management.password_found,
     ),
-    _early(
+    _packed(
         "web-call-fails",
         "The device refuses a certificate with a fault; the commit never comes.",
         management.call_fails,
     ),
-    _early(
+    _packed(
         "web-commit-refused",
         "CommitChanges returns 1.",
         management.commit_refused,
     ),
-    _early(
+    _packed(
         "web-ends-at-password",
         "The device closes the connection at SetMEBxPassword.",
         management.ends_at_password,
     ),
-    _early(
+    _packed(
         "web-broken-after-commit",
         "After CommitChanges the device ends every TLS handshake with alert 80.",
         management.broken_after_commit,
     ),
-    _early(
+    _packed(
         "web-unprovisioned",
         "A server unprovisions a device that works, in the clear.",
         management.unprovisioned,
     ),
-    _early(
+    _packed(
         "web-partly-unprovisioned",
         "Partial unprovision, then a Hello, and provisioning again.",
         management.partly_unprovisioned,
     ),
-    _early(
+    _packed(
         "web-probed",
         "A scanner logs in with an empty digest (CVE-2017-5689) and is refused.",
         management.probed,
     ),
-    _early(
+    _packed(
         "web-probe-succeeds",
         "The same, and the device lets it in.",
         management.probe_succeeds,
     ),
-    _early(
+    _packed(
         "web-falls-back",
         "TLS fails for its version, and the server provisions over the plain port.",
         management.falls_back,
     ),
-    _early(
+    _packed(
         "redirection-in-clear",
         "A console runs serial over LAN on port 16994.",
         management.redirected,
     ),
-    _early(
+    _packed(
         "chain-root-not-listed",
         "The server shows a chain whose root the device does not list: alert 48, twice.",
         handshakes.root_not_listed,
     ),
-    _early(
+    _packed(
         "chain-web-certificate",
         "The server shows an ordinary web certificate: alert 43.",
         handshakes.web_certificate,
     ),
-    _early(
+    _packed(
         "chain-console-oid",
         "The certificate has the OID of the remote console instead of that of provisioning: alert 42.",
         handshakes.console_certificate,
     ),
-    _early(
+    _packed(
         "chain-no-server-auth",
         "The certificate lacks server authentication: alert 43.",
         handshakes.without_server_auth,
     ),
-    _early(
+    _packed(
         "chain-leaf-only",
         "The server sends its leaf and nothing else: alert 48.",
         handshakes.leaf_only,
     ),
-    _early(
+    _packed(
         "chain-without-root",
         "The server leaves its root out, as web servers do: alert 48.",
         handshakes.without_root,
     ),
-    _early(
+    _packed(
         "chain-disordered",
         "Root and issuing CA have changed places: alert 42.",
         handshakes.disordered,
     ),
-    _early(
+    _packed(
         "chain-expired",
         "The leaf ended in 2025: alert 45.",
         handshakes.expired,
     ),
-    _early(
+    _packed(
         "chain-not-yet-valid",
         "The leaf begins half a year after the capture: alert 46.",
         handshakes.not_yet_valid,
     ),
-    _early(
+    _packed(
         "chain-other-domain",
         "The certificate is for another domain than option 15 gives: alert 42.",
         handshakes.another_domain,
     ),
-    _early(
+    _packed(
         "chain-sha1",
         "The leaf has a SHA-1 signature: alert 42.",
         handshakes.sha1_leaf,
     ),
-    _early(
+    _packed(
         "chain-small-key",
         "The leaf has an RSA key of 1024 bits: alert 42.",
         handshakes.small_key,
     ),
-    _early(
+    _packed(
         "chain-refused-all-the-same",
         "The chain breaks no rule and is refused with alert 48.",
         handshakes.no_visible_reason,
     ),
-    _early(
+    _packed(
         "chain-accepted",
         "Leaf, issuing CA and root as they should be, and the device takes them.",
         handshakes.accepted,
     ),
-    _early(
+    _packed(
         "chain-accepted-by-unit",
         "A leaf marked by its OU alone, and the device takes it.",
         handshakes.accepted_by_unit,
     ),
-    _early(
+    _packed(
         "psk-differs",
         "The right PID, another PPS on either side: alert 20 after the first Finished.",
         handshakes.psk_differs,
     ),
-    _early(
+    _packed(
         "psk-not-offered",
         "A device with a PID is offered no PSK suite: alert 40.",
         handshakes.psk_not_offered,
     ),
-    _early(
+    _packed(
         "tls-old-version",
         "The device chooses TLS 1.0, which the server no longer speaks: alert 70.",
         handshakes.old_version,
     ),
-    _early(
+    _packed(
         "tls-renegotiation",
         "The device lacks renegotiation_info, and OpenSSL 3 ends it with alert 40.",
         handshakes.renegotiation,
     ),
-    _early(
+    _packed(
         "tls-device-not-trusted",
         "The server does not accept the device's certificate: its alert 42.",
         handshakes.device_not_trusted,
     ),
-    _early(
+    _packed(
         "tls-internal-error",
         "The device answers every ClientHello with alert 80, and nothing tells why.",
         handshakes.internal_error,
