@@ -170,8 +170,12 @@ def _decrypt(journals: Sequence[Journal], brought: bytes, options: Options) -> I
     waiting = sum(one.sealed for one in journals)
     if not given and not brought.strip():
         return
-    if not waiting:
+    not_kept = sum(one.not_kept for one in journals)
+    if not_kept:
+        yield f"{not_kept:,} TLS conversations were not kept for decryption: too many bytes of them"
+    if not waiting and not not_kept:
         yield "there are secrets, and no TLS conversation with a device that they could open"
+    if not waiting:
         return
     from amtdiag.capture.tshark import Decrypter, TsharkError
 

@@ -13,6 +13,7 @@ import pytest
 from helpers import SAMPLES, run
 
 pytest.importorskip("scapy")
+from amtdiag.config import Limits, Options
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.pid import read_pairs
 from amtdiag.simulate import chains
@@ -260,6 +261,12 @@ def test_secrets_of_another_kind(capture: Capture) -> None:
     text = run("analyze", with_secrets_inside(capture, 0x57474B4C), "--fail-on", "never").text
     assert "secrets that are no TLS key log" in " ".join(text.split())
     assert "decrypted" not in text
+
+
+def test_there_is_room_for_so_many(capture: Capture) -> None:
+    options = Options(key_log=capture.key_log.read_bytes(), limits=Limits(sealed_bytes=1000))
+    found = diagnose([capture.path], options)
+    assert found.notes == ("1 TLS conversations were not kept for decryption: too many bytes of them",)
 
 
 def test_secrets_for_nothing(capture: Capture) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from amtdiag.cli.common import (
     add_inputs,
-    address,
+    add_judging,
     exit_code,
     read_options,
     say_how_it_reads,
     say_problems,
 )
 from amtdiag.errors import UsageError
-from amtdiag.model import SEVERITIES, Diagnosis
+from amtdiag.model import Diagnosis
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,20 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="pairs of PID and PPS, one a line: TLS-PSK sessions are decrypted with them and read",
     )
-    parser.add_argument(
-        "--server",
-        type=address,
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="your provisioning server: a device that turns to any other is reported (may be repeated)",
-    )
-    parser.add_argument(
-        "--fail-on",
-        default="error",
-        choices=(*SEVERITIES, "never"),
-        help="exit with 1 if there is a finding of this level or above (default: error)",
-    )
+    add_judging(parser)
     parser.set_defaults(run=run)
 
 

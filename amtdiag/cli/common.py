@@ -95,14 +95,7 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add what every command has that says how captures are read."""
-    parser.add_argument(
-        "--port",
-        type=port,
-        action="append",
-        default=[],
-        metavar="N",
-        help="expect Hellos on this port too (9971 and 9972 always; may be repeated)",
-    )
+    add_port(parser)
     parser.add_argument(
         "--workers",
         type=workers,
@@ -118,6 +111,36 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--cluster-insecure", action="store_true", help="allow tcp:// to another machine, unprotected"
     )
     parser.add_argument("--strict", action="store_true", help="exit with 3 if any input cannot be read")
+
+
+def add_port(parser: argparse.ArgumentParser) -> None:
+    """Add the option for further Hello ports."""
+    parser.add_argument(
+        "--port",
+        type=port,
+        action="append",
+        default=[],
+        metavar="N",
+        help="expect Hellos on this port too (9971 and 9972 always; may be repeated)",
+    )
+
+
+def add_judging(parser: argparse.ArgumentParser) -> None:
+    """Add what every command has that judges: whose server is right, and what counts as a failure."""
+    parser.add_argument(
+        "--server",
+        type=address,
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="your provisioning server: a device that turns to any other is reported (may be repeated)",
+    )
+    parser.add_argument(
+        "--fail-on",
+        default="error",
+        choices=(*SEVERITIES, "never"),
+        help="exit with 1 if there is a finding of this level or above (default: error)",
+    )
 
 
 def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Options:

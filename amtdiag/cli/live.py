@@ -10,10 +10,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amtdiag.cli.common import Stop, address, conditions, exit_code, port, say_how_it_reads, until_told
+from amtdiag.cli.common import (
+    Stop,
+    add_judging,
+    add_port,
+    conditions,
+    exit_code,
+    say_how_it_reads,
+    until_told,
+)
 from amtdiag.config import Options
 from amtdiag.errors import UsageError
-from amtdiag.model import SEVERITIES, Diagnosis
+from amtdiag.model import Diagnosis
 from amtdiag.safetext import safe
 from amtdiag.times import SECOND
 
@@ -79,28 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one JSON object a line, in the shape of Suricata's EVE (default where stdout is no terminal)",
     )
     parser.add_argument("-o", metavar="DIR", dest="folder", help="at the end write the report to this folder")
-    parser.add_argument(
-        "--port",
-        type=port,
-        action="append",
-        default=[],
-        metavar="N",
-        help="expect Hellos on this port too (9971 and 9972 always; may be repeated)",
-    )
-    parser.add_argument(
-        "--server",
-        type=address,
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="your provisioning server: a device that turns to any other is reported (may be repeated)",
-    )
-    parser.add_argument(
-        "--fail-on",
-        default="error",
-        choices=(*SEVERITIES, "never"),
-        help="exit with 1 if there is a finding of this level or above (default: error)",
-    )
+    add_port(parser)
+    add_judging(parser)
     parser.set_defaults(run=run)
 
 

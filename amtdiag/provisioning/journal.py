@@ -155,6 +155,11 @@ class Journal:
         return len(found)
 
     @property
+    def not_kept(self) -> int:
+        """Connections that might have been decrypted, and for which there was no room."""
+        return self._opener.left_out
+
+    @property
     def sealed(self) -> int:
         """Connections that may be decrypted."""
         return len(self._sealed)
