@@ -40,6 +40,10 @@ def _parts(comparison: Comparison, everything: bool) -> Iterable[RenderableType]
     if shown:
         yield Text()
         yield Padding(_table(shown), (0, 0, 0, 2), expand=False)
+    for role, subject in (("good", good), ("bad", bad)):
+        if any(one.truncated for one in subject.diagnosis.captures):
+            yield Text()
+            yield Text(f"The capture of the {role} one is cut: what is not reached may lie behind its end.")
     if bad.causes:
         yield Text()
         yield Text("What the rules say of the bad one", style="bold")

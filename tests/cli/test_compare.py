@@ -67,6 +67,13 @@ def test_what_a_capture_does_not_show_is_no_difference() -> None:
     assert not {stage for stage, _ in differing(found)} & stages
 
 
+def test_a_capture_that_is_cut_is_said_to_be(tmp_path: Path) -> None:
+    part = tmp_path / "part.pcapng"
+    part.write_bytes(GOOD.read_bytes()[:3000])
+    assert "The capture of the bad one is cut" in run("compare", GOOD, part).text
+    assert "is cut" not in run("compare", GOOD, SAMPLES / "no-connect-back.pcapng").text
+
+
 def test_two_devices_of_one_capture() -> None:
     found = compared(SAMPLES / "fleet.pcapng.gz", "--good", "10.20.23.51", "--bad", "10.20.23.50")
     assert found["good"]["device"] != found["bad"]["device"]
