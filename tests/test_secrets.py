@@ -16,9 +16,10 @@ pytest.importorskip("scapy")
 from amtdiag.config import Limits, Options
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.pid import read_pairs
-from amtdiag.simulate import chains
+from amtdiag.simulate import chains, tls
 from amtdiag.simulate.certificates import device_identity
 from amtdiag.simulate.containers import render
+from amtdiag.simulate.conversation import Conversation
 from amtdiag.simulate.hosts import network
 from amtdiag.simulate.packets import Trace
 from amtdiag.simulate.scenarios import FIRST_START
@@ -272,3 +273,24 @@ def test_there_is_room_for_so_many(capture: Capture) -> None:
 def test_secrets_for_nothing(capture: Capture) -> None:
     text = run("analyze", SAMPLES / "no-connect-back.pcapng", "--keylog", capture.key_log).text
     assert "no TLS conversation with a device that they could open" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("port", [16995, 4433])
+def test_the_handshake_of_redirection_and_of_a_presence_server(port: int, tmp_path: Path) -> None:
+    """It is read, and what it carries with it: the beginning is enough."""
+    scene = Scene(Trace("elsewhere"), network(1), FIRST_START)
+    device, other = scene.net.device(), scene.net.server
+    one, two = (device, other) if port == 4433 else (other, device)
+    talk = Conversation(scene.trace, one, two, port, scene.hello(device, scene.boot(device, scene.start)))
+    talk.open()
+    for flight in tls.session(scene.net.suffix, device.ip):
+        talk.send(talk.client if flight.from_client else talk.server, flight.data)
+    talk.close(talk.client)
+    path = tmp_path / "elsewhere.pcapng"
+    path.write_bytes(render(scene.trace.ordered(), "pcapng"))
+    (link,) = [one for one in diagnose([path]).connections if one.ends.dport == port]
+    assert link.tls is not None
+    assert (link.tls.finished, link.tls.version) == (True, 0x0303)
+    assert link.tls.client_chain is not None
+    assert len(link.tls.client_chain.der) == 2
+    assert (link.talk, link.redirection, link.apf) == (None, None, None)
