@@ -15,7 +15,7 @@ WORKERS = 2
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help venv demo test system-packages lint format types contracts unit notebooks samples lab \
+.PHONY: help venv demo test system-packages lint format types contracts unit notebooks samples docs lab \
 	sanitize fuzz bench clean
 
 help: ## list the targets (the default)
@@ -86,6 +86,11 @@ notebooks: $(VENV)/.dev ## execute the notebooks and keep their outputs
 
 samples: $(VENV)/.dev ## make sample_pcaps/ anew
 	$(BIN)/python -m amtdiag.simulate sample_pcaps
+
+docs: $(VENV)/.dev ## the documentation as pages in build/docs/
+	@rm -rf build/docs
+	$(BIN)/sphinx-build -q -W --keep-going -b html -c docs . build/docs
+	@echo "The documentation is in build/docs/docs/index.html"
 
 # Plain Python: without root there is nothing to install, and the lab says so.
 lab: ## record sample_pcaps/lab/ anew, in network namespaces (root only)

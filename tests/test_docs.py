@@ -8,7 +8,7 @@ The examples in the documentation are run as they stand:
   line begins stand for what is left out.
 * A block marked ``python`` runs too, those of a document one after the other. A block marked ``text`` right
   behind one is what it prints.
-* Blocks marked ``sh``, ``text`` and ``mermaid`` do not run.
+* Blocks marked ``sh`` and ``text`` do not run; those in braces are for Sphinx.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")))
 WIDTH = 110
 DOTS = "..."
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```([\w{}-]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -104,7 +104,18 @@ def test_layout(document: Path) -> None:
 @by_name
 def test_blocks_say_whether_they_run(document: Path) -> None:
     kinds = [kind for kind, _ in _FENCE.findall(document.read_text("utf-8"))]
-    assert set(kinds) <= {"console", "python", "sh", "text", "mermaid"}
+    assert set(kinds) <= {"console", "python", "sh", "text", "{eval-rst}", "{toctree}"}
+
+
+def test_sphinx_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-c", "docs"]
+    done = subprocess.run(
+        [*command, "-d", tmp_path / "doctrees", ".", tmp_path / "pages"],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    made = {path.stem for path in (tmp_path / "pages" / "docs").glob("*.html")}
+    assert made == {path.stem for path in DOCUMENTS if path != README}
 
 
 # --------------------------------------------------------------------------------------------------- examples
@@ -235,6 +246,58 @@ def test_there_are_examples() -> None:
     commands = [example.command for document in DOCUMENTS for example in examples(document)]
     assert len(commands) > 30
     assert sum("amtdiag" in command for command in commands) > 25
+
+
+def capture_filters() -> list[str]:
+    """The filters of every tcpdump and dumpcap command in the documentation."""
+    found = []
+    for kind, body in _FENCE.findall(everything()):
+        for line in body.replace("\\\n", " ").splitlines() if kind == "sh" else ():
+            words = shlex.split(line)
+            if words[:1] == ["tcpdump"]:
+                found.append(words[-1])
+            elif words[:1] == ["dumpcap"] and "-f" in words:
+                found.append(words[words.index("-f") + 1])
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.needs("tcpdump")
+def test_capture_filters_compile() -> None:
+    assert len(capture_filters()) >= 4
+    for one in capture_filters():
+        done = subprocess.run(
+            ["tcpdump", "-y", "EN10MB", "-d", one], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{one}: {done.stderr}"
+
+
+def recommended() -> str:
+    """The filter of the tutorial, and of the page on where to capture."""
+    (found,) = [one for one in capture_filters() if "tcp port 4433" in one]
+    return found
+
+
+@pytest.mark.needs("tcpdump")
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "pki-connects.pcapng",
+        "lab/nxdomain.pcapng",
+        "lab/sca-dropped.pcapng",
+        "lab/back-dead.pcapng",
+        "lab/cira.pcapng",
+    ],
+)
+def test_the_recommended_filter_keeps_what_matters(sample: str, tmp_path: Path) -> None:
+    whole = ROOT / "sample_pcaps" / sample
+    command: list[str | Path] = ["tcpdump", "-r", whole, "-w", tmp_path / "filtered.pcap", recommended()]
+    subprocess.run(command, capture_output=True, check=True)
+    before, after = (diagnose([path]) for path in (whole, tmp_path / "filtered.pcap"))
+    assert [one.rule for one in after.findings] == [one.rule for one in before.findings]
+    assert [(one.id, one.stage, one.mode.name) for one in after.devices] == [
+        (one.id, one.stage, one.mode.name) for one in before.devices
+    ]
+    assert after.devices
 
 
 # ------------------------------------------------------------------------------------------- what there is

@@ -13,6 +13,7 @@ TOOLS="
     zstd:zstd
     openssl:openssl
     jq:jq
+    tcpdump:tcpdump
     xxd:xxd
 "
 without="tests that need them will be skipped"

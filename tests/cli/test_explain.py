@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from html import escape
 
 import pytest
 from helpers import ROOT, run
@@ -77,9 +78,12 @@ def test_the_page_of_rules_is_up_to_date() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_page_draws_every_mode() -> None:
-    text = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+def test_the_page_has_every_mode_as_a_table_and_as_a_picture() -> None:
+    page = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    picture = (ROOT / "docs" / "pictures" / "modes.svg").read_text(encoding="utf-8").splitlines()
     for row in TRANSITIONS:
-        arrow = "-->" if row.basis == "observed" else "-.->"
-        assert f'{row.trigger}(["{row.reason}"]) {arrow} {row.to}' in text
-        assert f"| {row.reason} | {row.to.capitalize()} | {row.basis} | {row.weight} |" in text
+        assert f"| {row.reason} | {row.to.capitalize()} | {row.basis} | {row.weight} |" in page
+        (sign,) = [place for place, line in enumerate(picture) if f">{escape(row.reason)}<" in line]
+        assert ("stroke-dasharray" in picture[sign + 1]) == (row.basis == "inferred")
+        box = next(line for line in picture[sign:] if 'class="mode"' in line)
+        assert f">{row.to.capitalize()}<" in box
