@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import NamedTuple
 
 from amtdiag.capture import pcap, pcapng
 from amtdiag.capture.compression import Unpacked, compression_of
@@ -24,6 +23,7 @@ from amtdiag.capture.urls import UrlFile, expand, is_url, label_of, size_of
 from amtdiag.capture.window import CHUNK, ByteStream, Window
 from amtdiag.config import Limits
 from amtdiag.errors import InputError
+from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 
 STDIN = "-"

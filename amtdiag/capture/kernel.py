@@ -10,9 +10,10 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from amtdiag.errors import MissingToolError, UsageError
+from amtdiag.named import NamedTuple
 
 if TYPE_CHECKING:
     from amtdiag.capture.selection import Interest

@@ -7,8 +7,8 @@ with them: Intel's AMT guide, "Overview of PSK/PKI automatic configuration flow"
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import NamedTuple
 
+from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 
 MAGIC = b"\x63\x82\x53\x63"

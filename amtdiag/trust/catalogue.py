@@ -6,7 +6,9 @@ import csv
 import pkgutil
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
+
+from amtdiag.named import NamedTuple
 
 
 class Root(NamedTuple):
