@@ -7,7 +7,6 @@ packet was captured, so that many files become one capture in time order.
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -167,7 +166,9 @@ class Input:
             return pcapng.Pcapng(window, self._limits)
         if head[:4] in pcap.MAGICS:
             return pcap.Pcap(window, self._limits)
-        what, remedy = identify(stream.peek(HEAD_BYTES), shlex.quote(self.label) if self._path else "FILE")
+        from shlex import quote
+
+        what, remedy = identify(stream.peek(HEAD_BYTES), quote(self.label) if self._path else "FILE")
         if self._unpacked is not None:
             if self._unpacked.note and not head:
                 raise InputError(f"{self.label}: {self._unpacked.note}")
