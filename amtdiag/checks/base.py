@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, NamedTuple, Protocol, TypedDict, Unpack
+from typing import ClassVar, Protocol, TypedDict, Unpack
 
 from amtdiag.config import Options
 from amtdiag.model import (
@@ -20,6 +20,7 @@ from amtdiag.model import (
     Severity,
     Unknown,
 )
+from amtdiag.named import NamedTuple
 from amtdiag.provisioning.case import Case
 from amtdiag.provisioning.events import Events
 
