@@ -31,6 +31,8 @@ _ARP_LENGTH = 28
 _ARP_ETHERNET_IPV4 = b"\x00\x01\x08\x00\x06\x04"
 _SYN = 2
 _ACK = 16
+_new = tuple.__new__
+"""Makes a `Segment` in half the time that it takes by name."""
 
 
 class Decoder:
@@ -106,7 +108,7 @@ class Decoder:
         if not body <= end <= len(packet):
             return False
         ts, frame, _ = at
-        segment = Segment._make((
+        segment = _new(Segment, (
             ts, self.number, (frame,), src, dst, sport, dport, flags, seq, ack, ident, checksum,
             packet[body:end], 0, mac, (), protocol,
         ))  # fmt: skip
