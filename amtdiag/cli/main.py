@@ -102,4 +102,19 @@ def entry() -> None:
     except KeyboardInterrupt:
         code = 130
     gc.freeze()
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, without taking apart one by one what it leaves behind.
+
+    Whoever has used threads, pools or processes has things to do at the end; then it ends as usual.
+    """
+    if "threading" not in sys.modules:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (AttributeError, OSError, ValueError):  # there is none, or it is closed: Python says so
+            sys.exit(code)
+        os._exit(code)
     sys.exit(code)
