@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
 from amtdiag.capture.columns import Segment
 from amtdiag.capture.decoder import Decoder
@@ -49,12 +50,18 @@ class FileScan(Decoder):
         """Look at the records that the sieve leaves."""
         out: list[Segment] = []
         linktypes = self._linktypes
-        first, last = _NEVER, -_NEVER
+        records = container.records(self._selection.sieve)
+        opening = next(records, None)
+        if opening is None:
+            return
+        first = last = opening[0]
         try:
-            for ts, linktype, data, start, end, wirelen in container.records(self._selection.sieve):
+            for ts, linktype, data, start, end, wirelen in chain((opening,), records):
                 linktypes[linktype] += 1
-                last = max(last, ts)
-                first = min(first, ts)
+                if ts >= last:
+                    last = ts
+                else:
+                    first = min(first, ts)
                 self.decode(bytes(data[start:end]), linktype, (ts, container.frame, wirelen), out)
                 if out:
                     yield from out
