@@ -112,11 +112,12 @@ class Decoder:
             ts, self.number, (frame,), src, dst, sport, dport, flags, seq, ack, ident, checksum,
             packet[body:end], 0, mac, (), protocol,
         ))  # fmt: skip
-        ports = packet[34:36], packet[36:38]
-        if protocol == TCP:
-            self._select(segment, *ports, out)
-        elif not self._selection.datagram_ports.isdisjoint(ports):
+        interest = self._selection.interest
+        wanted = interest.ports if protocol == TCP else interest.datagram_ports
+        if sport in wanted or dport in wanted:
             out.append(segment)
+        elif protocol == TCP:
+            self._select(segment, packet[34:36], packet[36:38], out)
         return True
 
     def _transport(
