@@ -477,6 +477,10 @@ def test_arguments_outside_of_the_buffer_are_refused() -> None:
         sieve.pcap(bytes(100), 0, 100, bytes(32), layout)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="header"):
         sieve.pcap(bytes(100), 0, 100, tally, layout._replace(header=0))
+    for wrong in (list(layout), layout[:5], ()):
+        with pytest.raises(TypeError):
+            sieve.pcap(bytes(100), 0, 100, tally, wrong)  # type: ignore[arg-type]
+    assert sieve.pcap(bytes(100), 0, 100, tally, layout) == (96, 6)
     for key in (b"", bytes(11), bytes(13), bytes(37)):
         with pytest.raises(ValueError, match="key"):
             sieve.watch(key, bytes(12))
