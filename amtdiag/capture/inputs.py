@@ -16,7 +16,6 @@ from pathlib import Path
 
 from amtdiag.capture import pcap, pcapng
 from amtdiag.capture.compression import Unpacked, compression_of
-from amtdiag.capture.foreign import HEAD_BYTES, identify
 from amtdiag.capture.records import Container
 from amtdiag.capture.urls import UrlFile, expand, is_url, label_of, size_of
 from amtdiag.capture.window import CHUNK, ByteStream, Window
@@ -167,6 +166,8 @@ class Input:
         if head[:4] in pcap.MAGICS:
             return pcap.Pcap(window, self._limits)
         from shlex import quote
+
+        from amtdiag.capture.foreign import HEAD_BYTES, identify
 
         what, remedy = identify(stream.peek(HEAD_BYTES), quote(self.label) if self._path else "FILE")
         if self._unpacked is not None:
