@@ -579,6 +579,19 @@ def test_ports_of_more_than_eight_groups(choice: str) -> None:
             assert passed == ((0, 0) if port in wanted else (len(record), 1))
 
 
+def test_without_a_head_every_payload_is_wanted() -> None:
+    module = pytest.importorskip("amtdiag.capture._kernel")
+    packet = bytearray(60)
+    for at, value in {**PLAIN_FIELDS, 16: 46}.items():
+        packet[at : at + 2] = value.to_bytes(2)
+    record = struct.pack("<IIII", 0, 0, 60, 60) + packet
+    layout = PcapLayout(False, False, False, 16, 1000, MIB)
+    for places, passed in ((1, (len(record), 1)), (0, (0, 0))):
+        sieve = module.Sieve(bytes(8192), bytes(8192), bytes(256), places, 1)
+        assert sieve.wants(1, bytes(packet), 60) is (not passed[1])
+        assert sieve.pcap(record, 0, len(record), bytearray(kernel.TALLY.pack(0, 0, 0, 1)), layout) == passed
+
+
 def test_watching_is_counted() -> None:
     sieve = sieve_of("c")
     data = ethernet().wrap(shapes.plain(shapes.noise(b"GET /"), Flow(dport=40000))[3])

@@ -729,7 +729,10 @@ struct sieve *sieve_new(const uint8_t *tcp_ports, const uint8_t *udp_ports, cons
     memcpy(sieve->tcp_ports, tcp_ports, sizeof sieve->tcp_ports);
     memcpy(sieve->udp_ports, udp_ports, sizeof sieve->udp_ports);
     know_ports(sieve);
-    memcpy(sieve->head, head, sizeof sieve->head);
+    if (head_length > 0)
+        memcpy(sieve->head, head, sizeof sieve->head);
+    else
+        memset(sieve->head, 1, sizeof sieve->head); /* any payload will do, so that any first byte does */
     sieve->head_length = head_length < SIEVE_HEAD_MAX ? head_length : SIEVE_HEAD_MAX;
     sieve->seed = seed;
     return sieve;
