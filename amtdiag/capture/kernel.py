@@ -136,10 +136,13 @@ def sieve_for(interest: Interest, seed: int | None = None) -> tuple[Sieve, Kerne
             raise MissingToolError("the compiled kernel is demanded and not installed")
         return _plain(interest), "python"
     places = interest.head[:_PLACES]
-    head = bytes(sum((value in place) << at for at, place in enumerate(places)) for value in range(256))
+    head = bytearray(256)
+    for at, place in enumerate(places):
+        for value in place:
+            head[value] |= 1 << at
     if seed is None:
         seed = new_seed()
-    return make(_bits(interest.ports), _bits(interest.datagram_ports), head, len(places), seed), "c"
+    return make(_bits(interest.ports), _bits(interest.datagram_ports), bytes(head), len(places), seed), "c"
 
 
 def new_seed() -> int:

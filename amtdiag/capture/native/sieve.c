@@ -701,17 +701,18 @@ size_t sieve_pcapng(const struct sieve *sieve, const struct pcapng_layout *layou
 /* A bit for each first byte that there is, shared where there are more than eight. */
 static void know_ports(struct sieve *sieve)
 {
-    unsigned bit = 0;
-    for (unsigned first = 0; first < 256; first++) {
-        unsigned before = bit;
-        for (unsigned second = 0; second < 256; second++) {
-            unsigned port = first << 8 | second;
-            if (has_port(sieve->tcp_ports, port) || has_port(sieve->udp_ports, port) || port == VXLAN_PORT) {
-                sieve->first_bytes[first] |= (uint8_t)(1U << before % 8);
-                sieve->second_bytes[second] |= (uint8_t)(1U << before % 8);
-                bit = before + 1;
-            }
-        }
+    unsigned known = 0;
+    for (unsigned at = 0; at < SIEVE_PORT_BYTES; at++) {
+        uint8_t eight = sieve->tcp_ports[at] | sieve->udp_ports[at];
+        if (at == VXLAN_PORT >> 3)
+            eight |= 1 << (VXLAN_PORT & 7);
+        if (eight == 0)
+            continue;
+        uint8_t *bit = &sieve->first_bytes[at >> 5];
+        if (*bit == 0)
+            *bit = (uint8_t)(1U << known++ % 8);
+        for (unsigned port = at << 3; eight != 0; port++, eight >>= 1)
+            sieve->second_bytes[port & 255] |= eight & 1 ? *bit : 0;
     }
 }
 
