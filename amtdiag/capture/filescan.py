@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
 
 from amtdiag.capture.columns import Segment
 from amtdiag.capture.decoder import Decoder
@@ -50,18 +49,12 @@ class FileScan(Decoder):
         """Look at the records that the sieve leaves."""
         out: list[Segment] = []
         linktypes = self._linktypes
-        records = container.records(self._selection.sieve)
-        opening = next(records, None)
-        if opening is None:
-            return
-        first = last = opening[0]
+        first, last = _NEVER, -_NEVER
         try:
-            for ts, linktype, data, start, end, wirelen in chain((opening,), records):
+            for ts, linktype, data, start, end, wirelen in container.records(self._selection.sieve):
                 linktypes[linktype] += 1
-                if ts >= last:
-                    last = ts
-                else:
-                    first = min(first, ts)
+                last = max(last, ts)
+                first = min(first, ts)
                 self.decode(bytes(data[start:end]), linktype, (ts, container.frame, wirelen), out)
                 if out:
                     yield from out

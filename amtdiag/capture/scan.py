@@ -8,8 +8,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Container as Collection
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from amtdiag.capture.columns import Packets, Segment
@@ -62,13 +61,12 @@ class Scan:
         batches: dict[int, list[Segment]] = {}
         count = 0
         try:
-            for file, rows in self._in_time_order():
-                for row in rows:
-                    batches.setdefault(file.sensor, []).append(row)
-                    count += 1
-                    if count >= BATCH:
-                        yield from _packets(batches)
-                        count = 0
+            for file, row in self._in_time_order():
+                batches.setdefault(file.sensor, []).append(row)
+                count += 1
+                if count >= BATCH:
+                    yield from _packets(batches)
+                    count = 0
         except KeyboardInterrupt:
             self.interrupted = True
         finally:
@@ -96,11 +94,8 @@ class Scan:
             batches.setdefault(self._files[row.file].sensor, []).append(row)
         yield from _packets(batches)
 
-    def _in_time_order(self) -> Iterator[tuple[FileScan, Iterable[Segment]]]:
-        """Merge the files' segments: one at a time, but of the last file all that are left.
-
-        Files that do not overlap are open one at a time.
-        """
+    def _in_time_order(self) -> Iterator[tuple[FileScan, Segment]]:
+        """Merge the files' segments. Files that do not overlap are open one at a time."""
         waiting = sorted(self._files, key=lambda one: (one.input.first_ts, one.number), reverse=True)
         heap: list[tuple[int, int, Segment, _Rows]] = []
         while waiting or heap:
@@ -117,11 +112,12 @@ class Scan:
                 continue
             if len(heap) == 1 and not waiting:
                 _, _, row, rows = heap[0]
-                yield rows.file, (row,)
-                yield rows.file, rows.rest()
+                yield rows.file, row
+                for row in rows:
+                    yield rows.file, row
                 return
             _, number, row, rows = heap[0]
-            yield rows.file, (row,)
+            yield rows.file, row
             following = next(rows, None)
             if following is None:
                 heapq.heappop(heap)
@@ -174,10 +170,6 @@ class _Rows:
 
     def __next__(self) -> Segment:
         return self._ahead.popleft() if self._ahead else next(self._rows)
-
-    def rest(self) -> Iterator[Segment]:
-        """Return what is left, without a call for each."""
-        return chain(self._ahead, self._rows)
 
     def look_ahead(self, ts: int) -> None:
         """Read on until the time `ts`, or to the end of the file where that comes before."""

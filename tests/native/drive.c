@@ -118,8 +118,8 @@ static void drive_pcap(const uint8_t *data, size_t size)
         const uint64_t before = tally.packets;
         const size_t stop = sieve_pcap(sieve, &layout, window, 0, length, &tally);
         demand(stop <= length, "the walk stays in its window");
-        check_tally(&tally, before, 0, stop);
         check_passed(&layout, &tally, window, stop);
+        check_tally(&tally, before, 0, stop);
         free(window);
         pos += stop;
         if (size - pos < layout.header)

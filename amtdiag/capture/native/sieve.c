@@ -607,6 +607,11 @@ static void add(struct tally *tally, uint64_t packets, uint64_t earliest, uint64
     tally->packets += packets;
 }
 
+static void count(struct tally *tally, uint64_t stamp)
+{
+    add(tally, 1, stamp, stamp);
+}
+
 /* Pass over the packets for which that is clear at once, in a file as most are: of this order of bytes, with records of
  * 16 bytes in front of Ethernet packets. Returns the position of the first that takes another look. */
 static size_t run_of_plain(const struct sieve *sieve, const struct pcap_layout *layout, const uint8_t *data, size_t pos,
@@ -659,7 +664,7 @@ size_t sieve_pcap(const struct sieve *sieve, const struct pcap_layout *layout, c
             break;
         const uint64_t stamp = u32(header, big_endian) * UINT64_C(1000000000) +
                                (uint64_t)u32(header + 4, big_endian) * layout->unit;
-        add(tally, 1, stamp, stamp);
+        count(tally, stamp);
         pos += layout->header + (size_t)caplen;
     }
     return pos;
@@ -690,7 +695,7 @@ size_t sieve_pcapng(const struct sieve *sieve, const struct pcapng_layout *layou
         passed->packets++;
         passed->interface = interface;
         passed->stamp = (uint64_t)u32(block + 12, big_endian) << 32 | u32(block + 16, big_endian);
-        add(tally, 1, passed->stamp, passed->stamp);
+        count(tally, passed->stamp);
         pos += (size_t)total;
     }
     return pos;
