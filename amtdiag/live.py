@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from amtdiag.capture.columns import Packets, Segment
 from amtdiag.capture.decoder import Decoder
@@ -20,6 +19,7 @@ from amtdiag.capture.selection import Selection
 from amtdiag.capture.source import Frame, Tap
 from amtdiag.config import MIB, Limits, Options
 from amtdiag.model import CaptureInfo, DeviceRecord, Diagnosis, Finding, HelloEvent
+from amtdiag.named import NamedTuple
 from amtdiag.pipeline import Seen, conclude, hello_ports, interest, limit_notes
 from amtdiag.provisioning.events import Events
 from amtdiag.provisioning.journal import Journal

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from os import PathLike
-from typing import NamedTuple
 
 from amtdiag._version import __version__
 from amtdiag.capture.cores import workers_for
@@ -21,6 +20,7 @@ from amtdiag.checks.roots import own_root
 from amtdiag.config import Options
 from amtdiag.errors import InputError, MissingToolError
 from amtdiag.model import CaptureInfo, Diagnosis
+from amtdiag.named import NamedTuple
 from amtdiag.protocols.hello import HEAD
 from amtdiag.protocols.ports import DATAGRAM_PORTS, DNS_PORT, HELLO_PORTS, OTHER_PORTS
 from amtdiag.provisioning.devices import follow

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from amtdiag.capture.columns import ARP, ICMP, ICMPV6, TCP, UDP
 from amtdiag.capture.ip import TUNNELS, VXLAN_PORT
 from amtdiag.capture.linklayer import ETHERNET, IPV4, IPV6
 from amtdiag.capture.selection import Interest
+from amtdiag.named import NamedTuple
 
 SNAP_LENGTH = 262_144
 """Bytes of a packet that are taken: all of it."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from amtdiag.named import NamedTuple
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 ARP = 0x0806

@@ -31,6 +31,8 @@ _ARP_LENGTH = 28
 _ARP_ETHERNET_IPV4 = b"\x00\x01\x08\x00\x06\x04"
 _SYN = 2
 _ACK = 16
+_new = tuple.__new__
+"""Makes a `Segment` in half the time that it takes by name."""
 
 
 class Decoder:
@@ -106,15 +108,16 @@ class Decoder:
         if not body <= end <= len(packet):
             return False
         ts, frame, _ = at
-        segment = Segment._make((
+        segment = _new(Segment, (
             ts, self.number, (frame,), src, dst, sport, dport, flags, seq, ack, ident, checksum,
             packet[body:end], 0, mac, (), protocol,
         ))  # fmt: skip
-        ports = packet[34:36], packet[36:38]
-        if protocol == TCP:
-            self._select(segment, *ports, out)
-        elif not self._selection.datagram_ports.isdisjoint(ports):
+        interest = self._selection.interest
+        wanted = interest.ports if protocol == TCP else interest.datagram_ports
+        if sport in wanted or dport in wanted:
             out.append(segment)
+        elif protocol == TCP:
+            self._select(segment, packet[34:36], packet[36:38], out)
         return True
 
     def _transport(

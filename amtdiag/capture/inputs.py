@@ -7,23 +7,21 @@ packet was captured, so that many files become one capture in time order.
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import NamedTuple
 
 from amtdiag.capture import pcap, pcapng
 from amtdiag.capture.compression import Unpacked, compression_of
-from amtdiag.capture.foreign import HEAD_BYTES, identify
 from amtdiag.capture.records import Container
 from amtdiag.capture.urls import UrlFile, expand, is_url, label_of, size_of
 from amtdiag.capture.window import CHUNK, ByteStream, Window
 from amtdiag.config import Limits
 from amtdiag.errors import InputError
+from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 
 STDIN = "-"
@@ -167,7 +165,11 @@ class Input:
             return pcapng.Pcapng(window, self._limits)
         if head[:4] in pcap.MAGICS:
             return pcap.Pcap(window, self._limits)
-        what, remedy = identify(stream.peek(HEAD_BYTES), shlex.quote(self.label) if self._path else "FILE")
+        from shlex import quote
+
+        from amtdiag.capture.foreign import HEAD_BYTES, identify
+
+        what, remedy = identify(stream.peek(HEAD_BYTES), quote(self.label) if self._path else "FILE")
         if self._unpacked is not None:
             if self._unpacked.note and not head:
                 raise InputError(f"{self.label}: {self._unpacked.note}")

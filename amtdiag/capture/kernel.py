@@ -10,9 +10,10 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from amtdiag.errors import MissingToolError, UsageError
+from amtdiag.named import NamedTuple
 
 if TYPE_CHECKING:
     from amtdiag.capture.selection import Interest
@@ -135,10 +136,13 @@ def sieve_for(interest: Interest, seed: int | None = None) -> tuple[Sieve, Kerne
             raise MissingToolError("the compiled kernel is demanded and not installed")
         return _plain(interest), "python"
     places = interest.head[:_PLACES]
-    head = bytes(sum((value in place) << at for at, place in enumerate(places)) for value in range(256))
+    head = bytearray(256)
+    for at, place in enumerate(places):
+        for value in place:
+            head[value] |= 1 << at
     if seed is None:
         seed = new_seed()
-    return make(_bits(interest.ports), _bits(interest.datagram_ports), head, len(places), seed), "c"
+    return make(_bits(interest.ports), _bits(interest.datagram_ports), bytes(head), len(places), seed), "c"
 
 
 def new_seed() -> int:

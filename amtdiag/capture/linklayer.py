@@ -7,7 +7,8 @@ read. Numbers are those of tcpdump.org's link-type registry and IANA's EtherType
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+from amtdiag.named import NamedTuple
 
 IPV4 = 0x0800
 IPV6 = 0x86DD

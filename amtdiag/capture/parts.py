@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from amtdiag.capture.inputs import Known
 from amtdiag.capture.kernel import SEEN_BYTES
@@ -18,6 +18,7 @@ from amtdiag.capture.selection import Interest
 from amtdiag.config import Limits
 from amtdiag.errors import InputError
 from amtdiag.model import CaptureInfo
+from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 
 _MESSAGE = struct.Struct(">BI")

@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from amtdiag.capture.source import Counts, Tap
 from amtdiag.errors import UsageError
+from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 from amtdiag.times import SECOND
 

@@ -9,24 +9,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 
 _PAUSE = 60_000_000_000
 """Nanoseconds within which a capture goes on in a file whose name is less alike."""
 SEAM = 1_000_000_000
 """Nanoseconds by which files of one ring may overlap: packets are written slightly out of order."""
-_NUMBERING = re.compile(
-    r"(?:[-_.]?\d++|[-_.][a-z])*(?:\.(?:pcap|pcapng|cap|dmp))?\d*(?:\.(?:gz|zst|xz|bz2))?$", re.IGNORECASE
-)
+_NUMBERING = r"(?i)(?:[-_.]?\d++|[-_.][a-z])*(?:\.(?:pcap|pcapng|cap|dmp))?\d*(?:\.(?:gz|zst|xz|bz2))?$"
 """What tells the files of a series apart: numbers, times, a letter, before the suffix or behind it."""
-_DIGITS = re.compile(r"\d+")
 
 
 class _Sensor:
     def __init__(self, file: int, label: str) -> None:
         self.files = [file]
-        self.series = _NUMBERING.sub("", label)
-        self.pattern = _DIGITS.sub("0", label)
+        self._label = label
+
+    @cached_property
+    def series(self) -> str:
+        """Its name without what tells the files of a series apart."""
+        return re.sub(_NUMBERING, "", self._label)
+
+    @cached_property
+    def pattern(self) -> str:
         """Its name with all numbers alike: some tools put the time in front."""
+        return re.sub(r"\d+", "0", self._label)
 
 
 class Sensors:

@@ -7,7 +7,6 @@ and a `LAST` one, or `FAILED`, or `TOO_MUCH`. Whatever comes back is checked bef
 from __future__ import annotations
 
 from io import BytesIO
-from typing import NamedTuple
 
 from amtdiag._version import __version__
 from amtdiag.capture.inputs import Input
@@ -16,6 +15,7 @@ from amtdiag.capture.parts import Kind, Part, receive, send, unpack_file, unpack
 from amtdiag.capture.selection import Selection
 from amtdiag.capture.worker import Scout
 from amtdiag.errors import InputError, MissingToolError
+from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 
 MAGIC = b"amtdiag answer 1\n"

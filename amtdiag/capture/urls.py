@@ -11,8 +11,8 @@ from typing import IO, Any
 from amtdiag.errors import MissingToolError
 from amtdiag.safetext import safe
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-_SECRETS = re.compile(r"(?<=://)[^/@]*@|\?.*", re.DOTALL)
+_SCHEME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789+.-")
+_SECRETS = r"(?<=://)[^/@]*@|\?.*"
 """A password, or the signature in a query."""
 _URL_CHARACTERS = 4096
 _REASON_CHARACTERS = 300
@@ -20,12 +20,13 @@ _REASON_CHARACTERS = 300
 
 def is_url(name: str) -> bool:
     """Tell a URL from a path."""
-    return _URL.match(name) is not None
+    scheme, colon, _ = name.partition("://")
+    return colon != "" and len(scheme) > 1 and scheme[0].isalpha() and _SCHEME.issuperset(scheme.lower())
 
 
 def label_of(url: str) -> str:
     """Return the URL as it is shown: without what may be secret in it."""
-    return safe(_SECRETS.sub("", url), _URL_CHARACTERS)
+    return safe(re.sub(_SECRETS, "", url, flags=re.DOTALL), _URL_CHARACTERS)
 
 
 def expand(url: str, most: int) -> list[str]:

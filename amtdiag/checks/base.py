@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, NamedTuple, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypedDict, Unpack
 
 from amtdiag.config import Options
 from amtdiag.model import (
@@ -20,25 +20,32 @@ from amtdiag.model import (
     Severity,
     Unknown,
 )
+from amtdiag.named import NamedTuple
 from amtdiag.provisioning.case import Case
 from amtdiag.provisioning.events import Events
 
 MOST_EVIDENCE = 8
 
 
-class Details(TypedDict, total=False):
-    """What a finding says that its rule does not; what is not given, or None, is the rule's own."""
+if TYPE_CHECKING:  # each takes longer to make than a dozen rules
 
-    times: Sequence[int]
-    """When it happened, in ns; the first and the last are kept."""
-    count: int
-    severity: Severity | None
-    catalogue: str | None
-    confidence: Confidence | None
-    basis: Basis | None
-    remedy: str | None
-    candidates: tuple[Candidate, ...]
-    overcome: bool
+    class Details(TypedDict, total=False):
+        """What a finding says that its rule does not; what is not given, or None, is the rule's own."""
+
+        times: Sequence[int]
+        """When it happened, in ns; the first and the last are kept."""
+        count: int
+        severity: Severity | None
+        catalogue: str | None
+        confidence: Confidence | None
+        basis: Basis | None
+        remedy: str | None
+        candidates: tuple[Candidate, ...]
+        overcome: bool
+
+    class _Shown(Protocol):
+        @property
+        def evidence(self) -> tuple[Evidence, ...]: ...
 
 
 class Rule(ABC):
@@ -149,11 +156,6 @@ class SceneCheck(Rule):
     ) -> Finding:
         """Return a finding about `subject`, which tells it from others of the rule."""
         return self._make(subject, device, (summary, display_filter), evidence, details)
-
-
-class _Shown(Protocol):
-    @property
-    def evidence(self) -> tuple[Evidence, ...]: ...
 
 
 def proof(events: Iterable[_Shown]) -> list[Evidence]:

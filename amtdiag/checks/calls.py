@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from amtdiag.checks.base import Check, address_filter, frames, proof, times_tried
 from amtdiag.model import ConnectionEvent, Exchange, Finding, Unknown
+from amtdiag.named import NamedTuple
 from amtdiag.provisioning.case import Case
 from amtdiag.times import SECOND
 

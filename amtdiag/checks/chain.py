@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
-from amtdiag.checks.base import Check, Details, proof
+from amtdiag.checks.base import Check, proof
 from amtdiag.checks.ownchain import context_of
 from amtdiag.checks.shaking import CERTIFICATE, UNSUPPORTED, Broken, broken_off
 from amtdiag.model import Candidate, Confidence, Evidence, Finding, Unknown
+from amtdiag.named import NamedTuple
 from amtdiag.provisioning.case import Case
 
 if TYPE_CHECKING:
+    from amtdiag.checks.base import Details
     from amtdiag.trust.rule import RuleResult
 
 _MEANT: dict[int, frozenset[str]] = {

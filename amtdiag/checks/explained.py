@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from amtdiag.checks.base import Check, Rule, SceneCheck
 from amtdiag.checks.catalogue import RULES
 from amtdiag.model import Basis, Category, Confidence, Severity
+from amtdiag.named import NamedTuple
 
 
 class Explanation(NamedTuple):

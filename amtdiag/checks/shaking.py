@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from amtdiag.checks.base import Check, address_filter, frames, proof
 from amtdiag.checks.callback import PATIENCE, TLS_PORTS, calls_back
@@ -19,6 +19,7 @@ from amtdiag.model import (
     TlsTalk,
     Unknown,
 )
+from amtdiag.named import NamedTuple
 from amtdiag.protocols.tls.numbers import ALERTS, is_13
 from amtdiag.provisioning.case import Case
 from amtdiag.times import SECOND

@@ -12,7 +12,7 @@ from amtdiag.protocols.ports import CIRA_PORT
 
 _SWEEP = 16
 """Addresses that are pinged before it is called a sweep."""
-_ACTIVATION = re.compile(r"(rps|mps|ema|openamt|meshcentral)([-.0-9]|server|$)")
+_ACTIVATION = r"(rps|mps|ema|openamt|meshcentral)([-.0-9]|server|$)"
 """How names begin that servers for other ways to activation usually have."""
 
 
@@ -137,7 +137,8 @@ class AnotherPath(SceneCheck):
             for link in (*case.returns, *case.visits)
             if link.web or (link.server_bytes and not (link.tls and link.tls.finished is False))
         ]
-        names = [one for one in scene.events.other_lookups if _ACTIVATION.match(one.name) and one.addresses]
+        answered = [one for one in scene.events.other_lookups if one.addresses]
+        names = [one for one in answered if re.match(_ACTIVATION, one.name)]
         for subject, events, what in (
             ("cira", cira, f"talk to port {CIRA_PORT} (CIRA, device to presence server)"),
             ("amt", web, "answer on AMT ports: they are under management already"),

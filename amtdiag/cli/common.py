@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,6 +65,8 @@ class Stop:
 
     def __call__(self, number: int, _frame: object) -> None:
         """Handle the signal."""
+        import signal
+
         self.asked = True
         signal.signal(number, signal.SIG_DFL)
 
@@ -73,6 +74,8 @@ class Stop:
 @contextmanager
 def until_told() -> Iterator[Stop]:
     """Have the first signal to end noted, and not end anything."""
+    import signal  # which commands that read files do without
+
     stop = Stop()
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

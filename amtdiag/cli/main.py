@@ -64,12 +64,14 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors that are the caller's to mend are one line each."""
     words = list(sys.argv[1:] if argv is None else argv)
-    # Only the command at hand is imported; the others are there for the help text.
+    # Only the command at hand is imported; the others are there for the help text, which a command that comes
+    # first has no use for: argparse takes longer to make ready for one than to read all of the arguments.
     wanted = next((word for word in words if not word.startswith("-")), None)
+    named = {wanted: COMMANDS[wanted]} if wanted in COMMANDS and words[0] == wanted else COMMANDS
     parser = _Parser(prog="amtdiag", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"amtdiag {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, purpose in COMMANDS.items():
+    for name, purpose in named.items():
         sub = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
         if name == wanted:
             import_module(f"amtdiag.cli.{name}").add_arguments(sub)
@@ -100,4 +102,19 @@ def entry() -> None:
     except KeyboardInterrupt:
         code = 130
     gc.freeze()
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, without taking apart one by one what it leaves behind.
+
+    Whoever has used threads, pools or processes has things to do at the end; then it ends as usual.
+    """
+    if "threading" not in sys.modules:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (AttributeError, OSError, ValueError):  # there is none, or it is closed: Python says so
+            sys.exit(code)
+        os._exit(code)
     sys.exit(code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from amtdiag.named import NamedTuple
 
 
 class Evidence(NamedTuple):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from amtdiag.model.evidence import Evidence
+from amtdiag.named import NamedTuple
 
 TlsSide = Literal["client", "server"]
 

@@ -6,7 +6,9 @@ cookie: the parsers drop those where they read them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
+
+from amtdiag.named import NamedTuple
 
 if TYPE_CHECKING:
     from amtdiag.model import Evidence

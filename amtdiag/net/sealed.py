@@ -10,8 +10,9 @@ from __future__ import annotations
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from amtdiag.named import NamedTuple
 from amtdiag.net.stream import Assembled, Piece
 
 RAW_IPV4 = 228

@@ -6,9 +6,8 @@ with them: Intel's AMT guide, "Overview of PSK/PKI automatic configuration flow"
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-from typing import NamedTuple
-
+from amtdiag.named import NamedTuple
+from amtdiag.protocols.addresses import address_text
 from amtdiag.safetext import safe
 
 MAGIC = b"\x63\x82\x53\x63"
@@ -110,11 +109,11 @@ def _collect(data: bytes, at: int, end: int, found: dict[int, bytes]) -> bool:
 
 
 def _address(raw: bytes) -> str | None:
-    return str(IPv4Address(raw)) if len(raw) == 4 and any(raw) else None
+    return address_text(raw) if len(raw) == 4 and any(raw) else None
 
 
 def _addresses(raw: bytes) -> tuple[str, ...]:
-    return tuple(str(IPv4Address(raw[at : at + 4])) for at in range(0, len(raw) - len(raw) % 4, 4))[:8]
+    return tuple(address_text(raw[at : at + 4]) for at in range(0, len(raw) - len(raw) % 4, 4))[:8]
 
 
 def _text(raw: bytes | None) -> str | None:

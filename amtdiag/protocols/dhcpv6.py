@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from amtdiag.named import NamedTuple
 from amtdiag.protocols.addresses import address_text
 from amtdiag.protocols.dns import name_at
 

@@ -7,7 +7,7 @@ one is expected.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from amtdiag.model import (
     Apf,
@@ -22,6 +22,7 @@ from amtdiag.model import (
     WebServer,
     WebTalk,
 )
+from amtdiag.named import NamedTuple
 from amtdiag.net.community_id import community_id
 from amtdiag.net.connections import Connection, Side
 from amtdiag.net.stream import Assembled, Frames, Piece

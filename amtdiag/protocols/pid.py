@@ -12,7 +12,7 @@ from amtdiag.errors import UsageError
 PID_LENGTH = 8
 _PPS_LENGTH = 32
 _GROUP = 4
-_SEPARATORS = re.compile(r"[\s,;:=]+")
+_SEPARATORS = r"[\s,;:=]+"
 _MOST_PAIRS = 1_000_000
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -51,7 +51,7 @@ def read_pairs(content: bytes) -> tuple[tuple[str, str], ...]:
     pairs = []
     lines = content.removeprefix(b"\xef\xbb\xbf").decode("ascii", "replace").splitlines()
     for number, line in enumerate(lines[:_MOST_PAIRS], 1):
-        words = _SEPARATORS.split(line.partition("#")[0].strip())
+        words = re.split(_SEPARATORS, line.partition("#")[0].strip())
         if words == [""]:
             continue
         pid, pps = (word.replace("-", "").upper() for word in (*words, "", "")[:2])

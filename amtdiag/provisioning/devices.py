@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import NamedTuple
 
 from amtdiag.model import Basis, ConnectionEvent, DeviceRecord, Evidence, HelloRecord, StageReached
+from amtdiag.named import NamedTuple
 from amtdiag.protocols.ports import DEVICE_PORTS
 from amtdiag.provisioning.book import Book
 from amtdiag.provisioning.case import Case

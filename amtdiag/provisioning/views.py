@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from amtdiag.model import ConnectionEvent, Crossing, Evidence, HelloEvent, LookupEvent, TlsTalk
+from amtdiag.named import NamedTuple
 from amtdiag.provisioning.events import Events
 from amtdiag.times import SECOND, span
 

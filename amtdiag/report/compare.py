@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 from amtdiag.checks.base import frames
 from amtdiag.errors import UsageError
@@ -26,6 +26,7 @@ from amtdiag.model import (
     StageReached,
     TlsTalk,
 )
+from amtdiag.named import NamedTuple
 from amtdiag.report.names import device_names, find_device
 from amtdiag.report.verdict import stuck_devices
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from amtdiag.checks.base import address_filter, frames
 from amtdiag.model import DeviceRecord, Diagnosis, Finding
+from amtdiag.named import NamedTuple
 
 _OUTCOMES = {True: "passed", False: "failed", None: "open"}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import pkgutil
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
+
+from amtdiag.named import NamedTuple
 
 
 class Root(NamedTuple):
@@ -52,8 +53,9 @@ _WEAK_SIGNATURES = ("md2", "md5", "sha1")
 @lru_cache(maxsize=1)
 def roots() -> tuple[Root, ...]:
     """Return the catalogue in file order."""
-    # Not importlib.resources, which takes longer to import than the catalogue to read.
-    data = pkgutil.get_data(__package__, "roots.csv") or b""
+    # Not importlib.resources or pkgutil, which take longer to import than the catalogue to read.
+    loader: Any = __spec__.loader
+    data = loader.get_data(f"{__file__.rpartition('catalogue.')[0]}roots.csv")
     return tuple(_root(row) for row in csv.DictReader(data.decode("utf-8").splitlines()))
 
 

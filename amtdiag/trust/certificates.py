@@ -10,8 +10,9 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 from amtdiag.times import SECOND
 

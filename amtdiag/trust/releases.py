@@ -49,7 +49,7 @@ def consistent_with(judged: Sequence[JudgedDigest]) -> str | None:
     return next((text for test, text in _RULES if test(algorithms, names)), None)
 
 
-_STATED = re.compile(r"AMT (\d+)\b.* \(it says so itself\)")
+_STATED = r"AMT (\d+)\b.* \(it says so itself\)"
 _REFUSED_ON_SOME, _REFUSED_ON_ALL = 15, 16
 
 
@@ -64,7 +64,7 @@ def refuses_old(release: str | None) -> Applies:
     `release` comes from `stated` or `consistent_with`. 15.0 refuses them on its H platforms, 16.0 and later
     on all; which platform it is, nothing on the wire tells.
     """
-    found = _STATED.fullmatch(release or "")
+    found = re.fullmatch(_STATED, release or "")
     if found is None:
         return "no" if release in (PSK, _WITH_SHA1, _OF_11) else "maybe"
     major = int(found[1][:6])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 from amtdiag.model import Severity
+from amtdiag.named import NamedTuple
 from amtdiag.trust.study import Studied
 
 Verdict = Literal["holds", "broken", "unknown"]

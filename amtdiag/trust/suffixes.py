@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from amtdiag.named import NamedTuple
 
 _MOST_NAMED = 4
 _INTERNAL = frozenset({"corp", "home", "internal", "intranet", "lan", "local", "private"})

@@ -46,11 +46,11 @@ def judge(hello: Hello, ts: int) -> Judgement:
 @lru_cache(maxsize=1024)
 def _judge(digests: tuple[Digest, ...], day: int) -> Judgement:
     """Judge a list; devices of one firmware share theirs, so that this is done once a list and day."""
-    date = clock(day * _DAY)[: len("2026-11-23")]
+    known, date = by_digest(), clock(day * _DAY)[: len("2026-11-23")]
     seen: set[bytes] = set()
     judged = []
     for digest in digests:
-        root = by_digest().get(digest.value)
+        root = known.get(digest.value)
         verdicts = _verdicts(digest, root, date, digest.value in seen)
         seen.add(digest.value)
         judged.append(JudgedDigest(digest, root.name if root else None, verdicts[0], verdicts))
@@ -62,18 +62,26 @@ def _judge(digests: tuple[Digest, ...], day: int) -> Judgement:
 
 
 def _verdicts(digest: Digest, root: Root | None, date: str, repeated: bool) -> tuple[str, ...]:
+    """Return what holds of a digest, gravest first."""
+    found = []
     malformed = ALGORITHMS.get(digest.algorithm_id) != (digest.algorithm, len(digest.value))
     zero = not any(digest.value)
-    holds = {
-        MALFORMED: malformed,
-        ZERO: bool(digest.value) and zero,
-        UNKNOWN: root is None and not zero and not malformed,
-        DUPLICATE: repeated,
-        EXPIRED: root is not None and root.not_after < date,
-        WEAK: root is not None and root.is_weak,
-        UNUSABLE: digest.algorithm == "sha1" or (root is not None and root.is_weak),
-    }
-    return tuple(verdict for verdict, true in holds.items() if true) or (NAMED,)
+    weak = root is not None and root.is_weak
+    if malformed:
+        found.append(MALFORMED)
+    if zero and digest.value:
+        found.append(ZERO)
+    if root is None and not zero and not malformed:
+        found.append(UNKNOWN)
+    if repeated:
+        found.append(DUPLICATE)
+    if root is not None and root.not_after < date:
+        found.append(EXPIRED)
+    if weak:
+        found.append(WEAK)
+    if weak or digest.algorithm == "sha1":
+        found.append(UNUSABLE)
+    return tuple(found) or (NAMED,)
 
 
 def carries(digests: Sequence[JudgedDigest], wanted: frozenset[bytes]) -> bool:

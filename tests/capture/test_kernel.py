@@ -477,6 +477,10 @@ def test_arguments_outside_of_the_buffer_are_refused() -> None:
         sieve.pcap(bytes(100), 0, 100, bytes(32), layout)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="header"):
         sieve.pcap(bytes(100), 0, 100, tally, layout._replace(header=0))
+    for wrong in (list(layout), layout[:5], ()):
+        with pytest.raises(TypeError):
+            sieve.pcap(bytes(100), 0, 100, tally, wrong)  # type: ignore[arg-type]
+    assert sieve.pcap(bytes(100), 0, 100, tally, layout) == (96, 6)
     for key in (b"", bytes(11), bytes(13), bytes(37)):
         with pytest.raises(ValueError, match="key"):
             sieve.watch(key, bytes(12))
@@ -491,6 +495,101 @@ def test_an_empty_tally_may_lie_anywhere(at: int) -> None:
     data = bytes(28)
     sieve = sieve_of("c")
     assert sieve.pcapng(data, 0, len(data), empty, PcapngLayout(False, 16 * MIB, 262_144))[0] == 0  # type: ignore[arg-type]
+
+
+PLAIN_FIELDS = {
+    12: 0x0800, 14: 0x4500, 16: 100, 20: 0x4000, 22: 0x4006, 34: 40000, 36: 443, 46: 0x5010, 54: 0x1703,
+    56: 0x0200,
+}  # fmt: skip
+"""Of an Ethernet packet with IPv4 and TCP without options, by offset: 16 bits each."""
+ODD_VALUES = [
+    0, 1, 2, 19, 20, 27, 28, 39, 40, 41, 42, 67, 547, 623, 664, 4433, 4789, 9728, 9972, 16995, 0x0100, 0x01FF,
+    0x0806, 0x2000, 0x3FFF, 0x4001, 0x4006, 0x4011, 0x4012, 0x4600, 0x5002, 0x5012, 0x5018, 0x6018, 0x8000,
+    0x86DD, 0xF010, 0xFFFF,
+]  # fmt: skip
+
+
+def assert_shorter_way_is_no_other(changes: dict[int, int], size: int, room: int, watched: bool) -> None:
+    """Hold walks over one packet against `wants`, which looks at it without haste."""
+    packet = bytearray(120)
+    for at, value in {**PLAIN_FIELDS, **changes}.items():
+        packet[at : at + 2] = value.to_bytes(2)
+    data = bytes(packet[:size])
+    sieve = sieve_of("c")
+    if watched:
+        sieve.watch(data[26:38], data[26:38])
+    wanted = sieve.wants(1, data, size)
+    sieve.seen()
+    seen = []
+    for order in "<>":  # the shorter way is that of the first
+        record = struct.pack(f"{order}IIII", 5, 7, size, size) + data
+        tally = bytearray(kernel.TALLY.pack(0, 0, 0, 1))
+        layout = PcapLayout(order == ">", False, False, 16, 1000, MIB)
+        end = 0 if wanted else len(record)
+        assert sieve.pcap(record + bytes(room), 0, len(record), tally, layout) == (end, int(not wanted))
+        stamp = 0 if wanted else 5_000_007_000
+        assert kernel.TALLY.unpack(tally) == (int(not wanted), stamp, stamp, 1)
+        seen.append(sieve.seen())
+    assert seen[0] == seen[1]
+    block = struct.pack("<IIIIIII", 6, 32 + size + -size % 4, 0, 1, 2, size, size) + data + bytes(-size % 4)
+    block += block[4:8]
+    tally = bytearray(kernel.TALLY.pack(0, 0, 0, 1))
+    passed = sieve.pcapng(block, 0, len(block), tally, PcapngLayout(False, MIB, MIB))
+    assert passed == ((0, 0, 0, 0) if wanted else (len(block), 1, 0, (1 << 32) + 2))
+    assert sieve.seen() == seen[0]
+
+
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("at", sorted(PLAIN_FIELDS))
+def test_a_plain_packet_with_one_thing_odd(at: int, watched: bool) -> None:
+    for value, size in itertools.product(ODD_VALUES, (53, 54, 55, 56, 90)):
+        assert_shorter_way_is_no_other({at: value}, size, 0, watched)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    changes=st.dictionaries(st.sampled_from(sorted(PLAIN_FIELDS)), st.sampled_from(ODD_VALUES), max_size=4),
+    size=st.integers(40, 120),
+    room=st.integers(0, 20),
+    watched=st.booleans(),
+)
+def test_a_plain_packet_with_much_odd(changes: dict[int, int], size: int, room: int, watched: bool) -> None:
+    assert_shorter_way_is_no_other(changes, size, room, watched)
+
+
+@pytest.mark.parametrize("choice", ["c", "python"])
+def test_ports_of_more_than_eight_groups(choice: str) -> None:
+    """The C sieve keeps eight apart by their first byte."""
+    chance = random.Random(1)
+    wanted = frozenset(chance.sample(range(65536), 40))
+    interest = INTEREST._replace(ports=wanted, datagram_ports=frozenset())
+    with patch.dict(os.environ, {"AMTDIAG_KERNEL": choice}):
+        sieve, _ = sieve_for(interest)
+    free = min(set(range(65536)) - wanted)
+    packet = bytearray(60)
+    for at, value in {**PLAIN_FIELDS, 16: 40}.items():
+        packet[at : at + 2] = value.to_bytes(2)
+    layout = PcapLayout(False, False, False, 16, 1000, MIB)
+    for port in {*wanted, *chance.sample(range(65536), 2000)}:
+        for at, other in ((34, 36), (36, 34)):
+            packet[at : at + 2], packet[other : other + 2] = port.to_bytes(2), free.to_bytes(2)
+            record = struct.pack("<IIII", 0, 0, 60, 60) + packet
+            tally = bytearray(kernel.TALLY.pack(0, 0, 0, 1))
+            passed = sieve.pcap(record, 0, len(record), tally, layout)
+            assert passed == ((0, 0) if port in wanted else (len(record), 1))
+
+
+def test_without_a_head_every_payload_is_wanted() -> None:
+    module = pytest.importorskip("amtdiag.capture._kernel")
+    packet = bytearray(60)
+    for at, value in {**PLAIN_FIELDS, 16: 46}.items():
+        packet[at : at + 2] = value.to_bytes(2)
+    record = struct.pack("<IIII", 0, 0, 60, 60) + packet
+    layout = PcapLayout(False, False, False, 16, 1000, MIB)
+    for places, passed in ((1, (len(record), 1)), (0, (0, 0))):
+        sieve = module.Sieve(bytes(8192), bytes(8192), bytes(256), places, 1)
+        assert sieve.wants(1, bytes(packet), 60) is (not passed[1])
+        assert sieve.pcap(record, 0, len(record), bytearray(kernel.TALLY.pack(0, 0, 0, 1)), layout) == passed
 
 
 def test_watching_is_counted() -> None:

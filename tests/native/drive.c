@@ -81,6 +81,22 @@ static void check_tally(const struct tally *tally, uint64_t before, size_t from,
     demand(tally->earliest <= tally->latest, "times are in order");
 }
 
+/* A walk may know better than `sieve_wants` how to be quick, and has to come to the same. */
+static void check_passed(const struct pcap_layout *layout, const struct tally *tally, const uint8_t *window, size_t stop)
+{
+    for (size_t pos = 0; pos < stop;) {
+        uint32_t caplen = u32(window + pos + 8, layout->big_endian), wirelen = u32(window + pos + 12, layout->big_endian);
+        if (layout->swapped || (layout->maybe_swapped && caplen > wirelen)) {
+            const uint32_t other = caplen;
+            caplen = wirelen;
+            wirelen = other;
+        }
+        pos += layout->header;
+        demand(!sieve_wants(sieve, (uint32_t)tally->linktype, window + pos, caplen, wirelen), "it passes over what it may");
+        pos += caplen;
+    }
+}
+
 static void drive_pcap(const uint8_t *data, size_t size)
 {
     const bool big_endian = data[0] == 0xA1;
@@ -102,6 +118,7 @@ static void drive_pcap(const uint8_t *data, size_t size)
         const uint64_t before = tally.packets;
         const size_t stop = sieve_pcap(sieve, &layout, window, 0, length, &tally);
         demand(stop <= length, "the walk stays in its window");
+        check_passed(&layout, &tally, window, stop);
         check_tally(&tally, before, 0, stop);
         free(window);
         pos += stop;
@@ -139,6 +156,11 @@ static void drive_pcapng(const uint8_t *data, size_t size)
         if (passed.packets > 0) {
             demand(passed.interface < interfaces, "only interfaces that there are");
             check_tally(&tallies[passed.interface], 0, 0, 1);
+            const uint8_t *block = window;
+            for (; block < window + stop; block += (u32(block + 4, layout.big_endian) + 3) & ~3U)
+                demand(!sieve_wants(sieve, (uint32_t)tallies[u32(block + 8, layout.big_endian)].linktype, block + 28,
+                                    u32(block + 20, layout.big_endian), u32(block + 24, layout.big_endian)),
+                       "it passes over what it may");
         }
         free(window);
         pos += stop;

@@ -11,6 +11,8 @@ typedef struct {
     PyObject_HEAD
     struct sieve *sieve;
     bool walking; /* without the GIL: no other thread may change what is watched */
+    PyObject *layout; /* a tuple, and what it says: a file's calls all come with the same */
+    struct pcap_layout pcap;
 } Sieve;
 
 static bool is_free(const Sieve *self)
@@ -52,6 +54,7 @@ static void sieve_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     sieve_free(((Sieve *)self)->sieve);
+    Py_XDECREF(((Sieve *)self)->layout);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
     Py_DECREF(type);
@@ -153,21 +156,34 @@ static void end_walk(Sieve *self, Walk *walk)
     PyBuffer_Release(&walk->tallies);
 }
 
+/* Taking a tuple apart takes longer than the rest of a call, of which there is one for each packet that may matter. */
+static bool read_layout(Sieve *self, PyObject *layout)
+{
+    int big_endian, swapped, maybe_swapped;
+    unsigned int header, unit, limit;
+    if (layout == self->layout)
+        return true;
+    if (!PyArg_ParseTuple(layout, "pppIII", &big_endian, &swapped, &maybe_swapped, &header, &unit, &limit))
+        return false;
+    PyObject *before = self->layout;
+    Py_INCREF(layout);
+    self->layout = layout;
+    self->pcap = (struct pcap_layout){big_endian, swapped, maybe_swapped, header, unit, limit};
+    Py_XDECREF(before);
+    return true;
+}
+
 static PyObject *walk_pcap(PyObject *object, PyObject *args)
 {
     Sieve *self = (Sieve *)object;
-    PyObject *data, *tallies;
+    PyObject *data, *tallies, *layout;
     Py_ssize_t pos, end;
-    int big_endian, swapped, maybe_swapped;
-    unsigned int header, unit, limit;
-    if (!PyArg_ParseTuple(args, "OnnO(pppIII)", &data, &pos, &end, &tallies, &big_endian, &swapped, &maybe_swapped,
-                          &header, &unit, &limit))
-        return NULL;
-    const struct pcap_layout layout = {big_endian, swapped, maybe_swapped, header, unit, limit};
     Walk walk;
-    if (!begin_walk(self, &walk, data, pos, end, tallies))
+    if (!PyArg_ParseTuple(args, "OnnOO!", &data, &pos, &end, &tallies, &PyTuple_Type, &layout) ||
+        !read_layout(self, layout) || !begin_walk(self, &walk, data, pos, end, tallies))
         return NULL;
-    if (walk.interfaces != 1 || header < 16) {
+    const struct pcap_layout pcap = self->pcap;
+    if (walk.interfaces != 1 || pcap.header < 16) {
         end_walk(self, &walk);
         PyErr_SetString(PyExc_ValueError, "a pcap file has one interface and records with a header");
         return NULL;
@@ -175,7 +191,7 @@ static PyObject *walk_pcap(PyObject *object, PyObject *args)
     struct tally *tally = walk.tallies.buf;
     const uint64_t before = tally->packets;
     Py_BEGIN_ALLOW_THREADS
-    walk.pos = sieve_pcap(self->sieve, &layout, walk.data.buf, walk.pos, walk.end, tally);
+    walk.pos = sieve_pcap(self->sieve, &pcap, walk.data.buf, walk.pos, walk.end, tally);
     Py_END_ALLOW_THREADS
     const uint64_t passed = tally->packets - before;
     end_walk(self, &walk);

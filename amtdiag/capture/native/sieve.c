@@ -13,6 +13,7 @@ enum {
     ETHERTYPE_ARP = 0x0806,
     ETHERTYPE_IPV6 = 0x86DD,
     ETHERTYPE_PPPOE_SESSION = 0x8864,
+    LINKTYPE_ETHERNET = 1,
     LLC_BELOW = 0x0600,
     ETHERNET_HEADER = 14,
     MAX_LABELS = 16,
@@ -57,6 +58,9 @@ enum { STUCK = UINT8_MAX };
 struct sieve {
     uint8_t tcp_ports[SIEVE_PORT_BYTES];
     uint8_t udp_ports[SIEVE_PORT_BYTES];
+    /* Ports that are wanted for any protocol, or a tunnel's, by their first and second byte: these have a bit in common.
+     * Others may have one too. It fits into a few lines of the cache, which all ports do not. */
+    uint8_t first_bytes[256], second_bytes[256];
     uint8_t head[SIEVE_HEAD_BYTES];
     unsigned head_length;
     uint64_t seed;
@@ -92,6 +96,12 @@ static uint64_t word(const uint8_t *at)
 static bool has_port(const uint8_t *set, unsigned port)
 {
     return set[port >> 3] >> (port & 7) & 1;
+}
+
+/* Never 0 where `has_port` is true of either set. */
+static unsigned may_have_port(const struct sieve *sieve, const uint8_t *port)
+{
+    return sieve->first_bytes[port[0]] & sieve->second_bytes[port[1]];
 }
 
 /* ------------------------------------------------------------------------------------------- watched conversations */
@@ -154,6 +164,21 @@ static size_t slot_of(size_t counter_index)
 size_t sieve_slot(const struct sieve *sieve, const uint8_t *key, size_t length)
 {
     return slot_of(counter_of(sieve, key, (length - 4) / 2, key + length - 4));
+}
+
+/* Whether a segment belongs to a watched conversation; one that does not is remembered where that is wished for. */
+static bool is_watched(const struct sieve *sieve, const uint8_t *addresses, size_t length, const uint8_t *ports)
+{
+    if (sieve->watched == 0 && sieve->seen == NULL)
+        return false;
+    size_t index = counter_of(sieve, addresses, length, ports);
+    if (sieve->watched > 0 && sieve->counters[index] > 0)
+        return true;
+    if (sieve->seen != NULL) {
+        size_t slot = slot_of(index);
+        sieve->seen[slot >> 3] |= (uint8_t)(1U << (slot & 7));
+    }
+    return false;
 }
 
 /* ------------------------------------------------------------------------------------------------------ link layer */
@@ -293,7 +318,7 @@ static int link_layer(uint32_t linktype, const struct packet *packet, size_t *of
 {
     *offset = 0;
     switch (linktype) {
-    case 1:
+    case LINKTYPE_ETHERNET:
         return ethernet(packet, offset);
     case 0:
     case 108:
@@ -434,16 +459,7 @@ static bool wants_tcp(const struct sieve *sieve, const struct packet *packet, co
         if (at == known)
             return true;
     }
-    if (sieve->watched == 0 && sieve->seen == NULL)
-        return false;
-    size_t index = counter_of(sieve, datagram->addresses, datagram->address_length, header);
-    if (sieve->watched > 0 && sieve->counters[index] > 0)
-        return true;
-    if (sieve->seen != NULL) {
-        size_t slot = slot_of(index);
-        sieve->seen[slot >> 3] |= (uint8_t)(1U << (slot & 7));
-    }
-    return false;
+    return is_watched(sieve, datagram->addresses, datagram->address_length, header);
 }
 
 static bool wants_udp(const struct sieve *sieve, const struct packet *packet, const struct datagram *datagram)
@@ -546,22 +562,94 @@ bool sieve_wants(const struct sieve *sieve, uint32_t linktype, const uint8_t *da
     return true;
 }
 
+/* ------------------------------------------------------------------------------------------- what most packets are */
+
+enum { PLAIN_IP = ETHERNET_HEADER, PLAIN_TRANSPORT = PLAIN_IP + 20, PLAIN_HEADERS = PLAIN_TRANSPORT + TCP_HEADER };
+
+/* By protocol: the least length of a datagram with all headers. 0 where none is long enough. */
+static const uint32_t plain_lengths[256] = {[TCP] = 20 + TCP_HEADER, [UDP] = 20 + UDP_HEADER};
+
+/* True for a packet that is passed over, of the kind that most packets are: Ethernet, IPv4 without options, a whole
+ * TCP segment or UDP datagram. Of any other nothing is said, and `sieve_wants` has to look. There are PLAIN_HEADERS
+ * bytes of it at least.
+ *
+ * Most of what a walk costs is branches that the processor guesses wrongly, and what decides here is as good as random:
+ * so all is worked out, whichever protocol it is, and asked for once. */
+static inline bool passes_at_once(const struct sieve *sieve, const uint8_t *packet, size_t size)
+{
+    const uint8_t *transport = packet + PLAIN_TRANSPORT;
+    const unsigned protocol = packet[PLAIN_IP + 9];
+    const unsigned tcp = protocol >> 1 & 1; /* as 6 has it, and not 17 */
+    const unsigned total = be16(packet + PLAIN_IP + 2);
+    const size_t body = PLAIN_TRANSPORT + (size_t)(transport[12] >> 4) * 4;
+    const unsigned first = packet[body < size ? body : 0]; /* any byte will do where none was captured */
+
+    const uint32_t kind = (u32(packet + PLAIN_IP - 2, false) & 0xFFFFFF) ^ 0x450008;
+    const uint32_t fragment = be16(packet + PLAIN_IP + 6) & 0x3FFF;
+    const unsigned is_short = total <= plain_lengths[protocol] - 1;
+    const unsigned ports = may_have_port(sieve, transport) | may_have_port(sieve, transport + 2);
+    const unsigned is_odd = (transport[12] < TCP_HEADER << 2) | ((transport[13] & (SYN | ACK)) == SYN);
+    const unsigned begins = (body < PLAIN_IP + total) & sieve->head[first];
+    if (kind | fragment | is_short | ports | (tcp & (is_odd | begins)))
+        return false;
+    return (sieve->watched == 0 && sieve->seen == NULL) || !tcp ||
+           !is_watched(sieve, packet + PLAIN_IP + 12, 4, transport);
+}
+
 /* ------------------------------------------------------------------------------------------------------- containers */
+
+static void add(struct tally *tally, uint64_t packets, uint64_t earliest, uint64_t latest)
+{
+    if (tally->packets == 0 || earliest < tally->earliest)
+        tally->earliest = earliest;
+    if (tally->packets == 0 || latest > tally->latest)
+        tally->latest = latest;
+    tally->packets += packets;
+}
 
 static void count(struct tally *tally, uint64_t stamp)
 {
-    if (tally->packets == 0 || stamp < tally->earliest)
-        tally->earliest = stamp;
-    if (tally->packets == 0 || stamp > tally->latest)
-        tally->latest = stamp;
-    tally->packets++;
+    add(tally, 1, stamp, stamp);
+}
+
+/* Pass over the packets for which that is clear at once, in a file as most are: of this order of bytes, with records of
+ * 16 bytes in front of Ethernet packets. Returns the position of the first that takes another look. */
+static size_t run_of_plain(const struct sieve *sieve, const struct pcap_layout *layout, const uint8_t *data, size_t pos,
+                           size_t end, struct tally *tally)
+{
+    enum { HEADER = 16 };
+    const size_t limit = layout->limit;
+    const uint64_t unit = layout->unit;
+    /* In registers: for all that the compiler knows, `data` could be where the tally is. */
+    uint64_t packets = 0, earliest = UINT64_MAX, latest = 0;
+    while (end - pos >= HEADER + PLAIN_HEADERS) {
+        const uint8_t *header = data + pos;
+        const size_t caplen = u32(header + 8, false);
+        if (caplen < PLAIN_HEADERS || caplen > limit || caplen > end - pos - HEADER ||
+            !passes_at_once(sieve, header + HEADER, caplen))
+            break;
+        const uint64_t stamp = u32(header, false) * UINT64_C(1000000000) + u32(header + 4, false) * unit;
+        earliest = stamp < earliest ? stamp : earliest;
+        latest = stamp > latest ? stamp : latest;
+        packets++;
+        pos += HEADER + caplen;
+    }
+    if (packets > 0)
+        add(tally, packets, earliest, latest);
+    return pos;
 }
 
 size_t sieve_pcap(const struct sieve *sieve, const struct pcap_layout *layout, const uint8_t *data, size_t pos,
                   size_t end, struct tally *tally)
 {
     const bool big_endian = layout->big_endian;
-    while (pos <= end && end - pos >= layout->header) {
+    const bool plain = !big_endian && !layout->swapped && !layout->maybe_swapped && layout->header == 16 &&
+                       tally->linktype == LINKTYPE_ETHERNET;
+    while (pos <= end) {
+        if (plain)
+            pos = run_of_plain(sieve, layout, data, pos, end, tally);
+        if (end - pos < layout->header)
+            break;
         const uint8_t *header = data + pos;
         uint32_t caplen = u32(header + 8, big_endian);
         uint32_t wirelen = u32(header + 12, big_endian);
@@ -574,8 +662,9 @@ size_t sieve_pcap(const struct sieve *sieve, const struct pcap_layout *layout, c
             break;
         if (sieve_wants(sieve, (uint32_t)tally->linktype, header + layout->header, caplen, wirelen))
             break;
-        count(tally, u32(header, big_endian) * UINT64_C(1000000000) +
-                         (uint64_t)u32(header + 4, big_endian) * layout->unit);
+        const uint64_t stamp = u32(header, big_endian) * UINT64_C(1000000000) +
+                               (uint64_t)u32(header + 4, big_endian) * layout->unit;
+        count(tally, stamp);
         pos += layout->header + (size_t)caplen;
     }
     return pos;
@@ -598,7 +687,10 @@ size_t sieve_pcapng(const struct sieve *sieve, const struct pcapng_layout *layou
         if (interface >= interfaces || caplen > total - MIN_ENHANCED || caplen > layout->record_limit)
             break;
         struct tally *tally = &tallies[interface];
-        if (sieve_wants(sieve, (uint32_t)tally->linktype, block + ENHANCED_HEADER, caplen, u32(block + 24, big_endian)))
+        const uint8_t *packet = block + ENHANCED_HEADER;
+        const bool is_plain = tally->linktype == LINKTYPE_ETHERNET && caplen >= PLAIN_HEADERS;
+        if (!(is_plain && passes_at_once(sieve, packet, caplen)) &&
+            sieve_wants(sieve, (uint32_t)tally->linktype, packet, caplen, u32(block + 24, big_endian)))
             break;
         passed->packets++;
         passed->interface = interface;
@@ -610,6 +702,24 @@ size_t sieve_pcapng(const struct sieve *sieve, const struct pcapng_layout *layou
 }
 
 /* ----------------------------------------------------------------------------------------------------- beginning, end */
+
+/* A bit for each first byte that there is, shared where there are more than eight. */
+static void know_ports(struct sieve *sieve)
+{
+    unsigned known = 0;
+    for (unsigned at = 0; at < SIEVE_PORT_BYTES; at++) {
+        uint8_t eight = sieve->tcp_ports[at] | sieve->udp_ports[at];
+        if (at == VXLAN_PORT >> 3)
+            eight |= 1 << (VXLAN_PORT & 7);
+        if (eight == 0)
+            continue;
+        uint8_t *bit = &sieve->first_bytes[at >> 5];
+        if (*bit == 0)
+            *bit = (uint8_t)(1U << known++ % 8);
+        for (unsigned port = at << 3; eight != 0; port++, eight >>= 1)
+            sieve->second_bytes[port & 255] |= eight & 1 ? *bit : 0;
+    }
+}
 
 struct sieve *sieve_new(const uint8_t *tcp_ports, const uint8_t *udp_ports, const uint8_t *head, unsigned head_length,
                         uint64_t seed)
@@ -624,7 +734,11 @@ struct sieve *sieve_new(const uint8_t *tcp_ports, const uint8_t *udp_ports, cons
     }
     memcpy(sieve->tcp_ports, tcp_ports, sizeof sieve->tcp_ports);
     memcpy(sieve->udp_ports, udp_ports, sizeof sieve->udp_ports);
-    memcpy(sieve->head, head, sizeof sieve->head);
+    know_ports(sieve);
+    if (head_length > 0)
+        memcpy(sieve->head, head, sizeof sieve->head);
+    else
+        memset(sieve->head, 1, sizeof sieve->head); /* any payload will do, so that any first byte does */
     sieve->head_length = head_length < SIEVE_HEAD_MAX ? head_length : SIEVE_HEAD_MAX;
     sieve->seed = seed;
     return sieve;

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from amtdiag.named import NamedTuple
 from amtdiag.net.stream import Assembled
 from amtdiag.protocols.tls import handshake, messages, psk, records
 from amtdiag.protocols.tls.handshake import Raw

@@ -6,9 +6,8 @@ messages, which are like SSH's (numbers are big-endian); the UUID is in SMBIOS b
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from amtdiag.model.web import Apf
+from amtdiag.named import NamedTuple
 from amtdiag.net.stream import Assembled
 from amtdiag.protocols.hello import uuid_text
 from amtdiag.protocols.web.view import EvidenceOf, View

@@ -7,9 +7,10 @@ server, for messages 0x10 to 0x14, kinds of authentication and status numbers (n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from amtdiag.model.web import Redirection
+from amtdiag.named import NamedTuple
 from amtdiag.net.stream import Assembled
 from amtdiag.protocols.web.view import EvidenceOf, View
 from amtdiag.safetext import safe

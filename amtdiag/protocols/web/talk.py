@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from amtdiag.config import Limits
 from amtdiag.model.web import Denial, Exchange, WebCall, WebResult, WebTalk
+from amtdiag.named import NamedTuple
 from amtdiag.net.stream import Assembled
 from amtdiag.protocols.http import amt_web_server
 from amtdiag.protocols.web import credentials, soap, tables

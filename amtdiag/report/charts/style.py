@@ -6,10 +6,11 @@ import textwrap
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from amtdiag.frames import EventOutcome, plain
 from amtdiag.model import Mode, Severity
+from amtdiag.named import NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
