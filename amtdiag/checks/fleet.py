@@ -31,8 +31,10 @@ class PidReused(SceneCheck):
         """The same PID in the Hellos of two devices or more."""
         users: defaultdict[str, list[Case]] = defaultdict(list)
         for case in scene.cases:
-            for pid in {r.event.hello.pid for r in case.hellos if r.event.hello.pid}:
-                users[pid].append(case)
+            for record in case.hellos:
+                pid = record.event.hello.pid
+                if pid and (not users[pid] or users[pid][-1] is not case):
+                    users[pid].append(case)
         for pid, sharing in users.items():
             if len(sharing) < 2:
                 continue
@@ -93,7 +95,7 @@ class UnexpectedServer(SceneCheck):
         """A device whose Hello goes where no other's does, while the others agree."""
         targets = {case.id: {r.event.ends.dst for r in case.hellos} for case in scene.cases if case.hellos}
         votes = Counter(server for servers in targets.values() for server in servers)
-        if not votes:
+        if len(votes) < 2:
             return
         usual, count = votes.most_common(1)[0]
         if count < max(_FEW_DEVICES, _MAJORITY * len(targets)):
@@ -157,6 +159,8 @@ class PkiAmongPsk(SceneCheck):
 
 def _odd_type(rule: SceneCheck, scene: Scene, odd: str, usual: str) -> Iterator[Finding]:
     """Devices with Hellos of one type that a server ignores which comes back to those of the other type."""
+    if not {odd, usual} <= {event.hello.type for event in scene.events.hellos}:
+        return
     follows: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for case in scene.cases:
         if any(link.outcome not in FAILED for link in case.returns):
