@@ -114,7 +114,7 @@ class Rows(NamedTuple):
 class Decoding(Sieve, Protocol):
     """A sieve that decodes what is plain of the packets that it would stop at: the compiled one."""
 
-    def take_pcap(
+    def take_pcap(  # noqa: PLR0917 - as the C function takes them
         self, data: bytes | bytearray, pos: int, end: int, tally: bytearray, layout: PcapLayout,
         frame: int, rows: Rows, /,
     ) -> tuple[int, int]:  # fmt: skip
@@ -126,7 +126,7 @@ class Decoding(Sieve, Protocol):
         """
         ...
 
-    def take_pcapng(
+    def take_pcapng(  # noqa: PLR0917
         self, data: bytes | bytearray, pos: int, end: int, tallies: bytearray, layout: PcapngLayout,
         clocks: bytes, frame: int, rows: Rows, /,
     ) -> tuple[int, int, int, int]:  # fmt: skip

@@ -219,7 +219,8 @@ RULES: tuple[type[Rule], ...] = (*CHECKS, *SCENE_CHECKS)
 
 def examine(scene: Scene, options: Options) -> tuple[list[Finding], list[Unknown]]:
     """Run every rule over every device, and over all that was seen."""
-    choose = _Choice([check(options) for check in CHECKS if not check.option or getattr(options, check.option)])
+    asked = (check for check in CHECKS if not check.option or getattr(options, check.option))
+    choose = _Choice([check(options) for check in asked])
     results: list[Finding | Unknown] = []
     for case in scene.cases:
         for check in choose(case):

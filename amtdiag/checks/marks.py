@@ -17,15 +17,16 @@ from amtdiag.provisioning.identity import is_junk_uuid
 
 Mark = Literal[
     # Hellos: any of them; that of a verdict stands beside a digest of one.
-    "hellos", "several-hellos", "damaged-hello", "split-hello", "no-admin-password", "wrong-pid", "junk-uuid",
-    "odd-version", "last-retry", "shared-address", "unknown", "weak", "expired", "all-zero",
+    "hellos", "several-hellos", "damaged-hello", "split-hello", "no-admin-password", "wrong-pid",
+    "junk-uuid", "odd-version", "last-retry", "shared-address", "unknown", "weak", "expired", "all-zero",
     # What came of them: nobody called back since the first; nobody ever, but there is a trace of why.
     "uncalled", "strayed",
-    # Questions: none with an address; all without an answer; one with two; an address, and nothing tried after
-    # it; a Hello to another address than the first that was given.
+    # Questions: none with an address; all without an answer; one with two; an address, and nothing tried
+    # after it; a Hello to another address than the first that was given.
     "lookups", "unresolved", "silent-lookups", "two-answers", "idle", "untold-server",
     # Attempts to reach a Hello port, by outcome; what says that the server is not there.
-    "attempts", "failed-attempts", "refused-attempts", "rejected-attempts", "unanswered-attempts", "server-gone",
+    "attempts", "failed-attempts", "refused-attempts", "rejected-attempts", "unanswered-attempts",
+    "server-gone",
     # Connections back, by outcome; one in which something of TLS, or anything of the device, is seen.
     "refused-back", "rejected-back", "silent-back", "answered-back",
     # Connections to its ports by whomever.

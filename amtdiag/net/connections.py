@@ -157,8 +157,7 @@ class Connections:
     def _take(self, segment: Segment, over: list[Connection]) -> None:
         """Enter a segment; append to `over` the connections that it proves over."""
         ts, _, _, src, dst, sport, dport, flags, *_ = segment
-        if ts > self._clock:
-            self._clock = ts
+        self._clock = max(self._clock, ts)
         key = _key(src, dst, sport, dport)
         connection = self._table.get(key)
         # Only a SYN, or data after the end, can begin another connection.
@@ -208,13 +207,13 @@ class Connections:
         return connection
 
     def _record(self, connection: Connection, segment: Segment) -> None:
-        ts, file, numbers, src, _, sport, _, flags, seq, ack, ident, checksum, payload, missing, mac, *_ = segment
+        ts, file, numbers, src, _, sport, _, flags, seq, ack, ident, *rest = segment
+        checksum, payload, missing, mac, *_ = rest
         side: Side = "server"
         other: Side = "client"
         if (src, sport) == connection.client:
             side, other = other, side
-        if ts > connection.last_ts:
-            connection.last_ts = ts
+        connection.last_ts = max(connection.last_ts, ts)
         recent = connection.recent[side]
         print_ = seq, ack, flags, len(payload), ident, checksum
         if recent and _is_duplicate(recent, print_, ts):
@@ -266,10 +265,7 @@ def _is_duplicate(recent: list[tuple[_Print, int]], print_: _Print, ts: int) -> 
     A retransmission is a new IP packet: it has another identification, or comes later than a copy.
     """
     window = _DUPLICATE_WITH_IDENT if print_[4] else _DUPLICATE
-    for seen, when in recent:
-        if seen == print_ and abs(ts - when) <= window:
-            return True
-    return False
+    return any([seen == print_ and abs(ts - when) <= window for seen, when in recent])
 
 
 def _key(src: bytes, dst: bytes, sport: int, dport: int) -> _Key:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 _MOST_REMEMBERED = 8192
-"""Addresses come again: a device's stands in each of its packets, a server's in those of all. One text each."""
+"""Addresses come again: a device's in each of its packets, a server's in those of all. One text each."""
 
 
 @lru_cache(maxsize=_MOST_REMEMBERED)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-from amtdiag.model import Basis, ConnectionEvent, DeviceRecord, Evidence, HelloRecord, StageReached
+from amtdiag.model import Basis, ConnectionEvent, DeviceRecord, HelloRecord, StageReached
 from amtdiag.protocols.ports import DEVICE_PORTS
 from amtdiag.provisioning.book import Book
 from amtdiag.provisioning.case import Case
