@@ -23,9 +23,9 @@ Mark = Literal[
     "uncalled", "strayed",
     # Questions: none with an address; all without an answer; one with two; an address, and nothing tried
     # after it; a Hello to another address than the first that was given.
-    "lookups", "unresolved", "silent-lookups", "two-answers", "idle", "untold-server",
+    "unresolved", "silent-lookups", "two-answers", "idle", "untold-server",
     # Attempts to reach a Hello port, by outcome; what says that the server is not there.
-    "attempts", "failed-attempts", "refused-attempts", "rejected-attempts", "unanswered-attempts",
+    "failed-attempts", "refused-attempts", "rejected-attempts", "unanswered-attempts",
     "server-gone",
     # Connections back, by outcome; one in which something of TLS, or anything of the device, is seen.
     "refused-back", "rejected-back", "silent-back", "answered-back",
@@ -100,7 +100,6 @@ def _of_hellos(case: Case, records: Sequence[HelloRecord]) -> list[str]:
 
 
 def _of_lookups(case: Case, lookups: Sequence[LookupEvent]) -> Iterator[str]:
-    yield "lookups"
     first: LookupEvent | None = None
     answered = doubted = False
     for lookup in lookups:
@@ -136,7 +135,7 @@ _RETURNS = {"refused": "refused-back", "rejected": "rejected-back", "unanswered"
 
 def _of_attempts(attempts: Sequence[ConnectionEvent]) -> list[str]:
     failed = [mark for link in attempts if link.outcome in FAILED for mark in _ATTEMPTS[link.outcome]]
-    return ["attempts", *dict.fromkeys(failed)] if failed else ["attempts"]
+    return list(dict.fromkeys(failed))
 
 
 def _of_returns(case: Case, returns: Sequence[ConnectionEvent]) -> list[str]:

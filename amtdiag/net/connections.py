@@ -207,8 +207,9 @@ class Connections:
         return connection
 
     def _record(self, connection: Connection, segment: Segment) -> None:
-        ts, file, numbers, src, _, sport, _, flags, seq, ack, ident, *rest = segment
-        checksum, payload, missing, mac, *_ = rest
+        (
+            ts, file, numbers, src, _, sport, _, flags, seq, ack, ident, checksum, payload, missing, mac, _, _
+        ) = segment  # fmt: skip
         side: Side = "server"
         other: Side = "client"
         if (src, sport) == connection.client:
