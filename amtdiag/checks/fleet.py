@@ -163,12 +163,12 @@ def _odd_type(rule: SceneCheck, scene: Scene, odd: str, usual: str) -> Iterator[
         return
     follows: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for case in scene.cases:
-        if any(link.outcome not in FAILED for link in case.returns):
+        if case.returns and any([link.outcome not in FAILED for link in case.returns]):
             for event in {r.event.ends.dst: r.event for r in case.hellos}.values():
                 follows[event.ends.dst][event.hello.type] += 1
     for case in scene.cases:
         last = case.last_hello
-        if last is None or last.hello.type != odd or case.returns or case.elsewhere or case.sought:
+        if last is None or case.returns or case.elsewhere or last.hello.type != odd or case.sought:
             continue
         followed = follows[last.ends.dst]
         if not followed[usual] or followed[odd] or case.covered_until - last.ts <= 0:

@@ -137,7 +137,7 @@ class Connections:
 
     def find(self, segment: Segment) -> Connection | None:
         """Return the connection that a segment belongs to, while it is in the table."""
-        return self._table.get(_key(segment.src, segment.dst, segment.sport, segment.dport))
+        return self._table.get(_key(segment))
 
     def _sweep(self) -> Iterator[Connection]:
         over = [
@@ -156,13 +156,9 @@ class Connections:
 
     def _take(self, segment: Segment, over: list[Connection]) -> None:
         """Enter a segment; append to `over` the connections that it proves over."""
-        ts, _, _, src, dst, sport, dport, flags, *_ = segment
-        self._clock = max(self._clock, ts)
-        key = _key(src, dst, sport, dport)
+        key = _key(segment)
         connection = self._table.get(key)
-        # Only a SYN, or data after the end, can begin another connection.
-        may_begin = flags & SYN or (connection is not None and (connection.resets or connection.ends))
-        if connection is not None and may_begin and self._is_new(connection, segment):
+        if connection is not None and self._is_new(connection, segment):
             over.append(self._drop(key))
             connection = None
         if connection is None:
@@ -177,6 +173,8 @@ class Connections:
     def _is_new(self, connection: Connection, segment: Segment) -> bool:
         """True where a segment on the same addresses and ports begins another connection."""
         flags = segment.flags
+        if not flags & SYN and not connection.resets and not connection.ends:
+            return False  # only a SYN, or data after the end, can begin another connection
         if flags & SYN and not flags & ACK:
             if connection.syn_seq is not None:
                 from_client = connection.side_of(segment) == "client"
@@ -214,7 +212,10 @@ class Connections:
         other: Side = "client"
         if (src, sport) == connection.client:
             side, other = other, side
-        connection.last_ts = max(connection.last_ts, ts)
+        if ts > connection.last_ts:  # noqa: PLR1730 - once a packet
+            connection.last_ts = ts
+        if ts > self._clock:  # noqa: PLR1730
+            self._clock = ts
         recent = connection.recent[side]
         print_ = seq, ack, flags, len(payload), ident, checksum
         if recent and _is_duplicate(recent, print_, ts):
@@ -269,8 +270,9 @@ def _is_duplicate(recent: list[tuple[_Print, int]], print_: _Print, ts: int) -> 
     return any([seen == print_ and abs(ts - when) <= window for seen, when in recent])
 
 
-def _key(src: bytes, dst: bytes, sport: int, dport: int) -> _Key:
+def _key(segment: Segment) -> _Key:
     """Return what both directions of a connection are found by."""
+    src, dst, sport, dport = segment.src, segment.dst, segment.sport, segment.dport
     if src < dst or (src == dst and sport <= dport):
         return src, sport, dst, dport
     return dst, dport, src, sport
