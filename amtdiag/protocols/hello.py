@@ -129,6 +129,8 @@ def parse(
     """
     if not data and not gaps and ended:
         return _NO_BYTES
+    if strict and len(data) >= HEADER_LENGTH and not gaps and (data[0] > 1 or data[1]):
+        return _NO_FLAG
     stream = _Bytes(data, gaps)
     refusal = _refusal(stream, strict)
     if refusal is not None:
@@ -141,6 +143,7 @@ def parse(
     return (_strict_refusal(hello, stream) if strict else None) or hello
 
 
+_NO_FLAG = NotHello(0, "flag is neither 0 nor 1")
 _NO_BYTES = NotHello(0, "no bytes")
 
 
@@ -160,7 +163,7 @@ def _refusal(stream: _Bytes, strict: bool) -> NotHello | None:
     documented = version in (VERSION_PSK, VERSION_PKI)
     if strict:
         if flag not in (0, 1):
-            return NotHello(0, "flag is neither 0 nor 1")
+            return _NO_FLAG
         return None if documented else NotHello(2, "version is neither 2 nor 3")
     if flag in (0, 1) and documented:
         return None

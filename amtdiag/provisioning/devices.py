@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-from amtdiag.model import Basis, ConnectionEvent, DeviceRecord, HelloRecord, StageReached
+from amtdiag.model import Basis, ConnectionEvent, DeviceRecord, Evidence, HelloRecord, StageReached
 from amtdiag.protocols.ports import DEVICE_PORTS
 from amtdiag.provisioning.book import Book
 from amtdiag.provisioning.case import Case
@@ -56,8 +56,9 @@ def follow(events: Events, coverage: Coverage, hello_ports: frozenset[int], most
 
 def _describe(case: Case, coverage: Coverage) -> None:
     events = [record.event for record in case.hellos]
-    first_seen, last_seen = _span(case)
-    case.covered_until = coverage.until(last_seen, _files(case))
+    traces = _traces(case)
+    first_seen, last_seen = min(traces.times), max(traces.times)
+    case.covered_until = coverage.until(last_seen, traces.files)
     last = case.hellos[-1] if case.hellos else None
     basis: Basis = "inferred" if case.shared_address else "observed"
     stages = stages_of(case, basis)
@@ -66,7 +67,7 @@ def _describe(case: Case, coverage: Coverage) -> None:
     if now.name == "operational" and now.since is not None:
         stages += (StageReached("operational", now.since, now.basis, True, now.evidence, now.reason),)
     gaps = tuple([b.ts - a.ts for a, b in pairwise(events)]) if len(events) > 1 else ()
-    addresses = _addresses(case)
+    addresses = list(dict.fromkeys(traces.addresses))
     uuid = next((event.hello.uuid for event in events if event.hello.uuid), None)
     others = [f"mac:{mac}" for mac in case.macs] + [address_id(one, first_seen) for one in addresses]
     case.device = DeviceRecord(
@@ -95,45 +96,56 @@ def _describe(case: Case, coverage: Coverage) -> None:
     )
 
 
-def _span(case: Case) -> tuple[int, int]:
-    """When the first and the last thing happened to the device."""
-    times = [record.event.ts for record in case.hellos]
-    for events in (case.leases, case.lookups, case.pongs):
-        if events:
-            times += [event.ts for event in events]
-    for links in (case.attempts, case.odd_attempts, case.returns, case.visits, case.outgoing):
+class _Traces(NamedTuple):
+    """What all that happened to a device leaves behind."""
+
+    times: list[int]
+    files: set[str]
+    """The captures in which it is seen: those of the first frame of each event."""
+    addresses: list[str]
+    """That it had, in the order of what is surest; some more than once."""
+
+
+def _traces(case: Case) -> _Traces:
+    times: list[int] = []
+    addresses: list[str] = []
+    first_frames: list[tuple[Evidence, ...]] = []
+    for record in case.hellos:
+        event = record.event
+        times.append(event.ts)
+        addresses.append(event.ends.src)
+        first_frames.append(event.evidence)
+    for link in case.attempts:
+        times += link.ts, link.last_ts
+        addresses.append(link.ends.src)
+        first_frames.append(link.evidence)
+    for lookup in case.lookups:
+        times.append(lookup.ts)
+        addresses.append(lookup.client)
+        first_frames.append(lookup.evidence)
+    for lease in case.leases:
+        times.append(lease.ts)
+        first_frames.append(lease.evidence)
+        if lease.kind == "ack" and lease.address:
+            addresses.append(lease.address)
+    for pong in case.pongs:
+        times.append(pong.ts)
+        addresses.append(pong.device)
+        first_frames.append(pong.evidence)
+    for links in (case.returns, case.visits):
         for link in links:
             times += link.ts, link.last_ts
+            addresses.append(link.ends.dst)
+            first_frames.append(link.evidence)
+    for link in case.outgoing:
+        times += link.ts, link.last_ts
+        addresses.append(link.ends.src)
+        first_frames.append(link.evidence)
+    for link in case.odd_attempts:
+        times += link.ts, link.last_ts
     if case.server_gone or case.asked_for:
         times += [asked.last_ts for asked in (*case.server_gone, *case.sought)]
-    return min(times), max(times)
-
-
-def _files(case: Case) -> set[str]:
-    """The captures in which the device is seen: those of the first frames of what happened to it."""
-    files = {record.event.evidence[0].file for record in case.hellos if record.event.evidence}
-    for events in (
-        case.lookups, case.attempts, case.returns, case.leases, case.pongs, case.outgoing, case.visits
-    ):  # fmt: skip
-        for event in events:
-            if event.evidence:
-                files.add(event.evidence[0].file)
-    return files
-
-
-def _addresses(case: Case) -> list[str]:
-    """The addresses that the device had, in the order of what is surest."""
-    found = [record.event.ends.src for record in case.hellos]
-    found += [link.ends.src for link in case.attempts]
-    found += [lookup.client for lookup in case.lookups]
-    if case.leases:
-        found += [lease.address for lease in case.acks if lease.address]
-    if case.pongs:
-        found += [pong.device for pong in case.pongs]
-    found += [link.ends.dst for link in case.returns]
-    found += [link.ends.dst for link in case.visits]
-    found += [link.ends.src for link in case.outgoing]
-    return list(dict.fromkeys(found))
+    return _Traces(times, {frames[0].file for frames in first_frames if frames}, addresses)
 
 
 def _server(case: Case) -> str | None:
@@ -213,9 +225,10 @@ def _signs_of_management(case: Case) -> Iterator[Sign]:
             yield Sign(pong.ts, trigger, pong.evidence)
     spoken = [*case.returns, *case.visits]
     committed = False
-    for link in sorted(spoken, key=lambda one: one.ts):
-        if link.talk is None and link.tls is None and link.web is None:
-            continue
+    telling = [
+        link for link in spoken if link.talk is not None or link.tls is not None or link.web is not None
+    ]
+    for link in sorted(telling, key=lambda one: one.ts):
         calls = list(_calls(link))
         committed = committed or any(sign.trigger == "commit" for sign in calls)
         yield from calls
