@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from typing import ClassVar
 
 from amtdiag.capture.columns import Segment
@@ -56,7 +55,7 @@ class FileScan(Decoder):
         linktypes = self._linktypes
         first, last = _NEVER, -_NEVER
         try:
-            rows = Rows(self.number, partial(tuple.__new__, Segment), out) if self.takes_rows else None
+            rows = Rows(self.number, Segment, out) if self.takes_rows else None
             for record in container.walk(self._selection.sieve, rows):
                 if record is None:
                     yield from out

@@ -105,8 +105,7 @@ class Rows(NamedTuple):
 
     file: int
     """Its number in the run."""
-    make: Callable[[tuple[object, ...]], Segment]
-    """Makes a row of its columns."""
+    type: type[Segment]
     rows: list[Segment]
 
 

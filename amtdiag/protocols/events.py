@@ -97,7 +97,7 @@ class EventReader:
         foreign = None
         if found is None and port in self._hello_ports:
             foreign = _foreign(connection.assembled("client"))
-        link = self._connection(connection, foreign)
+        link = self._connection(connection, foreign, found)
         taken = self._seal(connection, link.tls)
         if taken is None:
             return Told(link, found, None)
@@ -169,7 +169,10 @@ class EventReader:
         files = self._files
         return tuple([Evidence(files[file], frame) for file, frame in sorted(frames)])
 
-    def _connection(self, connection: Connection, foreign: str | None) -> ConnectionEvent:
+    def _connection(
+        self, connection: Connection, foreign: str | None, hello: HelloEvent | None = None
+    ) -> ConnectionEvent:
+        """Return what a connection was; one that carried a Hello of its client has the ends of that."""
         outcome = _outcome(connection)
         frames: list[Frames] = [frames for _, frames in connection.syns[:_EVIDENCE_PER_KIND]]
         if connection.answers:
@@ -181,7 +184,9 @@ class EventReader:
         return ConnectionEvent(
             ts=connection.first_ts,
             last_ts=connection.last_ts,
-            ends=self._ends(connection, "client"),
+            ends=hello.ends
+            if hello is not None and _is_of_client(hello.ends, connection)
+            else self._ends(connection, "client"),
             outcome=outcome,
             syns=len(connection.syns),
             client_bytes=connection.streams["client"].bytes,
@@ -265,6 +270,11 @@ class EventReader:
             connection.vlan,
             community_id(src, dst, sport, dport),
         )
+
+
+def _is_of_client(ends: Endpoints, connection: Connection) -> bool:
+    address, port = connection.client
+    return ends.sport == port and ends.src == address_text(address)
 
 
 def _both(connection: Connection) -> tuple[Assembled, Assembled]:

@@ -193,7 +193,7 @@ enum {
 /* What all rows of one call share. */
 typedef struct {
     PyObject *file; /* number of the file */
-    PyObject *make; /* makes a Segment of a tuple */
+    PyTypeObject *type; /* a tuple of so many columns: Segment */
     PyObject *list; /* that the rows go to */
     PyObject *zero, *nothing; /* 0 and () */
     unsigned long long frame; /* number of the last record */
@@ -201,8 +201,8 @@ typedef struct {
 
 static bool begin_rows(Rows *rows)
 {
-    if (!PyList_Check(rows->list)) {
-        PyErr_SetString(PyExc_TypeError, "rows go to a list");
+    if (!PyList_Check(rows->list) || !PyType_IsSubtype(rows->type, &PyTuple_Type)) {
+        PyErr_SetString(PyExc_TypeError, "rows are tuples and go to a list");
         return false;
     }
     rows->zero = PyLong_FromLong(0);
@@ -242,7 +242,7 @@ static bool add_row(const Rows *rows, const uint8_t *data, const struct plain *p
         Py_NewRef(rows->nothing),
         PyLong_FromLong(plain->protocol),
     };
-    PyObject *row = PyTuple_New(COLUMNS);
+    PyObject *row = PyType_GenericAlloc(rows->type, COLUMNS);
     bool failed = row == NULL;
     for (int at = 0; at < COLUMNS; at++) {
         failed = failed || columns[at] == NULL;
@@ -251,10 +251,8 @@ static bool add_row(const Rows *rows, const uint8_t *data, const struct plain *p
         else if (columns[at] != NULL)
             PyTuple_SetItem(row, at, columns[at]); /* takes it over */
     }
-    PyObject *segment = failed ? NULL : PyObject_CallFunctionObjArgs(rows->make, row, NULL);
+    failed = failed || PyList_Append(rows->list, row) < 0;
     Py_XDECREF(row);
-    failed = segment == NULL || PyList_Append(rows->list, segment) < 0;
-    Py_XDECREF(segment);
     return !failed;
 }
 
@@ -263,7 +261,8 @@ static bool is_taken(const Sieve *self, uint64_t linktype, const struct record *
 {
     if (linktype != LINK_ETHERNET || !decode_plain(record->packet, record->size, plain))
         return false;
-    bool (*wants)(const struct sieve *, uint16_t) = plain->protocol == TCP ? sieve_wants_tcp_port : sieve_wants_udp_port;
+    bool (*wants)(const struct sieve *, uint16_t) =
+        plain->protocol == TCP ? sieve_wants_tcp_port : sieve_wants_udp_port;
     return wants(self->sieve, plain->sport) || wants(self->sieve, plain->dport);
 }
 
@@ -296,8 +295,9 @@ static PyObject *take_pcap(PyObject *object, PyObject *args)
     int big_endian, swapped, maybe_swapped;
     unsigned int header, unit, limit;
     Rows rows = {0};
-    if (!PyArg_ParseTuple(args, "OnnO(pppIII)K(OOO)", &data, &pos, &end, &tallies, &big_endian, &swapped,
-                          &maybe_swapped, &header, &unit, &limit, &rows.frame, &rows.file, &rows.make, &rows.list))
+    if (!PyArg_ParseTuple(args, "OnnO(pppIII)K(OO!O)", &data, &pos, &end, &tallies, &big_endian, &swapped,
+                          &maybe_swapped, &header, &unit, &limit, &rows.frame, &rows.file, &PyType_Type, &rows.type,
+                          &rows.list))
         return NULL;
     const struct pcap_layout layout = {big_endian, swapped, maybe_swapped, header, unit, limit};
     Walk walk;
@@ -376,8 +376,9 @@ static PyObject *take_pcapng(PyObject *object, PyObject *args)
     unsigned int block_limit, record_limit;
     const char *clocks;
     Rows rows = {0};
-    if (!PyArg_ParseTuple(args, "OnnO(pII)y#K(OOO)", &data, &pos, &end, &tallies, &big_endian, &block_limit,
-                          &record_limit, &clocks, &clock_size, &rows.frame, &rows.file, &rows.make, &rows.list))
+    if (!PyArg_ParseTuple(args, "OnnO(pII)y#K(OO!O)", &data, &pos, &end, &tallies, &big_endian, &block_limit,
+                          &record_limit, &clocks, &clock_size, &rows.frame, &rows.file, &PyType_Type, &rows.type,
+                          &rows.list))
         return NULL;
     const struct pcapng_layout layout = {big_endian, block_limit, record_limit};
     struct passed passed = {0, 0, 0};
@@ -454,10 +455,10 @@ static PyMethodDef sieve_methods[] = {
      PyDoc_STR("pcap(data, pos, end, tally, layout)\n"
                "-> position of the first record that is left to the caller, packets passed over.")},
     {"take_pcap", take_pcap, METH_VARARGS,
-     PyDoc_STR("take_pcap(data, pos, end, tally, layout, frame, (file, make, rows)): as `pcap`, but decode what is plain\n"
+     PyDoc_STR("take_pcap(data, pos, end, tally, layout, frame, (file, type, rows)): as `pcap`, but decode what is plain\n"
                "-> position of the first record that is left to the caller, number of the record before it.")},
     {"take_pcapng", take_pcapng, METH_VARARGS,
-     PyDoc_STR("take_pcapng(data, pos, end, tallies, layout, clocks, frame, (file, make, rows)): as `pcapng`, but decode\n"
+     PyDoc_STR("take_pcapng(data, pos, end, tallies, layout, clocks, frame, (file, type, rows)): as `pcapng`, but decode\n"
                "what is plain -> as `pcapng`, packets that were decoded among those that were passed over.")},
     {"pcapng", walk_pcapng, METH_VARARGS,
      PyDoc_STR("pcapng(data, pos, end, tallies, layout)\n"
