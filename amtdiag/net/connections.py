@@ -28,12 +28,31 @@ Side = Literal["client", "server"]
 _Key = tuple[bytes, int, bytes, int]
 
 
+_Print = tuple[int, int, int, int, int, int]
+"""Sequence, acknowledgement, flags, length, identification and checksum of a segment."""
+
+
+class Half(Stream):
+    """One direction of a connection: its bytes, and what else is known of who sends them."""
+
+    __slots__ = ("mac", "recent", "segments", "whole")
+
+    def __init__(self, limits: Limits, most: int) -> None:
+        super().__init__(limits, most > 0, most)
+        self.segments = 0
+        """Duplicated frames not counted."""
+        self.mac = b""
+        self.recent: list[tuple[_Print, int]] = []
+        """The last segments and their times."""
+        self.whole: Assembled | None = None
+        """As far as it was captured, until another segment comes."""
+
+
 class Connection:
     """One TCP connection. The client is the side that sent the SYN."""
 
     __slots__ = (
         "answers",
-        "assembled_sides",
         "client",
         "client_known",
         "closed_by",
@@ -41,10 +60,7 @@ class Connection:
         "ends",
         "first_ts",
         "last_ts",
-        "macs",
-        "recent",
         "resets",
-        "segments",
         "server",
         "streams",
         "syn_seq",
@@ -58,8 +74,7 @@ class Connection:
         self.client_known = False
         """The client was told by a SYN, not by a port."""
         self.first_ts = self.last_ts = segment.ts
-        self.streams: dict[Side, Stream] = {}
-        self.segments: dict[Side, int] = {"client": 0, "server": 0}
+        self.streams: dict[Side, Half] = {}
         self.syn_seq: int | None = None
         self.syns: list[tuple[int, Frames]] = []
         """Time and frame of the client's SYNs, duplicated frames left out."""
@@ -70,17 +85,14 @@ class Connection:
         """FINs."""
         self.closed_by: Side | None = None
         self.duplicates = 0
-        self.recent: dict[Side, list[tuple[_Print, int]]] = {"client": [], "server": []}
-        self.macs: dict[Side, bytes] = {"client": b"", "server": b""}
         self.vlan = segment.vlan
-        self.assembled_sides: dict[Side, Assembled] = {}
 
     def assembled(self, side: Side) -> Assembled:
         """Return one direction as far as it was captured; kept until another segment comes."""
-        stream = self.assembled_sides.get(side)
-        if stream is None:
-            stream = self.assembled_sides[side] = self.streams[side].assemble()
-        return stream
+        half = self.streams[side]
+        if half.whole is None:
+            half.whole = half.assemble()
+        return half.whole
 
     @property
     def is_closed(self) -> bool:
@@ -199,8 +211,8 @@ class Connections:
         connection.client_known = bool(flags & SYN)
         most = self._keep(connection)
         connection.streams = {
-            "client": Stream(self._limits, most > 0, most),
-            "server": Stream(self._limits, most > 0, most),
+            "client": Half(self._limits, most),
+            "server": Half(self._limits, most),
         }
         return connection
 
@@ -216,7 +228,8 @@ class Connections:
             connection.last_ts = ts
         if ts > self._clock:  # noqa: PLR1730
             self._clock = ts
-        recent = connection.recent[side]
+        stream, answering = connection.streams[side], connection.streams[other]
+        recent = stream.recent
         print_ = seq, ack, flags, len(payload), ident, checksum
         if recent and _is_duplicate(recent, print_, ts):
             connection.duplicates += 1
@@ -225,12 +238,9 @@ class Connections:
         recent.append((print_, ts))
         if len(recent) > _REMEMBERED:
             del recent[0]
-        connection.segments[side] += 1
-        if connection.assembled_sides:
-            connection.assembled_sides.clear()
-        if not connection.macs[side]:
-            connection.macs[side] = mac
-        stream, answering = connection.streams[side], connection.streams[other]
+        stream.segments += 1
+        stream.whole = answering.whole = None
+        stream.mac = stream.mac or mac
         frames = (file, numbers)
         if flags & SYN:
             if flags & ACK:
@@ -255,10 +265,6 @@ class Connections:
             _few(connection.resets, (side, ts, frames))
         if flags & (FIN | RST) and connection.closed_by is None:
             connection.closed_by = side
-
-
-_Print = tuple[int, int, int, int, int, int]
-"""Sequence, acknowledgement, flags, length, identification and checksum of a segment."""
 
 
 def _is_duplicate(recent: list[tuple[_Print, int]], print_: _Print, ts: int) -> bool:

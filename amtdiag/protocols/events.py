@@ -181,7 +181,7 @@ class EventReader:
             frames.append(connection.resets[0][2])
         if connection.ends:
             frames.append(connection.ends[0][2])
-        return ConnectionEvent(
+        link = ConnectionEvent(
             ts=connection.first_ts,
             last_ts=connection.last_ts,
             ends=hello.ends
@@ -192,14 +192,15 @@ class EventReader:
             client_bytes=connection.streams["client"].bytes,
             server_bytes=connection.streams["server"].bytes,
             closed_by=connection.closed_by or "nobody",
-            server_seen=connection.segments["server"] > 0,
+            server_seen=connection.streams["server"].segments > 0,
             evidence=self._named({(file, number) for file, numbers in frames for number in numbers}),
             foreign=foreign,
             isn=connection.syn_seq,
             answer_ts=connection.answers[0][0] if connection.answers else None,
             tls=self._tls(connection),
-            **self._spoken(connection),
         )
+        spoken = self._spoken(connection)
+        return link._replace(**spoken) if spoken else link
 
     def _spoken(self, connection: Connection) -> _Spoken:
         """What is said in the clear on the plain port, the redirection port and to a presence server."""
@@ -246,7 +247,7 @@ class EventReader:
         if DEVICE_PORTS.get(port) not in _TLS_ROLES and port != CIRA_PORT:
             return None
         client = connection.assembled("client")
-        if not connection.segments["server"] and _is_one_record(client):
+        if not connection.streams["server"].segments and _is_one_record(client):
             return None  # a ClientHello that nobody is seen to answer
         return talk(client, connection.assembled("server"), self._files)
 
@@ -265,8 +266,8 @@ class EventReader:
             sport,
             address_text(dst),
             dport,
-            mac_text(connection.macs[side]),
-            mac_text(connection.macs[other]),
+            mac_text(connection.streams[side].mac),
+            mac_text(connection.streams[other].mac),
             connection.vlan,
             community_id(src, dst, sport, dport),
         )
@@ -294,13 +295,14 @@ def _begins_with_a_probe(stream: Assembled) -> bool:
 
 
 def _outcome(connection: Connection) -> Outcome:
+    client, server = connection.streams["client"], connection.streams["server"]
     answered = bool(connection.answers)
-    # What follows the client's SYNs follows a SYN-ACK, though that one may not be in the capture.
-    went_on = connection.segments["client"] > len(connection.syns) or connection.streams["server"].bytes
     if not answered and connection.syns:
-        if any([side == "server" for side, _, _ in connection.resets]) and not went_on:
+        # What follows the client's SYNs follows a SYN-ACK, though that one may not be in the capture.
+        went_on = client.segments > len(connection.syns) or server.bytes
+        if not went_on and any([side == "server" for side, _, _ in connection.resets]):
             return "refused"
-        if not connection.segments["server"] and not connection.streams["client"].bytes:
+        if not server.segments and not client.bytes:
             return "unanswered"
     if connection.resets and (answered or not connection.syns):
         return "reset"
