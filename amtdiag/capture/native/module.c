@@ -194,6 +194,7 @@ enum {
 typedef struct {
     PyObject *file; /* number of the file */
     PyTypeObject *type; /* a tuple of so many columns: Segment */
+    newfunc create;     /* of tuples */
     PyObject *list; /* that the rows go to */
     PyObject *zero, *nothing; /* 0 and () */
     unsigned long long frame; /* number of the last record */
@@ -205,9 +206,10 @@ static bool begin_rows(Rows *rows)
         PyErr_SetString(PyExc_TypeError, "rows are tuples and go to a list");
         return false;
     }
+    rows->create = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
     rows->zero = PyLong_FromLong(0);
     rows->nothing = PyTuple_New(0);
-    return rows->zero != NULL && rows->nothing != NULL;
+    return rows->create != NULL && rows->zero != NULL && rows->nothing != NULL;
 }
 
 static void end_rows(Rows *rows)
@@ -242,7 +244,7 @@ static bool add_row(const Rows *rows, const uint8_t *data, const struct plain *p
         Py_NewRef(rows->nothing),
         PyLong_FromLong(plain->protocol),
     };
-    PyObject *row = PyType_GenericAlloc(rows->type, COLUMNS);
+    PyObject *row = PyTuple_New(COLUMNS);
     bool failed = row == NULL;
     for (int at = 0; at < COLUMNS; at++) {
         failed = failed || columns[at] == NULL;
@@ -251,8 +253,13 @@ static bool add_row(const Rows *rows, const uint8_t *data, const struct plain *p
         else if (columns[at] != NULL)
             PyTuple_SetItem(row, at, columns[at]); /* takes it over */
     }
-    failed = failed || PyList_Append(rows->list, row) < 0;
+    /* As tuple.__new__(Segment, row): what else a tuple holds than its items differs from version to version. */
+    PyObject *args = failed ? NULL : PyTuple_Pack(1, row);
+    PyObject *segment = args == NULL ? NULL : rows->create(rows->type, args, NULL);
+    Py_XDECREF(args);
     Py_XDECREF(row);
+    failed = segment == NULL || PyList_Append(rows->list, segment) < 0;
+    Py_XDECREF(segment);
     return !failed;
 }
 
