@@ -25,7 +25,7 @@ help: ## list the targets (the default)
 
 # The compiled part of the scan, which is optional. The tests want it: a compile error would else only make them slow.
 NATIVE = amtdiag/capture/native
-KERNEL_SOURCES = $(NATIVE)/sieve.c $(NATIVE)/sieve.h $(NATIVE)/module.c
+KERNEL_SOURCES = $(NATIVE)/sieve.c $(NATIVE)/sieve.h $(NATIVE)/decode.c $(NATIVE)/decode.h $(NATIVE)/module.c
 
 # Strict where it is judged; an installation uses whatever flags Python was built with.
 NATIVE_CFLAGS = -std=c11 -g -O1 -Wall -Wextra -Wconversion -Werror \
@@ -103,13 +103,14 @@ $(NATIVE_BUILD)/corpus: tests/native/corpus.py tests/shapes.py
 
 sanitize: $(NATIVE_BUILD)/corpus ## the C part under AddressSanitizer and UBSan: samples and MUTATIONS of them (about a minute)
 	@command -v $(NATIVE_CC) >/dev/null || { echo "sanitize: no $(NATIVE_CC) here (Debian, Ubuntu: apt-get install gcc libc6-dev)"; exit 2; }
-	$(NATIVE_CC) $(NATIVE_CFLAGS) -o $(NATIVE_BUILD)/mutate tests/native/mutate.c tests/native/drive.c $(NATIVE)/sieve.c
+	$(NATIVE_CC) $(NATIVE_CFLAGS) -o $(NATIVE_BUILD)/mutate tests/native/mutate.c tests/native/drive.c \
+		$(NATIVE)/sieve.c $(NATIVE)/decode.c
 	$(NATIVE_BUILD)/mutate $(MUTATIONS) 1 $(NATIVE_BUILD)/corpus/*
 
 fuzz: $(NATIVE_BUILD)/corpus ## libFuzzer on the C part for FUZZ_SECONDS, from the samples on; needs clang
 	@command -v clang >/dev/null || { echo "fuzz: no clang here (Debian, Ubuntu: apt-get install clang)"; exit 2; }
 	clang $(NATIVE_CFLAGS) -fsanitize=fuzzer -o $(NATIVE_BUILD)/fuzz \
-		tests/native/fuzz.c tests/native/drive.c $(NATIVE)/sieve.c
+		tests/native/fuzz.c tests/native/drive.c $(NATIVE)/sieve.c $(NATIVE)/decode.c
 	@mkdir -p $(NATIVE_BUILD)/found
 	$(NATIVE_BUILD)/fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 \
 		-artifact_prefix=$(NATIVE_BUILD)/ $(NATIVE_BUILD)/found $(NATIVE_BUILD)/corpus

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers import HELLO_ONLY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
@@ -60,6 +62,23 @@ def test_several_files_are_one_capture() -> None:
     found = read(RECORDED / "mesh_closed.pcapng", str(RECORDED / "mesh_ok12.pcapng"))
     assert len(found.captures) == 2
     assert found.hellos["device"].tolist() == [DEVICE, DEVICE]
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["nothing is frozen", "something is frozen"])
+def test_the_collector_is_left_as_it_was(frozen: bool) -> None:
+    if frozen:
+        gc.freeze()
+    try:
+        before = gc.get_freeze_count()
+        amtdiag.read(HELLO_ONLY)
+        assert gc.isenabled()
+        assert (gc.get_freeze_count() > 0) == (before > 0) == frozen
+        gc.disable()
+        amtdiag.read(HELLO_ONLY)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:

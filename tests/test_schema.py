@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from helpers import run
+from helpers import ROOT, run
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from test_samples import SAMPLES, Sample, every_sample
 
@@ -19,7 +21,15 @@ from amtdiag import model
 from amtdiag.checks.catalogue import RULES
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.hello import ALGORITHMS
-from amtdiag.report.jsonout import analysis_json, analysis_text, dumps
+from amtdiag.report.jsonout import (
+    analysis_json,
+    analysis_text,
+    device_json,
+    dumps,
+    evidence_json,
+    finding_json,
+)
+from amtdiag.report.jsontext import device_text, finding_text
 from amtdiag.trust.verdicts import VERDICTS
 
 SCHEMAS: dict[str, Any] = {
@@ -233,3 +243,49 @@ def test_samples_speak_of_most_rules() -> None:
 def test_the_document_in_pieces_is_the_document(sample: Sample) -> None:
     found = diagnose([sample.path])
     assert "".join(analysis_text(found)) == dumps(analysis_json(found)) + "\n"
+
+
+FOUND = diagnose([ROOT / "sample_pcaps" / "cloned-uuid.pcapng"])
+
+
+@given(st.text(), st.text(), st.none() | st.text(), st.lists(st.integers(0, 10**19), max_size=3))
+def test_records_are_written_as_the_encoder_would_write_them(
+    one: str, other: str, perhaps: str | None, gaps: list[int]
+) -> None:
+    """Devices and findings are put together as text: whatever stands in them, it comes back as it was."""
+    evidence = (model.Evidence(one, 7), model.Evidence(other, 10**12))
+    device = FOUND.devices[0]
+    stage = device.stages[0]._replace(detail=one, evidence=evidence)
+    strange = device._replace(
+        id=one,
+        aliases=(other, one),
+        uuid=perhaps,
+        gaps=tuple(gaps),
+        stages=(stage, *device.stages),
+        suffix=perhaps,
+        mode=device.mode._replace(reason=other),
+        visibility={**device.visibility, other: True},
+    )
+    text = device_text(strange)
+    back = device_json(strange)
+    assert dumps(back) == text
+    assert (back["id"], back["aliases"], back["uuid"], back["suffix"]) == (
+        one,
+        [other, one],
+        perhaps,
+        perhaps,
+    )
+    assert back["gaps_seconds"] == [round(gap / 1e9, 9) for gap in gaps]
+    assert back["stages"][0]["evidence"] == evidence_json(evidence)
+    finding = FOUND.findings[0]._replace(
+        summary=one,
+        remedy=other,
+        device=perhaps,
+        evidence=evidence,
+        candidates=(model.Candidate(one, other),),
+    )
+    found = finding_json(finding)
+    assert dumps(found) == finding_text(finding)
+    assert (found["summary"], found["remedy"], found["device"]) == (one, other, perhaps)
+    assert found["candidates"] == [{"cause": one, "would_decide": other}]
+    assert found["evidence"] == evidence_json(evidence)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import ClassVar
 
 from amtdiag.capture.columns import Segment
 from amtdiag.capture.decoder import Decoder
 from amtdiag.capture.fragments import Fragments
 from amtdiag.capture.inputs import Input
-from amtdiag.capture.kernel import Passed
+from amtdiag.capture.kernel import Passed, Rows
 from amtdiag.capture.linklayer import LINK_TYPES, link_name
 from amtdiag.capture.records import Container
 from amtdiag.capture.selection import Selection
@@ -21,6 +22,9 @@ _NEVER = 1 << 80
 
 class FileScan(Decoder):
     """The walk over one file."""
+
+    takes_rows: ClassVar[bool] = True
+    """A packet that the kernel has decoded need not come through `decode`."""
 
     def __init__(self, number: int, one: Input, selection: Selection, fragments: Fragments) -> None:
         super().__init__(number, selection, fragments)
@@ -51,7 +55,13 @@ class FileScan(Decoder):
         linktypes = self._linktypes
         first, last = _NEVER, -_NEVER
         try:
-            for ts, linktype, data, start, end, wirelen in container.records(self._selection.sieve):
+            rows = Rows(self.number, Segment, out) if self.takes_rows else None
+            for record in container.walk(self._selection.sieve, rows):
+                if record is None:
+                    yield from out
+                    out.clear()
+                    continue
+                ts, linktype, data, start, end, wirelen = record
                 linktypes[linktype] += 1
                 last = max(last, ts)
                 first = min(first, ts)

@@ -10,12 +10,13 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from amtdiag.errors import MissingToolError, UsageError
 from amtdiag.named import NamedTuple
 
 if TYPE_CHECKING:
+    from amtdiag.capture.columns import Segment
     from amtdiag.capture.selection import Interest
 
 Kernel = Literal["c", "python"]
@@ -30,6 +31,8 @@ _PLACES = 8
 """Of the first bytes of a conversation, so many are looked at before Python looks at all of them."""
 TALLY = struct.Struct("=QQQQ")
 """Packets, earliest and latest stamp, link type."""
+CLOCK = struct.Struct("=Qq")
+"""Nanoseconds that the unit of an interface's stamps has, 0 where that is no whole number; what to add."""
 
 MISSING = (
     "the compiled kernel is not installed, so reading takes several times as long: install a C compiler, "
@@ -95,6 +98,42 @@ class Sieve(Protocol):
         self, data: bytes | bytearray, pos: int, end: int, tallies: bytearray, layout: PcapngLayout, /
     ) -> tuple[int, int, int, int]:
         """Pass over packet blocks; return where to go on, how many, and interface and stamp of the last."""
+        ...
+
+
+class Rows(NamedTuple):
+    """Where a kernel that can decode puts the packets of a file."""
+
+    file: int
+    """Its number in the run."""
+    type: type[Segment]
+    rows: list[Segment]
+
+
+@runtime_checkable
+class Decoding(Sieve, Protocol):
+    """A sieve that decodes what is plain of the packets that it would stop at: the compiled one."""
+
+    def take_pcap(  # noqa: PLR0917 - as the C function takes them
+        self, data: bytes | bytearray, pos: int, end: int, tally: bytearray, layout: PcapLayout,
+        frame: int, rows: Rows, /,
+    ) -> tuple[int, int]:  # fmt: skip
+        """Pass over records, then decode others that follow each other; return where to go on.
+
+        The second number is that of the last of them; `frame` is that of the record before the first. The
+        tally counts both. What comes after the rows is looked at once they have been dealt with: packets of
+        other files may come first, and tell which conversations are watched.
+        """
+        ...
+
+    def take_pcapng(  # noqa: PLR0917
+        self, data: bytes | bytearray, pos: int, end: int, tallies: bytearray, layout: PcapngLayout,
+        clocks: bytes, frame: int, rows: Rows, /,
+    ) -> tuple[int, int, int, int]:  # fmt: skip
+        """Do so with packet blocks; return what `Sieve.pcapng` does, of all of them.
+
+        `clocks` is a `CLOCK` for each interface.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from amtdiag.capture.kernel import Passed, PcapLayout, Sieve, Tallies
+from amtdiag.capture.kernel import Decoding, Passed, PcapLayout, Rows, Sieve, Tallies
 from amtdiag.capture.records import Record
 from amtdiag.capture.window import Window
 from amtdiag.config import Limits
@@ -50,6 +50,11 @@ class Pcap:
 
     def records(self, sieve: Sieve | None = None) -> Iterator[Record]:
         """Yield the packets in file order, those excepted that the sieve passes over."""
+        return (record for record in self.walk(sieve) if record is not None)
+
+    def walk(self, sieve: Sieve | None = None, rows: Rows | None = None) -> Iterator[Record | None]:
+        """Yield the packets as `records` does, less those that were decoded to `rows`: after these, None."""
+        decoding = sieve if rows is not None and isinstance(sieve, Decoding) else None
         window = self._window
         if not window.fill(_HEADER):
             self.truncated = True
@@ -76,7 +81,14 @@ class Pcap:
             data, pos, size = window.data, window.pos, window.end
             needed = header_size
             while True:
-                if sieve is not None:
+                if decoding is not None and rows is not None:
+                    pos, self.frame = decoding.take_pcap(
+                        data, pos, size, self._tallies.memory, layout, self.frame, rows
+                    )
+                    if rows.rows:
+                        yield None
+                        continue
+                elif sieve is not None:
                     pos, passed = sieve.pcap(data, pos, size, self._tallies.memory, layout)
                     self.frame += passed
                 if pos + header_size > size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from amtdiag.capture.kernel import Passed, PcapngLayout, Sieve, Tallies
+from amtdiag.capture.kernel import CLOCK, Decoding, Passed, PcapngLayout, Rows, Sieve, Tallies
 from amtdiag.capture.records import Record
 from amtdiag.capture.window import Window
 from amtdiag.config import Limits
@@ -37,6 +37,7 @@ _OPTION_IFDROP = 5
 _DEFAULT_RESOLUTION = 1_000_000
 _MAX_DECIMAL_RESOLUTION = 19
 _MAX_BINARY_RESOLUTION = 63
+_FAR = 1 << 61
 _LONGEST_SILENCE = 30 * 86_400 * 1_000_000_000
 
 
@@ -53,6 +54,13 @@ class _Interface:
     def ns(self, stamp: int) -> int:
         """The time that a stamp of the file means."""
         return stamp * 1_000_000_000 // self.per_second + self.offset_ns
+
+    def clock(self) -> bytes:
+        """The same rule as a `CLOCK`, without a unit where the kernel's numbers do not suffice for it."""
+        unit, rest = divmod(1_000_000_000, self.per_second)
+        if rest or abs(self.offset_ns) >= _FAR:
+            return CLOCK.pack(0, 0)
+        return CLOCK.pack(unit, self.offset_ns)
 
 
 class _DamagedError(Exception):
@@ -75,6 +83,9 @@ class Pcapng:
         self._said: set[str] = set()
         self.watched_until: int | None = None
         self._sieve: Sieve | None = None
+        self._decoding: Decoding | None = None
+        self._rows: Rows | None = None
+        self._clocks = b""
         self._tallies = Tallies()
         self._passed = Passed()
         self.secrets = b""
@@ -97,18 +108,27 @@ class Pcapng:
 
     def records(self, sieve: Sieve | None = None) -> Iterator[Record]:
         """Yield the packets in file order, those excepted that the sieve passes over."""
+        return (record for record in self.walk(sieve) if record is not None)
+
+    def walk(self, sieve: Sieve | None = None, rows: Rows | None = None) -> Iterator[Record | None]:
+        """Yield the packets as `records` does, less those that were decoded to `rows`: after these, None."""
+        self._decoding = sieve if rows is not None and isinstance(sieve, Decoding) else None
+        self._rows = rows
         self._sieve = sieve
         try:
             yield from self._blocks()
         except _DamagedError as damage:
             self.notes.append(f"after frame {self.frame}: {damage}; everything before it was read")
 
-    def _blocks(self) -> Iterator[Record]:
+    def _blocks(self) -> Iterator[Record | None]:
         window = self._window
         head = struct.Struct("<II").unpack_from
         while True:
             if self._sieve is not None:
                 self._pass_over(self._sieve)
+                if self._rows is not None and self._rows.rows:
+                    yield None
+                    continue
             if not window.fill(_MIN_BLOCK):
                 if window.end > window.pos:
                     self._cut()
@@ -159,9 +179,13 @@ class Pcapng:
         """Move on to the next block that the sieve leaves to us."""
         window, limits = self._window, self._limits
         layout = PcapngLayout(self._order == ">", limits.block_bytes, limits.record_bytes)
-        window.pos, packets, interface, stamp = sieve.pcapng(
-            window.data, window.pos, window.end, self._tallies.memory, layout
-        )
+        where = window.data, window.pos, window.end, self._tallies.memory, layout
+        if self._decoding is not None and self._rows is not None:
+            window.pos, packets, interface, stamp = self._decoding.take_pcapng(
+                *where, self._clocks, self.frame, self._rows
+            )
+        else:
+            window.pos, packets, interface, stamp = sieve.pcapng(*where)
         if packets:
             self.frame += packets
             self._last_ts = self._interfaces[interface].ns(stamp)
@@ -188,6 +212,7 @@ class Pcapng:
         self._tallies = Tallies()
         self._order = order
         self._interfaces = []
+        self._clocks = b""
         total: int = struct.unpack_from(order + "I", data, pos + 4)[0]
         return total
 
@@ -212,6 +237,7 @@ class Pcapng:
             elif code == _OPTION_TSOFFSET and len(value) >= 8:
                 interface.offset_ns = struct.unpack_from(self._order + "q", value)[0] * 1_000_000_000
         self._interfaces.append(interface)
+        self._clocks += interface.clock()
         self._tallies.add(linktype)
 
     def _per_second(self, resolution: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from amtdiag.capture.kernel import Passed, Sieve
+from amtdiag.capture.kernel import Passed, Rows, Sieve
 
 Record = tuple[int, int, bytearray, int, int, int]
 """Time stamp in ns, link type, buffer, start and end of the packet in it, length on the wire.
@@ -43,6 +43,13 @@ class Container(Protocol):
         """Yield the packets of the file in file order. Damage ends the walk with a note.
 
         With a sieve, packets that it passes over are not among them.
+        """
+        ...
+
+    def walk(self, sieve: Sieve | None = None, rows: Rows | None = None) -> Iterator[Record | None]:
+        """Yield the packets as `records` does, less those that were decoded to `rows`: after these, None.
+
+        What is in `rows` comes before all that is yielded later; the caller takes it out.
         """
         ...
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Container as Collection
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from amtdiag.capture.columns import Packets, Segment
@@ -61,9 +62,11 @@ class Scan:
         batches: dict[int, list[Segment]] = {}
         count = 0
         try:
-            for file, row in self._in_time_order():
-                batches.setdefault(file.sensor, []).append(row)
-                count += 1
+            for file, rows in self._in_time_order():
+                batch = batches.setdefault(file.sensor, [])
+                count -= len(batch)
+                batch.extend(rows)
+                count += len(batch)
                 if count >= BATCH:
                     yield from _packets(batches)
                     count = 0
@@ -94,8 +97,11 @@ class Scan:
             batches.setdefault(self._files[row.file].sensor, []).append(row)
         yield from _packets(batches)
 
-    def _in_time_order(self) -> Iterator[tuple[FileScan, Segment]]:
-        """Merge the files' segments. Files that do not overlap are open one at a time."""
+    def _in_time_order(self) -> Iterator[tuple[FileScan, Iterable[Segment]]]:
+        """Merge the files' segments, and yield at most a batch of them together.
+
+        Files that do not overlap are open one at a time.
+        """
         waiting = sorted(self._files, key=lambda one: (one.input.first_ts, one.number), reverse=True)
         heap: list[tuple[int, int, Segment, _Rows]] = []
         while waiting or heap:
@@ -111,13 +117,14 @@ class Scan:
             if not heap:
                 continue
             if len(heap) == 1 and not waiting:
-                _, _, row, rows = heap[0]
-                yield rows.file, row
-                for row in rows:
-                    yield rows.file, row
+                _, _, first, rows = heap[0]
+                rest = rows.rest()
+                while first is not None:
+                    yield rows.file, chain((first,), islice(rest, BATCH - 1))
+                    first = next(rest, None)
                 return
             _, number, row, rows = heap[0]
-            yield rows.file, row
+            yield rows.file, (row,)
             following = next(rows, None)
             if following is None:
                 heapq.heappop(heap)
@@ -170,6 +177,10 @@ class _Rows:
 
     def __next__(self) -> Segment:
         return self._ahead.popleft() if self._ahead else next(self._rows)
+
+    def rest(self) -> Iterator[Segment]:
+        """Return all that is left, to be read from there alone."""
+        return chain(self._ahead, self._rows)
 
     def look_ahead(self, ts: int) -> None:
         """Read on until the time `ts`, or to the end of the file where that comes before."""

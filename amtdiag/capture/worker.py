@@ -43,6 +43,8 @@ class _Unjoined(Fragments):
 class Scout(FileScan):
     """The walk over one file for somebody else."""
 
+    takes_rows = False  # the packets are sent as they are
+
     def __init__(
         self, one: Input, selection: Selection, carried: Iterable[bytes], send_part: Callable[[Part], None]
     ) -> None:

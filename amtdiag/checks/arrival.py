@@ -37,6 +37,7 @@ _STALE = Candidate(
 class ServerNotThere(Check):
     """The address that DNS gives for the provisioning server is nobody's."""
 
+    needs = "server-gone"
     id = "server-not-there"
     title = "DNS names an address that nobody has"
     label = "nobody there"
@@ -87,7 +88,7 @@ def _is_missing(link: ConnectionEvent) -> bool:
 class ServerRefusesHello(Check):
     """The device's SYN to the Hello port is answered by RST."""
 
-    needs = "attempts"
+    needs = "refused-attempts"
     id = "server-refuses-hello"
     title = "The server refuses the connection for the Hello"
     label = "refused"
@@ -140,7 +141,7 @@ def _why_refused(took_one: bool, case: Case) -> tuple[Candidate, ...]:
 class ServerSilent(Check):
     """The device's SYNs to the Hello port get no answer at all."""
 
-    needs = "attempts"
+    needs = "unanswered-attempts"
     id = "server-silent"
     title = "The server does not answer the connection for the Hello"
     label = "no answer"
@@ -212,7 +213,7 @@ def _why_silent(case: Case) -> tuple[Candidate, ...]:
 class ServerRejected(Check):
     """A firewall, router or the server itself answers the device's SYN with an ICMP message."""
 
-    needs = "attempts"
+    needs = "rejected-attempts"
     id = "server-rejected"
     title = "The connection for the Hello is turned away"
     label = "turned away"
@@ -245,7 +246,7 @@ class ServerRejected(Check):
 class WrongPort(Check):
     """The device looks for its server on a port on which that does not listen."""
 
-    needs = "odd_attempts"
+    needs = "odd-attempts"
     id = "wrong-port"
     title = "The device tries another port than the server's"
     label = "wrong port"
@@ -286,7 +287,7 @@ class WrongPort(Check):
 class RecordElsewhere(Check):
     """DNS sends the device to an address that takes no Hello, while another server does."""
 
-    needs = "attempts"
+    needs = "failed-attempts"
     id = "server-record-elsewhere"
     title = "DNS names another address than that of the server that works"
     label = "other server"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypedDict, Unpack
 
+from amtdiag.checks.marks import Mark
 from amtdiag.config import Options
 from amtdiag.model import (
     Basis,
@@ -105,8 +106,10 @@ class Rule(ABC):
 class Check(Rule):
     """A rule about one device. Subclasses say what it means once, and look for it in `look`."""
 
-    needs: ClassVar[str] = ""
-    """What a `Case` has to have some of, by name, for the rule to look at all; empty where it always does."""
+    needs: ClassVar[Mark | Literal[""]] = ""
+    """The mark without which there is nothing to look at in a case; empty where the rule always looks."""
+    option: ClassVar[Literal["", "root_digests", "chain"]] = ""
+    """The option of the caller's without which the rule has nothing to say."""
 
     @abstractmethod
     def look(self, case: Case) -> Iterator[Finding | Unknown]:

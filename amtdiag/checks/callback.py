@@ -17,7 +17,7 @@ TLS_PORTS = frozenset({16993, 664})
 class NoConnectBack(Check):
     """The Hello arrives, and nobody ever connects to the device."""
 
-    needs = "hellos"
+    needs = "uncalled"
     id = "no-connect-back"
     title = "The server gets the Hello and does nothing"
     label = "no connect-back"
@@ -140,7 +140,7 @@ def _aftermath(reached: Sequence[ConnectionEvent], failed: _Attempts) -> str:
 class ConnectBackRefused(Check):
     """The server connects back and the device, or something on the way, answers RST."""
 
-    needs = "returns"
+    needs = "refused-back"
     id = "connect-back-refused"
     title = "The way back to the device is closed"
     label = "refused"
@@ -183,6 +183,7 @@ class ConnectBackRefused(Check):
 class ConnectBackUnanswered(Check):
     """The server connects back and nobody answers."""
 
+    needs = "silent-back"
     id = "connect-back-unanswered"
     title = "The way back to the device is silent"
     label = "no answer"
@@ -248,7 +249,7 @@ class ConnectBackUnanswered(Check):
 class ConnectBackRejected(Check):
     """The server connects back, and an ICMP message says that it cannot or may not pass."""
 
-    needs = "returns"
+    needs = "rejected-back"
     id = "connect-back-rejected"
     title = "The way back to the device is turned away"
     label = "turned away"
@@ -294,7 +295,7 @@ def _misnamed(case: Case) -> list[LookupEvent]:
 class ConnectsElsewhere(Check):
     """The server connects to an address that no device has."""
 
-    needs = "hellos"
+    needs = "strayed"
     id = "connect-back-elsewhere"
     title = "The server connects to another address than the device's"
     label = "wrong address"

@@ -69,6 +69,7 @@ from amtdiag.checks.management import (
     UnprovisionedInClear,
     VulnerableFirmware,
 )
+from amtdiag.checks.marks import marks_of
 from amtdiag.checks.message import (
     AdminCredentialsUnset,
     CaptureLoss,
@@ -195,6 +196,9 @@ CHECKS: tuple[type[Check], ...] = (
 )
 """Every rule about a device, what stops it first."""
 
+_MOST_CHOICES = 1024
+"""Different sets of marks for which the rules are remembered; fleets have a few dozen."""
+
 
 SCENE_CHECKS: tuple[type[SceneCheck], ...] = (
     UnexpectedServer,
@@ -215,8 +219,12 @@ RULES: tuple[type[Rule], ...] = (*CHECKS, *SCENE_CHECKS)
 
 def examine(scene: Scene, options: Options) -> tuple[list[Finding], list[Unknown]]:
     """Run every rule over every device, and over all that was seen."""
-    choose = _Choice([check(options) for check in CHECKS])
-    results = [result for case in scene.cases for check in choose(case) for result in check.look(case)]
+    asked = (check for check in CHECKS if not check.option or getattr(options, check.option))
+    choose = _Choice([check(options) for check in asked])
+    results: list[Finding | Unknown] = []
+    for case in scene.cases:
+        for check in choose(case):
+            results += check.look(case)
     for scene_check in SCENE_CHECKS:
         results += scene_check(options).look(scene)
     findings = likeliest_first(result for result in results if isinstance(result, Finding))
@@ -228,16 +236,17 @@ class _Choice:
 
     def __init__(self, checks: list[Check]) -> None:
         self._checks = checks
-        self._names = sorted({check.needs for check in checks if check.needs})
-        self._chosen: dict[tuple[bool, ...], list[Check]] = {}
+        self._chosen: dict[tuple[str, ...], list[Check]] = {}
 
     def __call__(self, case: Case) -> list[Check]:
         """Return the rules for a device, in their order."""
-        has = tuple([bool(getattr(case, name)) for name in self._names])
-        chosen = self._chosen.get(has)
+        marks = marks_of(case)
+        chosen = self._chosen.get(marks)
         if chosen is None:
-            there = {"", *(name for name, some in zip(self._names, has, strict=True) if some)}
-            chosen = self._chosen[has] = [check for check in self._checks if check.needs in there]
+            if len(self._chosen) >= _MOST_CHOICES:
+                self._chosen.clear()
+            there = {"", *marks}
+            chosen = self._chosen[marks] = [check for check in self._checks if check.needs in there]
         return chosen
 
 

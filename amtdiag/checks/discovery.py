@@ -26,7 +26,7 @@ def _names(lookups: list[LookupEvent]) -> str:
 class NoServerRecord(Check):
     """The name of the provisioning server does not exist in the device's zone."""
 
-    needs = "lookups"
+    needs = "unresolved"
     id = "no-server-record"
     title = "DNS has no record for the provisioning server"
     label = "no such name"
@@ -67,7 +67,7 @@ def _is_denied(lookup: LookupEvent) -> bool:
 class CustomNameUnknown(Check):
     """A device that is known to be in setup asks in vain for a name that may be its server's."""
 
-    needs = "vain_lookups"
+    needs = "vain-lookups"
     id = "custom-name-unknown"
     title = "DNS does not know a name that the device keeps asking for"
     label = "no such name"
@@ -107,7 +107,7 @@ class CustomNameUnknown(Check):
 class NoSuffix(Check):
     """Only the bare name is asked for: the device has no domain."""
 
-    needs = "lookups"
+    needs = "unresolved"
     id = "no-suffix"
     title = "The device does not know its domain"
     label = "no domain"
@@ -149,7 +149,7 @@ def _by_question(lookup: LookupEvent) -> tuple[str, str, int]:
 class DnsSilent(Check):
     """The device asks and DNS does not answer."""
 
-    needs = "lookups"
+    needs = "silent-lookups"
     id = "dns-silent"
     title = "DNS does not answer the device"
     label = "no answer"
@@ -208,7 +208,7 @@ class DnsSilent(Check):
 class DnsRefuses(Check):
     """DNS answers with an error of its own."""
 
-    needs = "lookups"
+    needs = "unresolved"
     id = "dns-fails"
     title = "DNS fails to answer the device"
     label = "DNS error"
@@ -237,7 +237,7 @@ class DnsRefuses(Check):
 class ServerAmbiguous(Check):
     """One question for the server, two answers that disagree."""
 
-    needs = "lookups"
+    needs = "two-answers"
     id = "two-answers"
     title = "Two answers name different provisioning servers"
     label = "two answers"

@@ -31,8 +31,10 @@ class PidReused(SceneCheck):
         """The same PID in the Hellos of two devices or more."""
         users: defaultdict[str, list[Case]] = defaultdict(list)
         for case in scene.cases:
-            for pid in {r.event.hello.pid for r in case.hellos if r.event.hello.pid}:
-                users[pid].append(case)
+            for record in case.hellos:
+                pid = record.event.hello.pid
+                if pid and (not users[pid] or users[pid][-1] is not case):
+                    users[pid].append(case)
         for pid, sharing in users.items():
             if len(sharing) < 2:
                 continue
@@ -93,7 +95,7 @@ class UnexpectedServer(SceneCheck):
         """A device whose Hello goes where no other's does, while the others agree."""
         targets = {case.id: {r.event.ends.dst for r in case.hellos} for case in scene.cases if case.hellos}
         votes = Counter(server for servers in targets.values() for server in servers)
-        if not votes:
+        if len(votes) < 2:
             return
         usual, count = votes.most_common(1)[0]
         if count < max(_FEW_DEVICES, _MAJORITY * len(targets)):
@@ -157,14 +159,16 @@ class PkiAmongPsk(SceneCheck):
 
 def _odd_type(rule: SceneCheck, scene: Scene, odd: str, usual: str) -> Iterator[Finding]:
     """Devices with Hellos of one type that a server ignores which comes back to those of the other type."""
+    if not {odd, usual} <= {event.hello.type for event in scene.events.hellos}:
+        return
     follows: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for case in scene.cases:
-        if any(link.outcome not in FAILED for link in case.returns):
+        if case.returns and any([link.outcome not in FAILED for link in case.returns]):
             for event in {r.event.ends.dst: r.event for r in case.hellos}.values():
                 follows[event.ends.dst][event.hello.type] += 1
     for case in scene.cases:
         last = case.last_hello
-        if last is None or last.hello.type != odd or case.returns or case.elsewhere or case.sought:
+        if last is None or case.returns or case.elsewhere or last.hello.type != odd or case.sought:
             continue
         followed = follows[last.ends.dst]
         if not followed[usual] or followed[odd] or case.covered_until - last.ts <= 0:

@@ -133,7 +133,7 @@ class NoClientCertificate(HandshakeCheck):
 class TlsEnded(Check):
     """The connection back is made, and the TLS handshake does not come to its end."""
 
-    needs = "returns"
+    needs = "answered-back"
     id = "tls-ended"
     title = "The TLS handshake with the device breaks off"
     label = "TLS breaks off"

@@ -99,7 +99,7 @@ class UnprovisionedInClear(Check):
 class PlainManagement(Check):
     """The device is managed without encryption."""
 
-    needs = "links"
+    needs = "plain-links"
     id = "plain-management"
     title = "The device is managed in the clear"
     category: ClassVar[Category] = "security"
@@ -136,7 +136,7 @@ class PlainManagement(Check):
 class FallsBackToPlain(Check):
     """After TLS has failed, the same server goes on without it."""
 
-    needs = "links"
+    needs = "several-links"
     id = "falls-back-to-plain"
     title = "The server falls back to the plain port when TLS fails"
     label = "falls back"

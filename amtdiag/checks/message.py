@@ -18,8 +18,6 @@ def _filter(records: list[HelloRecord]) -> str:
 class _HelloCheck(Check):
     """A rule that picks Hellos and says one sentence of them all."""
 
-    needs = "hellos"
-
     def picks(self, record: HelloRecord) -> bool:
         """Whether the rule is about this Hello."""
         raise NotImplementedError
@@ -52,6 +50,7 @@ def _is_cut_by_capture(record: HelloRecord) -> bool:
 class HelloDamaged(_HelloCheck):
     """The Hello stops before its list does, and the sender closed it like that."""
 
+    needs = "damaged-hello"
     id = "hello-damaged"
     title = "A Hello is cut or malformed"
     label = "damaged"
@@ -76,6 +75,7 @@ class HelloDamaged(_HelloCheck):
 class CaptureLoss(_HelloCheck):
     """Bytes of a Hello were sent, but are not in the capture."""
 
+    needs = "damaged-hello"
     id = "capture-loss"
     title = "The capture lost bytes of a Hello"
     category = "capture"
@@ -97,6 +97,7 @@ class CaptureLoss(_HelloCheck):
 class HelloSplit(_HelloCheck):
     """The Hello came in several segments."""
 
+    needs = "split-hello"
     id = "hello-split"
     title = "The Hello comes in several segments"
     catalogue = "F58"
@@ -120,6 +121,7 @@ class HelloSplit(_HelloCheck):
 class PidCheckFailed(_HelloCheck):
     """The PID's check character does not fit."""
 
+    needs = "wrong-pid"
     id = "pid-check-failed"
     title = "The PID's check character is wrong"
     category = "security"
@@ -142,6 +144,7 @@ class PidCheckFailed(_HelloCheck):
 class AdminCredentialsUnset(_HelloCheck):
     """The device says that its administrator password is still the factory's."""
 
+    needs = "no-admin-password"
     id = "admin-credentials-unset"
     title = "The administrator password is still the default"
     category = "security"
@@ -164,6 +167,7 @@ class AdminCredentialsUnset(_HelloCheck):
 class JunkUuid(_HelloCheck):
     """The UUID is one that many boards share."""
 
+    needs = "junk-uuid"
     id = "junk-uuid"
     title = "The UUID identifies nobody"
     label = "shared UUID"
@@ -184,6 +188,7 @@ class JunkUuid(_HelloCheck):
 class UndocumentedVersion(_HelloCheck):
     """A Hello of a version that no document describes."""
 
+    needs = "odd-version"
     id = "undocumented-version"
     title = "A Hello of an undocumented version"
     severity = "info"

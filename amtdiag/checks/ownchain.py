@@ -50,6 +50,7 @@ def _judged(chain: tuple[bytes, ...], context: ChainContext) -> tuple[RuleResult
 class _OwnChain(Check):
     """A rule about the chain of --cert."""
 
+    option = "chain"
     source = (
         "Intel's AMT guide on certificates, chains, root hashes and remote configuration; Intel KB 000090051 "
         "and 000100444"

@@ -38,7 +38,7 @@ def _too_soon(case: Case, waited: int) -> Unknown:
 class ResolvedButSilent(Check):
     """DNS gives the server's address, and the device never connects to it."""
 
-    needs = "lookups"
+    needs = "idle"
     id = "resolved-no-connection"
     title = "The device finds its server and does not connect"
     label = "no connection"
@@ -96,7 +96,7 @@ class ResolvedButSilent(Check):
 class Ipv6Only(Check):
     """The server has an IPv6 address only, and the device does not say Hello to it."""
 
-    needs = "lookups"
+    needs = "idle"
     id = "ipv6-no-hello"
     title = "The server has IPv6 only, and the device says no Hello"
     label = "IPv6 only"
@@ -172,7 +172,7 @@ class NotLooking(Check):
 class ServerOtherThanTold(Check):
     """The device says Hello to an address that DNS did not give it."""
 
-    needs = "lookups"
+    needs = "untold-server"
     id = "server-not-from-dns"
     title = "The Hello goes to another address than DNS gave"
     label = "other server"

@@ -23,7 +23,6 @@ def latest_list(case: Case) -> HelloRecord | None:
 class _ListCheck(Check):
     """A rule about digests with a certain verdict."""
 
-    needs = "hellos"
     verdict: ClassVar[str]
     category: ClassVar[Category] = "security"
 
@@ -64,6 +63,7 @@ class UnknownDigest(_ListCheck):
     title = "The device trusts a root that no catalogue names"
     severity = "warning"
     confidence = "medium"
+    needs = "unknown"
     verdict = UNKNOWN
     remedy = (
         "Compare with your own CA (--root-of) and with what the OEM ships. A digest that neither of you "
@@ -83,6 +83,7 @@ class WeakRoot(_ListCheck):
     id = "weak-root"
     title = "The device trusts weak roots"
     severity = "info"
+    needs = "weak"
     verdict = WEAK
     remedy = (
         "Update the firmware, or deactivate these digests in MEBx. A provisioning certificate that chains to "
@@ -102,6 +103,7 @@ class ExpiredRoot(_ListCheck):
     id = "expired-root"
     title = "The device trusts expired roots"
     severity = "info"
+    needs = "expired"
     verdict = EXPIRED
     remedy = "Do not chain the provisioning certificate to one of them; update the firmware."
     source = "Validity of the certificates themselves, against the time of the capture"
@@ -119,6 +121,7 @@ class ZeroDigest(_ListCheck):
     label = "zero digest"
     severity = "warning"
     category = "provisioning"
+    needs = "all-zero"
     verdict = ZERO
     remedy = "Delete the entry in MEBx and enter the digest again; a full unprovision clears added digests."
     source = "Layout of the Hello in Intel's AMT guide"
@@ -142,7 +145,7 @@ def _unnamed(record: HelloRecord) -> dict[bytes, JudgedDigest]:
 class _ListChange(Check):
     """A rule about added digests that come or go from one Hello to the next."""
 
-    needs = "hellos"
+    needs = "several-hellos"
     category: ClassVar[Category] = "security"
 
     def changes(self, before: HelloRecord, after: HelloRecord) -> list[JudgedDigest]:
@@ -247,6 +250,7 @@ class RootNotListed(Check):
     """The caller's own root is not in the device's list."""
 
     needs = "hellos"
+    option = "root_digests"
     id = "root-not-listed"
     title = "The device does not carry the digest of your root"
     label = "root not listed"

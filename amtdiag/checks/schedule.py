@@ -33,7 +33,7 @@ def _filter(case: Case) -> str:
 class GaveUp(Check):
     """The last retry was sent, then silence."""
 
-    needs = "hellos"
+    needs = "last-retry"
     id = "device-gave-up"
     title = "The device has given up saying Hello"
     label = "gave up"
@@ -73,7 +73,7 @@ class GaveUp(Check):
 class WindowClosed(Check):
     """Hellos for about six hours, then none."""
 
-    needs = "hellos"
+    needs = "several-hellos"
     id = "window-closed"
     title = "The setup window has closed"
     label = "window closed"
@@ -106,7 +106,7 @@ class WindowClosed(Check):
 class StartsOver(Check):
     """The retry count falls back again and again."""
 
-    needs = "hellos"
+    needs = "several-hellos"
     id = "starts-over"
     title = "The device starts over again and again"
     label = "starts over"
@@ -137,7 +137,7 @@ class StartsOver(Check):
 class ClonedUuid(Check):
     """One UUID from two MACs."""
 
-    needs = "hellos"
+    needs = "several-hellos"
     id = "cloned-uuid"
     title = "Two machines carry the same UUID"
     label = "shared UUID"
@@ -173,7 +173,7 @@ class ClonedUuid(Check):
 class SharedAddress(Check):
     """Several UUIDs from one address."""
 
-    needs = "hellos"
+    needs = "shared-address"
     id = "shared-address"
     title = "Several devices say Hello from one address"
     label = "one address"
@@ -207,6 +207,7 @@ class SharedAddress(Check):
 class ModesDisagree(Check):
     """Signs of two modes take turns."""
 
+    needs = "several-modes"
     id = "modes-disagree"
     title = "The device shows two modes in turn"
     label = "two modes"
@@ -246,6 +247,7 @@ class ModesDisagree(Check):
 class HelloAfterOperational(Check):
     """A device that was under management says Hello."""
 
+    needs = "several-modes"
     id = "hello-after-operational"
     title = "A provisioned device says Hello again"
     label = "unprovisioned?"

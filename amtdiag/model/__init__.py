@@ -48,6 +48,8 @@ Outcome = Literal["established", "refused", "rejected", "unanswered", "reset", "
 FAILED: frozenset[Outcome] = frozenset({"refused", "rejected", "unanswered"})
 """Outcomes of a connection that did not come about."""
 HelloType = Literal["psk", "pki", "unknown"]
+_HELLO_TYPES: dict[int | None, HelloType] = {2: "psk", 3: "pki"}
+"""By version."""
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
 """In rising order."""
@@ -173,8 +175,7 @@ class Hello(NamedTuple):
     @property
     def type(self) -> HelloType:
         """Type 2 is a pre-shared key (psk), Type 3 remote configuration (pki)."""
-        types: dict[int | None, HelloType] = {2: "psk", 3: "pki"}
-        return types.get(self.version, "unknown")
+        return _HELLO_TYPES.get(self.version, "unknown")
 
 
 class HelloEvent(NamedTuple):

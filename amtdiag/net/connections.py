@@ -28,12 +28,31 @@ Side = Literal["client", "server"]
 _Key = tuple[bytes, int, bytes, int]
 
 
+_Print = tuple[int, int, int, int, int, int]
+"""Sequence, acknowledgement, flags, length, identification and checksum of a segment."""
+
+
+class Half(Stream):
+    """One direction of a connection: its bytes, and what else is known of who sends them."""
+
+    __slots__ = ("mac", "recent", "segments", "whole")
+
+    def __init__(self, limits: Limits, most: int) -> None:
+        super().__init__(limits, most > 0, most)
+        self.segments = 0
+        """Duplicated frames not counted."""
+        self.mac = b""
+        self.recent: list[tuple[_Print, int]] = []
+        """The last segments and their times."""
+        self.whole: Assembled | None = None
+        """As far as it was captured, until another segment comes."""
+
+
 class Connection:
     """One TCP connection. The client is the side that sent the SYN."""
 
     __slots__ = (
         "answers",
-        "assembled_sides",
         "client",
         "client_known",
         "closed_by",
@@ -41,10 +60,7 @@ class Connection:
         "ends",
         "first_ts",
         "last_ts",
-        "macs",
-        "recent",
         "resets",
-        "segments",
         "server",
         "streams",
         "syn_seq",
@@ -58,8 +74,7 @@ class Connection:
         self.client_known = False
         """The client was told by a SYN, not by a port."""
         self.first_ts = self.last_ts = segment.ts
-        self.streams: dict[Side, Stream] = {}
-        self.segments: dict[Side, int] = {"client": 0, "server": 0}
+        self.streams: dict[Side, Half] = {}
         self.syn_seq: int | None = None
         self.syns: list[tuple[int, Frames]] = []
         """Time and frame of the client's SYNs, duplicated frames left out."""
@@ -70,17 +85,14 @@ class Connection:
         """FINs."""
         self.closed_by: Side | None = None
         self.duplicates = 0
-        self.recent: dict[Side, list[tuple[tuple[int, ...], int]]] = {"client": [], "server": []}
-        self.macs: dict[Side, bytes] = {"client": b"", "server": b""}
         self.vlan = segment.vlan
-        self.assembled_sides: dict[Side, Assembled] = {}
 
     def assembled(self, side: Side) -> Assembled:
         """Return one direction as far as it was captured; kept until another segment comes."""
-        stream = self.assembled_sides.get(side)
-        if stream is None:
-            stream = self.assembled_sides[side] = self.streams[side].assemble()
-        return stream
+        half = self.streams[side]
+        if half.whole is None:
+            half.whole = half.assemble()
+        return half.whole
 
     @property
     def is_closed(self) -> bool:
@@ -115,8 +127,12 @@ class Connections:
 
     def feed(self, packets: Packets) -> Iterator[Connection]:
         """Take a batch; yield connections that it proves over."""
+        over: list[Connection] = []
         for segment in packets.rows(TCP):
-            yield from self._take(segment)
+            self._take(segment, over)
+            if over:
+                yield from over
+                over.clear()
         if self._clock - self._swept > IDLE_CLOSED:
             self._swept = self._clock
             yield from self._sweep()
@@ -133,8 +149,7 @@ class Connections:
 
     def find(self, segment: Segment) -> Connection | None:
         """Return the connection that a segment belongs to, while it is in the table."""
-        one, two = (segment.src, segment.sport), (segment.dst, segment.dport)
-        return self._table.get((*one, *two) if one <= two else (*two, *one))
+        return self._table.get(_key(segment))
 
     def _sweep(self) -> Iterator[Connection]:
         over = [
@@ -151,26 +166,27 @@ class Connections:
         self._memory -= sum(stream.memory for stream in connection.streams.values())
         return connection
 
-    def _take(self, segment: Segment) -> Iterator[Connection]:
-        self._clock = max(self._clock, segment.ts)
-        one, two = (segment.src, segment.sport), (segment.dst, segment.dport)
-        key = (*one, *two) if one <= two else (*two, *one)
+    def _take(self, segment: Segment, over: list[Connection]) -> None:
+        """Enter a segment; append to `over` the connections that it proves over."""
+        key = _key(segment)
         connection = self._table.get(key)
         if connection is not None and self._is_new(connection, segment):
-            yield self._drop(key)
+            over.append(self._drop(key))
             connection = None
         if connection is None:
             connection = self._open(segment)
             self._table[key] = connection
         self._record(connection, segment)
-        full = len(self._table) > self._limits.connections or self._memory > self._limits.streams_bytes
-        if full:
+        limits = self._limits
+        if len(self._table) > limits.connections or self._memory > limits.streams_bytes:
             self.evicted += 1
-            yield self._drop(next(iter(self._table)))
+            over.append(self._drop(next(iter(self._table))))
 
     def _is_new(self, connection: Connection, segment: Segment) -> bool:
         """True where a segment on the same addresses and ports begins another connection."""
         flags = segment.flags
+        if not flags & SYN and not connection.resets and not connection.ends:
+            return False  # only a SYN, or data after the end, can begin another connection
         if flags & SYN and not flags & ACK:
             if connection.syn_seq is not None:
                 from_client = connection.side_of(segment) == "client"
@@ -195,69 +211,77 @@ class Connections:
         connection.client_known = bool(flags & SYN)
         most = self._keep(connection)
         connection.streams = {
-            "client": Stream(self._limits, most > 0, most),
-            "server": Stream(self._limits, most > 0, most),
+            "client": Half(self._limits, most),
+            "server": Half(self._limits, most),
         }
         return connection
 
     def _record(self, connection: Connection, segment: Segment) -> None:
-        side = connection.side_of(segment)
-        other: Side = "server" if side == "client" else "client"
-        connection.last_ts = max(connection.last_ts, segment.ts)
-        if self._is_duplicate(connection, side, segment):
+        (
+            ts, file, numbers, src, _, sport, _, flags, seq, ack, ident, checksum, payload, missing, mac, _, _
+        ) = segment  # fmt: skip
+        side: Side = "server"
+        other: Side = "client"
+        if (src, sport) == connection.client:
+            side, other = other, side
+        if ts > connection.last_ts:  # noqa: PLR1730 - once a packet
+            connection.last_ts = ts
+        if ts > self._clock:  # noqa: PLR1730
+            self._clock = ts
+        stream, answering = connection.streams[side], connection.streams[other]
+        recent = stream.recent
+        print_ = seq, ack, flags, len(payload), ident, checksum
+        if recent and _is_duplicate(recent, print_, ts):
             connection.duplicates += 1
             self.duplicates += 1
             return
-        connection.segments[side] += 1
-        if connection.assembled_sides:
-            connection.assembled_sides.clear()
-        if not connection.macs[side]:
-            connection.macs[side] = segment.mac
-        flags, seq = segment.flags, segment.seq
-        stream, answering = connection.streams[side], connection.streams[other]
-        frames = (segment.file, segment.frames)
+        recent.append((print_, ts))
+        if len(recent) > _REMEMBERED:
+            del recent[0]
+        stream.segments += 1
+        stream.whole = answering.whole = None
+        stream.mac = stream.mac or mac
+        frames = (file, numbers)
         if flags & SYN:
             if flags & ACK:
-                _few(connection.answers, (segment.ts, frames))
-                answering.anchor(segment.ack)
+                _few(connection.answers, (ts, frames))
+                answering.anchor(ack)
             else:
                 connection.syn_seq = seq
                 connection.client_known = True
-                _few(connection.syns, (segment.ts, frames), _MANY)
+                _few(connection.syns, (ts, frames), _MANY)
             seq = (seq + 1) % WRAP
             stream.anchor(seq)
-        if segment.payload or segment.missing:
+        if payload or missing:
             before = stream.memory
-            stream.add(seq, segment.payload, segment.missing, segment.ts, frames)
+            stream.add(seq, payload, missing, ts, frames)
             self._memory += stream.memory - before
         if flags & ACK and not flags & RST:
-            answering.acknowledge(segment.ack)
+            answering.acknowledge(ack)
         if flags & FIN:
-            stream.close((seq + len(segment.payload) + segment.missing) % WRAP)
-            _few(connection.ends, (side, segment.ts, frames))
+            stream.close((seq + len(payload) + missing) % WRAP)
+            _few(connection.ends, (side, ts, frames))
         if flags & RST:
-            _few(connection.resets, (side, segment.ts, frames))
+            _few(connection.resets, (side, ts, frames))
         if flags & (FIN | RST) and connection.closed_by is None:
             connection.closed_by = side
 
-    @staticmethod
-    def _is_duplicate(connection: Connection, side: Side, segment: Segment) -> bool:
-        """True for a second copy of a frame, as a SPAN port of both directions or two interfaces give it.
 
-        A retransmission is a new IP packet: it has another identification, or comes later than a copy.
-        """
-        print_ = (
-            segment.seq, segment.ack, segment.flags, len(segment.payload), segment.ident, segment.checksum
-        )  # fmt: skip
-        recent = connection.recent[side]
-        window = _DUPLICATE_WITH_IDENT if segment.ident else _DUPLICATE
-        for seen, ts in recent:
-            if seen == print_ and abs(segment.ts - ts) <= window:
-                return True
-        recent.append((print_, segment.ts))
-        if len(recent) > _REMEMBERED:
-            del recent[0]
-        return False
+def _is_duplicate(recent: list[tuple[_Print, int]], print_: _Print, ts: int) -> bool:
+    """True for a second copy of a frame, as a SPAN port of both directions or two interfaces give it.
+
+    A retransmission is a new IP packet: it has another identification, or comes later than a copy.
+    """
+    window = _DUPLICATE_WITH_IDENT if print_[4] else _DUPLICATE
+    return any([seen == print_ and abs(ts - when) <= window for seen, when in recent])
+
+
+def _key(segment: Segment) -> _Key:
+    """Return what both directions of a connection are found by."""
+    src, dst, sport, dport = segment.src, segment.dst, segment.sport, segment.dport
+    if src < dst or (src == dst and sport <= dport):
+        return src, sport, dst, dport
+    return dst, dport, src, sport
 
 
 _NEAR = 1 << 16

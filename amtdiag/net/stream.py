@@ -204,16 +204,21 @@ class Stream:
         """Return the stream from its first byte, or from the first that was seen."""
         starts, chunks = self._starts, self._chunks
         first = 0 if self.anchored or not starts else starts[0]
-        body = bytearray()
         gaps: list[tuple[int, int]] = []
-        pieces = []
-        for start, (payload, ts, frames) in zip(starts, chunks, strict=True):
-            at = start - first
-            if at > len(body):
-                gaps.append((len(body), at))
-                body += bytes(at - len(body))
-            body += payload
-            pieces.append(Piece(at, at + len(payload), ts, frames))
+        pieces: list[Piece] = []
+        body: bytes | bytearray = b""
+        if len(starts) == 1 and starts[0] == first:  # most of what devices say comes in one segment
+            body, ts, frames = chunks[0]
+            pieces.append(Piece(0, len(body), ts, frames))
+        elif starts:
+            body = bytearray()
+            for start, (payload, ts, frames) in zip(starts, chunks, strict=True):
+                at = start - first
+                if at > len(body):
+                    gaps.append((len(body), at))
+                    body += bytes(at - len(body))
+                body += payload
+                pieces.append(Piece(at, at + len(payload), ts, frames))
         # Without a FIN, what the receiver acknowledged tells how far the stream went.
         reach = max(self.lost_tail, (self.acked or 0) if self.end is None else self.end) - first
         if len(body) < reach <= len(body) + self._limits.stream_bytes:

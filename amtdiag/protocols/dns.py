@@ -6,6 +6,8 @@ the device asks for ProvisionServer, bare or with the suffix of DHCP option 15.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from amtdiag.named import NamedTuple
 from amtdiag.protocols.addresses import address_text
 from amtdiag.safetext import safe
@@ -44,6 +46,13 @@ def parse(data: bytes) -> Message | None:
     """Read a message; None for what is none, or asks for more than one thing. Never raises."""
     if len(data) < HEADER:
         return None
+    found = (_parse_short if len(data) <= _SHORT else _parse)(data[2:])
+    return found and Message(int.from_bytes(data[:2]), *found[1:])
+
+
+def _parse(after_id: bytes) -> Message | None:
+    """Read a message with the number 0: but for it, all devices of a fleet ask the same."""
+    data = b"\0\0" + after_id
     flags = int.from_bytes(data[2:4])
     questions, answers = int.from_bytes(data[4:6]), int.from_bytes(data[6:8])
     if questions != 1 or flags & 0x7800:  # other operations than a standard query
@@ -55,7 +64,7 @@ def parse(data: bytes) -> Message | None:
     kind = int.from_bytes(data[at : at + 2])
     addresses, names, read = _answers(data, at + 4, answers)
     return Message(
-        id=int.from_bytes(data[:2]),
+        id=0,
         is_response=bool(flags & 0x8000),
         rcode=flags & 15,
         cut=bool(flags & 0x0200) or read < min(answers, _MAX_RECORDS),
@@ -64,6 +73,10 @@ def parse(data: bytes) -> Message | None:
         addresses=addresses,
         names=names,
     )
+
+
+_SHORT = 512
+_parse_short = lru_cache(maxsize=512)(_parse)
 
 
 def _answers(data: bytes, at: int, count: int) -> tuple[tuple[str, ...], tuple[str, ...], int]:

@@ -98,7 +98,7 @@ class EventReader:
         foreign = None
         if found is None and port in self._hello_ports:
             foreign = _foreign(connection.assembled("client"))
-        link = self._connection(connection, foreign)
+        link = self._connection(connection, foreign, found)
         taken = self._seal(connection, link.tls)
         if taken is None:
             return Told(link, found, None)
@@ -155,7 +155,7 @@ class EventReader:
         end = len(stream.data) - found.trailing_bytes
         pieces = [piece for piece in stream.pieces if piece.start < end] or list(stream.pieces)
         return HelloEvent(
-            ts=min(piece.ts for piece in pieces),
+            ts=min([piece.ts for piece in pieces]),
             ends=self._ends(connection, side),
             evidence=self._evidence(pieces),
             segments=len(pieces),
@@ -163,33 +163,45 @@ class EventReader:
         )
 
     def _evidence(self, pieces: Sequence[Piece]) -> tuple[Evidence, ...]:
-        frames = {(piece.frames[0], frame) for piece in pieces for frame in piece.frames[1]}
-        return tuple(Evidence(self._files[file], frame) for file, frame in sorted(frames))
+        return self._named({(piece.frames[0], frame) for piece in pieces for frame in piece.frames[1]})
 
-    def _connection(self, connection: Connection, foreign: str | None) -> ConnectionEvent:
+    def _named(self, frames: set[tuple[int, int]]) -> tuple[Evidence, ...]:
+        """Frames by file and number, in order."""
+        files = self._files
+        return tuple([Evidence(files[file], frame) for file, frame in sorted(frames)])
+
+    def _connection(
+        self, connection: Connection, foreign: str | None, hello: HelloEvent | None = None
+    ) -> ConnectionEvent:
+        """Return what a connection was; one that carried a Hello of its client has the ends of that."""
         outcome = _outcome(connection)
         frames: list[Frames] = [frames for _, frames in connection.syns[:_EVIDENCE_PER_KIND]]
-        frames += [frames for _, frames in connection.answers[:1]]
-        frames += [frames for _, _, frames in connection.resets[:1]]
-        frames += [frames for _, _, frames in connection.ends[:1]]
-        evidence = {(file, number) for file, numbers in frames for number in numbers}
-        return ConnectionEvent(
+        if connection.answers:
+            frames.append(connection.answers[0][1])
+        if connection.resets:
+            frames.append(connection.resets[0][2])
+        if connection.ends:
+            frames.append(connection.ends[0][2])
+        link = ConnectionEvent(
             ts=connection.first_ts,
             last_ts=connection.last_ts,
-            ends=self._ends(connection, "client"),
+            ends=hello.ends
+            if hello is not None and _is_of_client(hello.ends, connection)
+            else self._ends(connection, "client"),
             outcome=outcome,
             syns=len(connection.syns),
             client_bytes=connection.streams["client"].bytes,
             server_bytes=connection.streams["server"].bytes,
             closed_by=connection.closed_by or "nobody",
-            server_seen=connection.segments["server"] > 0,
-            evidence=tuple(Evidence(self._files[file], number) for file, number in sorted(evidence)),
+            server_seen=connection.streams["server"].segments > 0,
+            evidence=self._named({(file, number) for file, numbers in frames for number in numbers}),
             foreign=foreign,
             isn=connection.syn_seq,
             answer_ts=connection.answers[0][0] if connection.answers else None,
             tls=self._tls(connection),
-            **self._spoken(connection),
         )
+        spoken = self._spoken(connection)
+        return link._replace(**spoken) if spoken else link
 
     def _spoken(self, connection: Connection) -> _Spoken:
         """What is said in the clear on the plain port, the redirection port and to a presence server."""
@@ -235,10 +247,10 @@ class EventReader:
         port = connection.server[1]
         if DEVICE_PORTS.get(port) not in _TLS_ROLES and port != CIRA_PORT:
             return None
-        client, server = _both(connection)
-        if not connection.segments["server"] and _is_one_record(client):
+        client = connection.assembled("client")
+        if not connection.streams["server"].segments and _is_one_record(client):
             return None  # a ClientHello that nobody is seen to answer
-        return talk(client, server, self._files)
+        return talk(client, connection.assembled("server"), self._files)
 
     def attempt(self, connection: Connection) -> ConnectionEvent:
         """Return what a connection was, whatever its port: for attempts that came to nothing."""
@@ -251,15 +263,20 @@ class EventReader:
         if side == "server":
             src, sport, dst, dport = dst, dport, src, sport
         return Endpoints(
-            src=address_text(src),
-            sport=sport,
-            dst=address_text(dst),
-            dport=dport,
-            src_mac=mac_text(connection.macs[side]),
-            dst_mac=mac_text(connection.macs[other]),
-            vlan=connection.vlan,
-            community_id=community_id(src, dst, sport, dport),
+            address_text(src),
+            sport,
+            address_text(dst),
+            dport,
+            mac_text(connection.streams[side].mac),
+            mac_text(connection.streams[other].mac),
+            connection.vlan,
+            community_id(src, dst, sport, dport),
         )
+
+
+def _is_of_client(ends: Endpoints, connection: Connection) -> bool:
+    address, port = connection.client
+    return ends.sport == port and ends.src == address_text(address)
 
 
 def _both(connection: Connection) -> tuple[Assembled, Assembled]:
@@ -279,13 +296,14 @@ def _begins_with_a_probe(stream: Assembled) -> bool:
 
 
 def _outcome(connection: Connection) -> Outcome:
+    client, server = connection.streams["client"], connection.streams["server"]
     answered = bool(connection.answers)
-    # What follows the client's SYNs follows a SYN-ACK, though that one may not be in the capture.
-    went_on = connection.segments["client"] > len(connection.syns) or connection.streams["server"].bytes
     if not answered and connection.syns:
-        if any(side == "server" for side, _, _ in connection.resets) and not went_on:
+        # What follows the client's SYNs follows a SYN-ACK, though that one may not be in the capture.
+        went_on = client.segments > len(connection.syns) or server.bytes
+        if not went_on and any([side == "server" for side, _, _ in connection.resets]):
             return "refused"
-        if not connection.segments["server"] and not connection.streams["client"].bytes:
+        if not server.segments and not client.bytes:
             return "unanswered"
     if connection.resets and (answered or not connection.syns):
         return "reset"

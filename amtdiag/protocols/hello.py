@@ -48,6 +48,7 @@ ALGORITHMS: dict[int, tuple[str, int]] = {
 }
 """Number on the wire: name, digest length. A Hello is known to use 1-3; the ME's local interface all."""
 
+_HEAD = struct.Struct("<HHI")
 _BY_LENGTH = {length: name for name, length in ALGORITHMS.values()}
 _HELLO_ALGORITHMS = (1, 2, 3)
 _RECORDS = HEADER_LENGTH + 1
@@ -90,7 +91,13 @@ class _Bytes:
     def __init__(self, data: bytes, gaps: Sequence[tuple[int, int]]) -> None:
         self.data = data
         self.gaps = [gap for gap in gaps if gap[1] > gap[0]]
-        self.length = max([len(data), *(end for _, end in self.gaps)])
+        self.length = max([len(data), *[end for _, end in self.gaps]])
+        self.head: tuple[int | None, int | None, int | None]
+        """Flag, version, retry count."""
+        if not self.gaps and len(data) >= _HEAD.size:
+            self.head = _HEAD.unpack_from(data)
+        else:
+            self.head = self.number(0, 2), self.number(2, 2), self.number(4, 4)
 
     def has(self, start: int, end: int) -> bool:
         if end > len(self.data):
@@ -120,6 +127,10 @@ def parse(
     and what is odd is named in `problems`. Strict reading is for all others and wants a documented header
     and a valid PID or a consistent digest list. Never raises for any input.
     """
+    if not data and not gaps and ended:
+        return _NO_BYTES
+    if strict and len(data) >= HEADER_LENGTH and not gaps and (data[0] > 1 or data[1]):
+        return _NO_FLAG
     stream = _Bytes(data, gaps)
     refusal = _refusal(stream, strict)
     if refusal is not None:
@@ -132,6 +143,10 @@ def parse(
     return (_strict_refusal(hello, stream) if strict else None) or hello
 
 
+_NO_FLAG = NotHello(0, "flag is neither 0 nor 1")
+_NO_BYTES = NotHello(0, "no bytes")
+
+
 def _contradicts_head(data: bytes) -> bool:
     return any(byte not in allowed for byte, allowed in zip(data, HEAD, strict=False))
 
@@ -139,16 +154,16 @@ def _contradicts_head(data: bytes) -> bool:
 def _refusal(stream: _Bytes, strict: bool) -> NotHello | None:
     """Say why the header cannot be that of a Hello, or None."""
     if not stream.data:
-        return NotHello(0, "no bytes")
+        return _NO_BYTES
     if not stream.has(0, _LEAST_VISIBLE):
         if strict or not _headless(stream):
             return NotHello(0, "too short to tell" if not stream.gaps else "its beginning was not captured")
         return None
-    flag, version, retry = stream.number(0, 2), stream.number(2, 2), stream.number(4, 4)
+    flag, version, retry = stream.head
     documented = version in (VERSION_PSK, VERSION_PKI)
     if strict:
         if flag not in (0, 1):
-            return NotHello(0, "flag is neither 0 nor 1")
+            return _NO_FLAG
         return None if documented else NotHello(2, "version is neither 2 nor 3")
     if flag in (0, 1) and documented:
         return None
@@ -170,7 +185,7 @@ def _headless(stream: _Bytes) -> bool:
 
 def _read(stream: _Bytes, cut_by_capture: bool) -> Hello:
     problems: list[str] = []
-    flag, version, retry = stream.number(0, 2), stream.number(2, 2), stream.number(4, 4)
+    flag, version, retry = stream.head
     uuid = None
     if stream.has(8, HEADER_LENGTH):
         uuid = uuid_text(stream.data[8:HEADER_LENGTH])
@@ -199,9 +214,10 @@ def _read(stream: _Bytes, cut_by_capture: bool) -> Hello:
         declared = stream.number(HEADER_LENGTH, 1)
         if declared is None or stream.gaps:
             digests, end, certain = _walk_records(stream, declared)
+            odd = _list_problems(digests, declared)
         else:
-            digests, end, certain = _whole_records(stream.data[_RECORDS:], declared)
-        problems += _list_problems(digests, declared)
+            (digests, end, certain), odd = _whole_records(stream.data[_RECORDS:], declared)
+        problems += odd
     else:
         problems.append(f"version {version} is undocumented: only the header is read")
         certain = False
@@ -298,9 +314,10 @@ class _Records(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _whole_records(body: bytes, declared: int) -> _Records:
+def _whole_records(body: bytes, declared: int) -> tuple[_Records, list[str]]:
     """Walk a list without gaps; see `_walk_records`. Devices of one firmware share their list: cached."""
-    return _walk_records(_Bytes(bytes(_RECORDS) + body, ()), declared)
+    records = _walk_records(_Bytes(bytes(_RECORDS) + body, ()), declared)
+    return records, _list_problems(records.digests, declared)
 
 
 def _walk_records(stream: _Bytes, declared: int | None) -> _Records:

@@ -20,7 +20,7 @@ from amtdiag.protocols.dns import address_of_reverse
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS
 from amtdiag.provisioning.case import Case
 from amtdiag.provisioning.events import Events
-from amtdiag.provisioning.identity import Macs, address_id, scanners, troubled_clients, uuid_id
+from amtdiag.provisioning.identity import Macs, address_id, is_junk_uuid, scanners, troubled_clients, uuid_id
 from amtdiag.times import SECOND
 from amtdiag.trust.verdicts import judge
 
@@ -83,7 +83,7 @@ class Book:
     def _take_hellos(self, hellos: Sequence[HelloEvent]) -> None:
         """Give Hellos to their devices, those that say most about themselves first."""
         residents: defaultdict[str, set[str]] = defaultdict(set)
-        for event in sorted(hellos, key=lambda one: (uuid_id(one) is None, one.hello.uuid is None)):
+        for event in sorted(hellos, key=_says_little):
             address = event.ends.src
             mac = self.macs.at(address, event.ts, event.ends.src_mac)
             case = self._sender(event, mac)
@@ -137,6 +137,8 @@ class Book:
     def _sift_vain_lookups(self) -> None:
         """Of names that do not exist, keep those that were asked for again; none where they are many."""
         for case in self.cases.values():
+            if not case.vain_lookups:
+                continue
             asked = Counter({one.name: 0 for one in case.vain_lookups})
             for one in case.vain_lookups:
                 asked[one.name] += one.queries
@@ -213,8 +215,10 @@ class Book:
         self.scanners = scanners(attempts, nobody)
         strangers: list[ConnectionEvent] = []
         for link in links:
+            ends = link.ends
+            port = ends.dport
             if self._is_hello_port(link):
-                case = self._resident(link.ends.src, link.ts)
+                case = self._resident(ends.src, link.ts)
                 failed = link.outcome in FAILED
                 if case is None and failed and link.ends.src not in self.scanners:
                     case = self._owner(link.ends.src, link.ts, link.ends.src_mac)
@@ -222,8 +226,8 @@ class Book:
                     self.strays.append(link)
                 else:
                     case.attempts.append(link)
-            elif link.ends.dport in DEVICE_PORTS:
-                case = self._resident(link.ends.dst, link.ts)
+            elif port in DEVICE_PORTS:
+                case = self._resident(ends.dst, link.ts)
                 if case is None:
                     strangers.append(link)
                     if not _talks(link):
@@ -237,7 +241,7 @@ class Book:
                         self._tell_neighbours(case, link)
                 else:
                     case.visits.append(link)
-            elif link.ends.dport == CIRA_PORT:
+            elif port == CIRA_PORT:
                 case = self._resident(link.ends.src, link.ts)
                 if case is None and _talks(link):
                     case = self._owner(link.ends.src, link.ts, link.ends.src_mac)
@@ -248,6 +252,8 @@ class Book:
     def _is_call(self, case: Case, link: ConnectionEvent) -> bool:
         """True where a connection to an AMT port may be the server that calls back, no console or scan."""
         hellos = [record.event for record in case.hellos]
+        if any([event.ends.dst == link.ends.src for event in hellos]):
+            return True
         servers = _told(case) | {event.ends.dst for event in hellos}
         if not servers:
             return _talks(link)  # what came before it is not in the capture
@@ -335,8 +341,14 @@ class Book:
         residents = self._at.get(address)
         if not residents:
             return None
-        place = bisect_right(residents, ts, key=lambda entry: entry[0])
+        place = bisect_right(residents, ts, key=lambda entry: entry[0]) if len(residents) > 1 else 0
         return self.cases[residents[max(place - 1, 0)][1]]
+
+
+def _says_little(event: HelloEvent) -> int:
+    """0 for a Hello that names its device, 1 for one whose UUID many share, 2 for one without."""
+    uuid = event.hello.uuid
+    return 2 if uuid is None else int(is_junk_uuid(uuid))
 
 
 def _told(case: Case) -> set[str]:

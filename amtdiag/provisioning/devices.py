@@ -56,9 +56,9 @@ def follow(events: Events, coverage: Coverage, hello_ports: frozenset[int], most
 
 def _describe(case: Case, coverage: Coverage) -> None:
     events = [record.event for record in case.hellos]
-    times = list(_times(case))
-    first_seen, last_seen = min(times), max(times)
-    case.covered_until = coverage.until(last_seen, {frame.file for frame in _frames(case)})
+    traces = _traces(case)
+    first_seen, last_seen = min(traces.times), max(traces.times)
+    case.covered_until = coverage.until(last_seen, traces.files)
     last = case.hellos[-1] if case.hellos else None
     basis: Basis = "inferred" if case.shared_address else "observed"
     stages = stages_of(case, basis)
@@ -66,18 +66,18 @@ def _describe(case: Case, coverage: Coverage) -> None:
     now = modes[-1]
     if now.name == "operational" and now.since is not None:
         stages += (StageReached("operational", now.since, now.basis, True, now.evidence, now.reason),)
-    gaps = tuple(b.ts - a.ts for a, b in pairwise(events))
-    addresses = list(dict.fromkeys(_addresses(case)))
+    gaps = tuple([b.ts - a.ts for a, b in pairwise(events)]) if len(events) > 1 else ()
+    addresses = list(dict.fromkeys(traces.addresses))
     uuid = next((event.hello.uuid for event in events if event.hello.uuid), None)
     others = [f"mac:{mac}" for mac in case.macs] + [address_id(one, first_seen) for one in addresses]
     case.device = DeviceRecord(
         id=case.id,
-        aliases=tuple(other for other in others if other != case.id),
+        aliases=tuple([other for other in others if other != case.id]),
         uuid=uuid,
         macs=tuple(case.macs),
         ips=tuple(addresses),
         hello_type=events[-1].hello.type if events else None,
-        retry_counts=tuple(e.hello.retry_count for e in events if e.hello.retry_count is not None),
+        retry_counts=tuple([e.hello.retry_count for e in events if e.hello.retry_count is not None]),
         gaps=gaps,
         hellos=len(events),
         first_seen=first_seen,
@@ -96,38 +96,56 @@ def _describe(case: Case, coverage: Coverage) -> None:
     )
 
 
-def _times(case: Case) -> Iterator[int]:
-    """When anything happened to the device."""
-    yield from (record.event.ts for record in case.hellos)
-    yield from (lease.ts for lease in case.leases)
-    yield from (lookup.ts for lookup in case.lookups)
-    yield from (pong.ts for pong in case.pongs)
-    for link in (*case.attempts, *case.odd_attempts, *case.returns, *case.visits, *case.outgoing):
-        yield link.ts
-        yield link.last_ts
-    yield from (asked.last_ts for asked in (*case.server_gone, *case.sought))
+class _Traces(NamedTuple):
+    """What all that happened to a device leaves behind."""
+
+    times: list[int]
+    files: set[str]
+    """The captures in which it is seen: those of the first frame of each event."""
+    addresses: list[str]
+    """That it had, in the order of what is surest; some more than once."""
 
 
-def _frames(case: Case) -> Iterator[Evidence]:
-    """The first frame of everything that happened to the device: in which captures it is seen at all."""
+def _traces(case: Case) -> _Traces:
+    times: list[int] = []
+    addresses: list[str] = []
+    first_frames: list[tuple[Evidence, ...]] = []
     for record in case.hellos:
-        yield from record.event.evidence[:1]
-    for events in (case.leases, case.lookups, case.pongs, case.attempts, case.returns, case.outgoing):
-        for event in events:
-            yield from event.evidence[:1]
-    for link in case.visits:
-        yield from link.evidence[:1]
-
-
-def _addresses(case: Case) -> Iterator[str]:
-    """The addresses that the device had, in the order of what is surest."""
-    yield from (record.event.ends.src for record in case.hellos)
-    yield from (link.ends.src for link in case.attempts)
-    yield from (lookup.client for lookup in case.lookups)
-    yield from (lease.address for lease in case.acks if lease.address)
-    yield from (pong.device for pong in case.pongs)
-    yield from (link.ends.dst for link in (*case.returns, *case.visits))
-    yield from (link.ends.src for link in case.outgoing)
+        event = record.event
+        times.append(event.ts)
+        addresses.append(event.ends.src)
+        first_frames.append(event.evidence)
+    for link in case.attempts:
+        times += link.ts, link.last_ts
+        addresses.append(link.ends.src)
+        first_frames.append(link.evidence)
+    for lookup in case.lookups:
+        times.append(lookup.ts)
+        addresses.append(lookup.client)
+        first_frames.append(lookup.evidence)
+    for lease in case.leases:
+        times.append(lease.ts)
+        first_frames.append(lease.evidence)
+        if lease.kind == "ack" and lease.address:
+            addresses.append(lease.address)
+    for pong in case.pongs:
+        times.append(pong.ts)
+        addresses.append(pong.device)
+        first_frames.append(pong.evidence)
+    for links in (case.returns, case.visits):
+        for link in links:
+            times += link.ts, link.last_ts
+            addresses.append(link.ends.dst)
+            first_frames.append(link.evidence)
+    for link in case.outgoing:
+        times += link.ts, link.last_ts
+        addresses.append(link.ends.src)
+        first_frames.append(link.evidence)
+    for link in case.odd_attempts:
+        times += link.ts, link.last_ts
+    if case.server_gone or case.asked_for:
+        times += [asked.last_ts for asked in (*case.server_gone, *case.sought)]
+    return _Traces(times, {frames[0].file for frames in first_frames if frames}, addresses)
 
 
 def _server(case: Case) -> str | None:
@@ -141,7 +159,8 @@ def _server(case: Case) -> str | None:
 def _firmware(case: Case, last: HelloRecord | None) -> str | None:
     """A pong says the version; else the digest list hints at it."""
     versions = [pong.version for pong in case.pongs if pong.version]
-    versions += [link.web.version for link in (*case.returns, *case.visits) if link.web and link.web.version]
+    versions += [link.web.version for link in case.returns if link.web and link.web.version]
+    versions += [link.web.version for link in case.visits if link.web and link.web.version]
     if versions:
         return stated(versions[-1])
     return last.judgement.consistent_with if last else None
@@ -189,17 +208,27 @@ def _sets_up(link: ConnectionEvent) -> bool:
     )
 
 
-def _signs(case: Case) -> Iterator[Sign]:
+def _signs(case: Case) -> list[Sign]:
     """What tells the mode."""
-    yield from (Sign(record.event.ts, "hello", record.event.evidence) for record in case.hellos)
-    yield from (Sign(lookup.ts, "discovery", lookup.evidence) for lookup in case.lookups)
+    signs = [Sign(record.event.ts, "hello", record.event.evidence) for record in case.hellos]
+    signs += [Sign(lookup.ts, "discovery", lookup.evidence) for lookup in case.lookups]
+    if case.pongs or case.returns or case.visits or case.outgoing:
+        signs += _signs_of_management(case)
+    return signs
+
+
+def _signs_of_management(case: Case) -> Iterator[Sign]:
+    """What the device itself answers, and what is said to it."""
     for pong in case.pongs:
         trigger = _PONG_TRIGGERS.get(pong.mode)
         if trigger is not None:
             yield Sign(pong.ts, trigger, pong.evidence)
     spoken = [*case.returns, *case.visits]
     committed = False
-    for link in sorted(spoken, key=lambda one: one.ts):
+    telling = [
+        link for link in spoken if link.talk is not None or link.tls is not None or link.web is not None
+    ]
+    for link in sorted(telling, key=lambda one: one.ts):
         calls = list(_calls(link))
         committed = committed or any(sign.trigger == "commit" for sign in calls)
         yield from calls

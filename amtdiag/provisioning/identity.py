@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from amtdiag.model import (
     ConnectionEvent,
@@ -27,7 +27,8 @@ _MANY = 4
 _ASKS_AGAIN = 2
 _SCAN = 4
 """Servers whose Hello ports somebody tries before it is called a scan."""
-_DELL = bytes.fromhex("44454c4c")
+_DELL = b"DELL"[::-1].hex()
+"""How the UUID of a Dell begins: the first group of a UUID is written in the other order than on the wire."""
 _DELL_TAG = (4, 7, 9, 10, 13, 14, 15)
 """Where a Dell UUID keeps the seven characters of the service tag (seen in public samples; a hint)."""
 
@@ -48,8 +49,11 @@ class Macs:
     def learn(self, ends: Endpoints) -> None:
         """Take both ends of a conversation: their Ethernet sources served these addresses."""
         for mac, address in ((ends.src_mac, ends.src), (ends.dst_mac, ends.dst)):
-            if mac is not None and len(self._served[mac]) < _MANY and not _is_link_local(address):
-                self._served[mac].add(address)
+            if mac is None:
+                continue
+            served = self._served[mac]
+            if address not in served and len(served) < _MANY and not _is_link_local(address):
+                served.add(address)
 
     def learn_lease(self, event: DhcpEvent) -> None:
         """Take an acknowledged lease."""
@@ -99,7 +103,7 @@ def address_id(address: str, ts: int) -> str:
     return f"ip:{address}@{rfc3339(ts)}"
 
 
-def uuid_hints(uuid: str | None, macs: Iterable[str]) -> tuple[str, ...]:
+def uuid_hints(uuid: str | None, macs: Collection[str]) -> tuple[str, ...]:
     """Return what a UUID seems to say of its board; hints, not facts.
 
     Some boards carry their MAC at the end of it, Dell's the service tag (seen in public samples).
@@ -107,12 +111,12 @@ def uuid_hints(uuid: str | None, macs: Iterable[str]) -> tuple[str, ...]:
     if uuid is None:
         return ()
     hints = []
-    last = ":".join(uuid[-12:][at : at + 2] for at in range(0, 12, 2))
-    if last in set(macs):
+    last = bytes.fromhex(uuid[-12:]).hex(":")
+    if last in macs:
         hints.append(f"the UUID ends in the device's MAC {last}, as some boards have it")
-    # The order of bytes on the wire: swapping the groups a second time undoes the first.
-    wire = bytes.fromhex(uuid_text(bytes.fromhex(uuid.replace("-", ""))).replace("-", ""))
-    if wire[:4] == _DELL:
+    if uuid.startswith(_DELL):
+        # The order of bytes on the wire: swapping the groups a second time undoes the first.
+        wire = bytes.fromhex(uuid_text(bytes.fromhex(uuid.replace("-", ""))).replace("-", ""))
         tag = "".join(chr(wire[at] & 0x7F) for at in _DELL_TAG)
         if tag.isalnum() and tag.isascii():
             hints.append(f"the UUID looks like that of a Dell with service tag {tag.upper()}")

@@ -8,7 +8,6 @@ and password. commit: CommitChanges is called. operational: a sign that it is un
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -19,6 +18,7 @@ from amtdiag.model import (
     DhcpEvent,
     Evidence,
     Exchange,
+    HelloType,
     LookupEvent,
     Stage,
     StageReached,
@@ -66,7 +66,8 @@ def _stages(case: Case, basis: Basis) -> Iterator[StageReached]:
         best = next((link for link in talks if link.tls and link.tls.finished), talks[-1])
         yield StageReached("tls", talks[0].ts, basis, _is_shaken(best), _frames(talks), _tls_detail(best))
     exchanges = [one for link in back if link.talk is not None for one in link.talk.exchanges]
-    yield from _spoken(exchanges, basis)
+    if exchanges:
+        yield from _spoken(exchanges, basis)
 
 
 def _discovery(case: Case) -> StageReached:
@@ -110,7 +111,7 @@ def _reach(
     """A stage that is passed once a connection is made."""
     reached = [link for link in links if link.outcome not in FAILED]
     shown: Sequence[_Try] = reached or tries
-    first = min(one.ts for one in tries)
+    first = min([one.ts for one in tries])
     return StageReached(name, first, basis, bool(reached), _frames(shown), _reach_detail(shown))
 
 
@@ -119,9 +120,12 @@ def _reach_detail(tries: Sequence[_Try]) -> str:
     first = tries[0]
     if isinstance(first, UnansweredArp):
         return f"nobody has {first.target}"
-    count = Counter(one.outcome for one in tries if isinstance(one, ConnectionEvent))[first.outcome]
+    count = sum([isinstance(one, ConnectionEvent) and one.outcome == first.outcome for one in tries])
     times = f", {count} times" if count > 1 else ""
     return f"{first.ends.dst} port {first.ends.dport}: {first.outcome}{times}"
+
+
+_KINDS: dict[HelloType, str] = {"psk": "PSK", "pki": "PKI", "unknown": "of an unknown version"}
 
 
 def _hello(case: Case) -> StageReached:
@@ -132,9 +136,9 @@ def _hello(case: Case) -> StageReached:
     retries = "" if not counts else f", retry {counts[0]}"
     if len(counts) > 1:
         retries += f" to {counts[-1]}"
-    kind = {"psk": "PSK", "pki": "PKI", "unknown": "of an unknown version"}[shown.hello.type]
+    kind = _KINDS[shown.hello.type]
     many = "1 Hello" if len(events) == 1 else f"{len(events)} Hellos"
-    gaps = _gaps_in_words([later.ts - earlier.ts for earlier, later in pairwise(events)])
+    gaps = "" if len(events) == 1 else _gaps_in_words([b.ts - a.ts for a, b in pairwise(events)])
     return StageReached(
         "hello",
         events[0].ts,
@@ -196,4 +200,6 @@ def _tls_detail(link: ConnectionEvent) -> str:
 
 def _frames(events: Sequence[_Try]) -> tuple[Evidence, ...]:
     """The first frames that prove what became of these connections, or of the search for the other side."""
-    return tuple(frame for event in events[:_FEW] for frame in event.evidence)[:_FEW]
+    if len(events) == 1:
+        return events[0].evidence[:_FEW]
+    return tuple([frame for event in events[:_FEW] for frame in event.evidence])[:_FEW]

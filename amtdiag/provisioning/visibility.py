@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from amtdiag.model import CaptureInfo
-from amtdiag.provisioning.case import Case
+from amtdiag.provisioning.case import DHCP_ANSWERS, Case
 from amtdiag.times import SECOND
 
 _SEAM = 60 * SECOND
 """Files that follow each other within this time are one capture."""
+_ASKED = frozenset({"discover", "request", "inform"})
 
 
 class Watch:
@@ -67,6 +68,7 @@ class Coverage:
             [(first - offset, last - offset) for first, last in watch.spans(sensor)]
             for sensor, offset in enumerate(known[: len(watch)])
         ]
+        self._only = self._spans[0][0] if [len(spans) for spans in self._spans] == [1] else None
         self._sensor = {file: sensor for sensor in range(len(watch)) for file in watch.files(sensor)}
 
     def until(self, ts: int, files: Iterable[str]) -> int:
@@ -75,6 +77,9 @@ class Coverage:
         A capture that begins where another ends goes on with it, whatever it is called.
         """
         spans = self._spans
+        if self._only is not None:  # one sensor that never paused: what most runs have
+            first, last = self._only
+            return last if first <= ts <= last and not self._sensor.keys().isdisjoint(files) else ts
         reached = ts
         sensors = {self._sensor[file] for file in files if file in self._sensor}
         found = [last for sensor in sensors for first, last in spans[sensor] if first <= ts <= last]
@@ -86,13 +91,15 @@ class Coverage:
 
 def lanes_of(case: Case) -> dict[str, bool]:
     """Return, per lane, whether this capture shows it for a device: at least one packet that way."""
-    asked = any(lease.kind in ("discover", "request", "inform") for lease in case.leases)
-    told = any(lease.kind in ("offer", "ack", "nak") for lease in case.leases)
+    kinds = [lease.kind for lease in case.leases]
+    asked = not _ASKED.isdisjoint(kinds)
+    told = not DHCP_ANSWERS.isdisjoint(kinds)
     return {
         "dhcp": asked and told,
         "rmcp": bool(case.pongs),
-        "dns": any(lookup.rcode is not None for lookup in case.lookups),
-        "device_to_server": bool(case.hellos) or any(link.syns for link in case.attempts),
-        "server_to_device": any(link.server_seen for link in case.attempts)
-        or any(link.syns for link in (*case.returns, *case.elsewhere)),
+        "dns": any([lookup.rcode is not None for lookup in case.lookups]),
+        "device_to_server": bool(case.hellos) or any([link.syns for link in case.attempts]),
+        "server_to_device": any([link.server_seen for link in case.attempts])
+        or any([link.syns for link in case.returns])
+        or any([link.syns for link in case.elsewhere]),
     }

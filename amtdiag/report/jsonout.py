@@ -22,15 +22,14 @@ from amtdiag.model import (
     HelloRecord,
     JudgedDigest,
     LookupEvent,
-    ModeSpan,
     OwnRoot,
     PongEvent,
     Redirection,
-    StageReached,
     TlsTalk,
     Unknown,
     WebTalk,
 )
+from amtdiag.report.jsontext import device_text, finding_text
 from amtdiag.report.verdict import stuck_devices, verdict
 from amtdiag.times import rfc3339
 
@@ -129,83 +128,19 @@ def capture_json(one: CaptureInfo) -> dict[str, Any]:
     }
 
 
-def _mode_json(span: ModeSpan) -> dict[str, Any]:
-    return {
-        "name": span.name,
-        "basis": span.basis,
-        "weight": span.weight,
-        "since": _time(span.since),
-        "reason": span.reason,
-        "evidence": evidence_json(span.evidence),
-    }
-
-
-_OUTCOMES = {True: "passed", False: "failed", None: "open"}
-
-
-def _stage_json(stage: StageReached) -> dict[str, Any]:
-    return {
-        "name": stage.name,
-        "at": rfc3339(stage.at),
-        "basis": stage.basis,
-        "outcome": _OUTCOMES[stage.passed],
-        "detail": stage.detail,
-        "evidence": evidence_json(stage.evidence),
-    }
-
-
 def device_json(device: DeviceRecord) -> dict[str, Any]:
     """One device."""
-    return {
-        "id": device.id,
-        "aliases": list(device.aliases),
-        "uuid": device.uuid,
-        "macs": list(device.macs),
-        "ips": list(device.ips),
-        "hello_type": device.hello_type,
-        "hellos": device.hellos,
-        "retry_counts": list(device.retry_counts),
-        "gaps_seconds": [round(gap / 1e9, 9) for gap in device.gaps],
-        "first_seen": rfc3339(device.first_seen),
-        "last_seen": rfc3339(device.last_seen),
-        "mode": _mode_json(device.mode),
-        "modes": [_mode_json(span) for span in device.modes],
-        "stage": device.stage,
-        "stages": [_stage_json(stage) for stage in device.stages],
-        "visibility": dict(device.visibility),
-        "suffix": device.suffix,
-        "server": device.server,
-        "consistent_with": device.firmware,
-        "hints": list(device.hints),
-        "is_amt": device.is_amt,
-        "documented_schedules": [
-            {"documented_by": one.documented_by, "schedule": one.text, "fits": one.fits}
-            for one in device.schedules
-        ],
-    }
+    return _read_back(device_text(device))
 
 
 def finding_json(one: Finding) -> dict[str, Any]:
     """One finding."""
-    return {
-        "id": one.id,
-        "rule": one.rule,
-        "catalogue": one.catalogue,
-        "category": one.category,
-        "severity": one.severity,
-        "device": one.device,
-        "basis": one.basis,
-        "confidence": one.confidence,
-        "count": one.count,
-        "first_ts": _time(one.first_ts),
-        "last_ts": _time(one.last_ts),
-        "summary": one.summary,
-        "remedy": one.remedy,
-        "evidence": evidence_json(one.evidence),
-        "display_filter": one.display_filter,
-        "overcome": one.overcome,
-        "candidates": [{"cause": c.cause, "would_decide": c.would_decide} for c in one.candidates],
-    }
+    return _read_back(finding_text(one))
+
+
+def _read_back(text: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(text)
+    return value
 
 
 def unknown_json(one: Unknown) -> dict[str, Any]:
@@ -353,7 +288,12 @@ def summary_json(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def analysis_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return the whole diagnosis: what `analyze --json` prints."""
-    return {key: list(value) if isinstance(value, map) else value for key, value in _parts(diagnosis)}
+    return {
+        key: [one if isinstance(one, dict) else _read_back(one) for one in value]
+        if isinstance(value, map)
+        else value
+        for key, value in _parts(diagnosis)
+    }
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
@@ -386,20 +326,23 @@ def analysis_text(diagnosis: Diagnosis) -> Iterator[str]:
             continue
         before = "["
         for item in value:
-            yield before + dumps(item)
+            yield before + (item if isinstance(item, str) else dumps(item))
             before = ", "
         yield "[]" if before == "[" else "]"
     yield "}\n"
 
 
 def _parts(diagnosis: Diagnosis) -> Iterator[tuple[str, Any]]:
-    """Yield the keys of the document with their values, those that may be long as maps over their records."""
+    """Yield the keys of the document with their values.
+
+    Those that may be long are maps over their records, to objects or to text that is JSON already.
+    """
     yield "schema_version", SCHEMA_VERSION
     yield "tool", dict(diagnosis.tool)
     yield "summary", summary_json(diagnosis)
     yield "captures", map(capture_json, diagnosis.captures)
-    yield "devices", map(device_json, diagnosis.devices)
-    yield "findings", map(finding_json, diagnosis.findings)
+    yield "devices", map(device_text, diagnosis.devices)
+    yield "findings", map(finding_text, diagnosis.findings)
     yield "unknowns", map(unknown_json, diagnosis.unknowns)
 
 

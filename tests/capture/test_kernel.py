@@ -390,6 +390,84 @@ def test_later_fragments_reach_the_datagram_they_belong_to(protocol: int, tmp_pa
         assert row[1].payload.endswith(data[-40:])
 
 
+# ------------------------------------------------------------------------------------------- what it decodes
+
+CLOCKS = [
+    Interface(),
+    Interface(resolution=9),
+    Interface(resolution=0),
+    Interface(resolution=7, offset=-3),
+    Interface(resolution=12),
+    Interface(resolution=0x80 | 20),
+    Interface(offset=1 << 61),
+    Interface(offset=-(1 << 61)),
+    Interface(resolution=0x80 | 63, offset=(1 << 30) - 1),
+]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("clock", CLOCKS, ids=lambda one: f"{one.resolution} {one.offset}")
+def test_clocks_of_interfaces(clock: Interface, order: str, tmp_path: Path) -> None:
+    """What the kernel's numbers do not hold, Python reckons: the times are the same."""
+    stored = shapes.records([*shapes.plain(), *shapes.plain(shapes.psk(), shapes.FLOW6)])
+    path = tmp_path / "a.pcapng"
+    packets = [shapes.enhanced(order, Interface(), one) for one in stored]
+    far = bytearray(b"".join([shapes.section_header(order), clock.block(order), *packets]))
+    path.write_bytes(far)
+    assert len(assert_same([path], chunks=CHUNKS).rows) == len(stored)
+    # The same with stamps that are as late as a stamp can be.
+    for at in range(len(far) - 28):
+        if far[at : at + 4] == struct.pack(order + "I", 6):
+            far[at + 12 : at + 20] = b"\xff" * 8
+    path.write_bytes(far)
+    assert_same([path])
+
+
+@pytest.mark.parametrize("write", [pcap, pcapng, functools.partial(pcap, order=">", nanoseconds=True)])
+@pytest.mark.parametrize("flow", [shapes.FLOW, shapes.FLOW6], ids=["4", "6"])
+def test_plain_packets_do_not_go_through_python(write: shapes.Writer, flow: Flow, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(write(shapes.records(shapes.plain(flow=flow))))
+    truth = assert_same([path])
+    looked: list[int] = []
+
+    def decode(_: FileScan, packet: bytes, *__: object) -> None:
+        looked.append(len(packet))
+
+    with patch.object(FileScan, "decode", decode):
+        decoded = read([path], "c")
+    assert not looked
+    assert decoded == truth
+    assert {tuple(map(type, row)) for _, row in decoded.rows} == {
+        (int, int, tuple, bytes, bytes, *[int] * 7, bytes, int, bytes, tuple, int)
+    }
+    assert {type(row) for _, row in decoded.rows} == {Segment}
+
+
+def test_many_rows_in_one_buffer(tmp_path: Path) -> None:
+    """More than one call of the kernel gives, and what is passed over in between."""
+    stored = [
+        replace(one, at=shapes.T0 + number * 1000)
+        for number, one in enumerate([*shapes.records(shapes.plain()) * 500, *bulk(40)] * 2)
+    ]
+    path = tmp_path / "a.pcap"
+    path.write_bytes(pcap(stored))
+    assert len(assert_same([path]).rows) == len(stored) - 80
+
+
+def test_rows_go_to_a_list_of_tuples() -> None:
+    sieve: Any = sieve_of("c")
+    layout = PcapLayout(False, False, False, 16, 1000, MIB)
+    wrong: list[tuple[Any, ...]] = [(0, object, []), (0, Segment, ()), (0, "Segment", [])]
+    for rows in wrong:
+        with pytest.raises(TypeError):
+            sieve.take_pcap(b"", 0, 0, bytearray(kernel.TALLY.size), layout, 0, rows)
+    with pytest.raises(ValueError, match="outside"):
+        sieve.take_pcap(b"", 0, 1, bytearray(kernel.TALLY.size), layout, 0, (0, Segment, []))
+    with pytest.raises(ValueError, match="clock"):
+        sieve.take_pcapng(b"", 0, 0, bytearray(kernel.TALLY.size), (False, 1, 1), b"", 0, (0, Segment, []))
+
+
 # --------------------------------------------------------------------------------------------- what it is for
 
 

@@ -1,5 +1,6 @@
 #include "drive.h"
 
+#include "../../amtdiag/capture/native/decode.h"
 #include "../../amtdiag/capture/native/sieve.h"
 
 #include <stdio.h>
@@ -74,6 +75,24 @@ static uint8_t *window_at(const uint8_t *data, size_t size, size_t pos, size_t *
     return window;
 }
 
+static void check_plain(const uint8_t *packet, size_t size)
+{
+    struct plain plain;
+    if (!decode_plain(packet, size, &plain))
+        return;
+    demand(plain.mac + 6 <= size && plain.dst + plain.address_size <= size, "addresses are in the packet");
+    demand(plain.payload <= size && plain.payload_size <= size - plain.payload, "the payload is in the packet");
+    demand(plain.protocol == 6 || plain.protocol == 17, "a port is one of TCP or UDP");
+}
+
+static void check_record(const struct record *record, const uint8_t *window, size_t from, size_t length)
+{
+    demand(record->next > from && record->next <= length, "a record is in its window");
+    demand(record->packet > window + from && record->packet + record->size <= window + record->next,
+           "a packet is in its record");
+    check_plain(record->packet, record->size);
+}
+
 static void check_tally(const struct tally *tally, uint64_t before, size_t from, size_t to)
 {
     demand(to >= from, "the walk goes forward");
@@ -120,6 +139,9 @@ static void drive_pcap(const uint8_t *data, size_t size)
         demand(stop <= length, "the walk stays in its window");
         check_passed(&layout, &tally, window, stop);
         check_tally(&tally, before, 0, stop);
+        struct record record;
+        if (decode_pcap_record(&layout, window, stop, length, &record))
+            check_record(&record, window, stop, length);
         free(window);
         pos += stop;
         if (size - pos < layout.header)
@@ -162,6 +184,11 @@ static void drive_pcapng(const uint8_t *data, size_t size)
                                     u32(block + 20, layout.big_endian), u32(block + 24, layout.big_endian)),
                        "it passes over what it may");
         }
+        struct record record;
+        if (decode_pcapng_record(&layout, window, stop, length, interfaces, &record)) {
+            demand(record.interface < interfaces, "only interfaces that there are");
+            check_record(&record, window, stop, length);
+        }
         free(window);
         pos += stop;
         if (size - pos < 12)
@@ -191,6 +218,7 @@ static void drive_packet(const uint8_t *data, size_t size)
     size_t length;
     uint8_t *packet = window_at(data, size, 1, &length);
     sieve_wants(sieve, linktypes[data[0] % (sizeof linktypes / sizeof *linktypes)], packet, length, (uint32_t)size);
+    check_plain(packet, length);
     watch(packet, length);
     sieve_wants(sieve, 1, packet, length, UINT32_MAX);
     free(packet);

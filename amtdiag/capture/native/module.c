@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "decode.h"
 #include "sieve.h"
 
 typedef struct {
@@ -198,6 +199,236 @@ static PyObject *walk_pcap(PyObject *object, PyObject *args)
     return Py_BuildValue("nK", (Py_ssize_t)walk.pos, (unsigned long long)passed);
 }
 
+enum {
+    COLUMNS = 17,     /* of a Segment, see columns.py */
+    MOST_ROWS = 1024, /* that one call decodes: the caller is to get to see them */
+    LINK_ETHERNET = 1,
+    TCP = 6,
+};
+
+/* What all rows of one call share. */
+typedef struct {
+    PyObject *file; /* number of the file */
+    PyTypeObject *type; /* a tuple of so many columns: Segment */
+    newfunc create;     /* of tuples */
+    PyObject *list; /* that the rows go to */
+    PyObject *zero, *nothing; /* 0 and () */
+    unsigned long long frame; /* number of the last record */
+} Rows;
+
+static bool begin_rows(Rows *rows)
+{
+    if (!PyList_Check(rows->list) || !PyType_IsSubtype(rows->type, &PyTuple_Type)) {
+        PyErr_SetString(PyExc_TypeError, "rows are tuples and go to a list");
+        return false;
+    }
+    rows->create = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
+    rows->zero = PyLong_FromLong(0);
+    rows->nothing = PyTuple_New(0);
+    return rows->create != NULL && rows->zero != NULL && rows->nothing != NULL;
+}
+
+static void end_rows(Rows *rows)
+{
+    Py_XDECREF(rows->zero);
+    Py_XDECREF(rows->nothing);
+}
+
+/* Append a decoded packet; false with an exception set where that fails. */
+static bool add_row(const Rows *rows, const uint8_t *data, const struct plain *plain, long long ts)
+{
+    const char *packet = (const char *)data;
+    PyObject *frame = PyLong_FromUnsignedLongLong(rows->frame);
+    PyObject *frames = frame == NULL ? NULL : PyTuple_Pack(1, frame);
+    Py_XDECREF(frame);
+    PyObject *columns[COLUMNS] = {
+        PyLong_FromLongLong(ts),
+        Py_NewRef(rows->file),
+        frames,
+        PyBytes_FromStringAndSize(packet + plain->src, (Py_ssize_t)plain->address_size),
+        PyBytes_FromStringAndSize(packet + plain->dst, (Py_ssize_t)plain->address_size),
+        PyLong_FromLong(plain->sport),
+        PyLong_FromLong(plain->dport),
+        PyLong_FromLong(plain->flags),
+        PyLong_FromUnsignedLong(plain->seq),
+        PyLong_FromUnsignedLong(plain->ack),
+        PyLong_FromLong(plain->ident),
+        PyLong_FromLong(plain->checksum),
+        PyBytes_FromStringAndSize(packet + plain->payload, (Py_ssize_t)plain->payload_size),
+        Py_NewRef(rows->zero),
+        PyBytes_FromStringAndSize(packet + plain->mac, 6),
+        Py_NewRef(rows->nothing),
+        PyLong_FromLong(plain->protocol),
+    };
+    PyObject *row = PyTuple_New(COLUMNS);
+    bool failed = row == NULL;
+    for (int at = 0; at < COLUMNS; at++) {
+        failed = failed || columns[at] == NULL;
+        if (row == NULL)
+            Py_XDECREF(columns[at]);
+        else if (columns[at] != NULL)
+            PyTuple_SetItem(row, at, columns[at]); /* takes it over */
+    }
+    /* As tuple.__new__(Segment, row): what else a tuple holds than its items differs from version to version. */
+    PyObject *args = failed ? NULL : PyTuple_Pack(1, row);
+    PyObject *segment = args == NULL ? NULL : rows->create(rows->type, args, NULL);
+    Py_XDECREF(args);
+    Py_XDECREF(row);
+    failed = segment == NULL || PyList_Append(rows->list, segment) < 0;
+    Py_XDECREF(segment);
+    return !failed;
+}
+
+/* True for a plain packet that is wanted whatever its conversation is. */
+static bool is_taken(const Sieve *self, uint64_t linktype, const struct record *record, struct plain *plain)
+{
+    if (linktype != LINK_ETHERNET || !decode_plain(record->packet, record->size, plain))
+        return false;
+    bool (*wants)(const struct sieve *, uint16_t) =
+        plain->protocol == TCP ? sieve_wants_tcp_port : sieve_wants_udp_port;
+    return wants(self->sieve, plain->sport) || wants(self->sieve, plain->dport);
+}
+
+/* Decode the packets from here on that can be, and return how many; -1 with an exception set where one
+ * could not be made. Nothing is passed over between them: what comes before it, of other files as well, may yet tell
+ * which conversations are watched. */
+static int take_pcap_records(const Sieve *self, Walk *walk, const struct pcap_layout *layout, Rows *rows)
+{
+    struct tally *tally = walk->tallies.buf;
+    struct record record;
+    struct plain plain;
+    int taken = 0;
+    while (taken < MOST_ROWS && decode_pcap_record(layout, walk->data.buf, walk->pos, walk->end, &record) &&
+           is_taken(self, tally->linktype, &record, &plain)) {
+        sieve_count(tally, record.stamp);
+        rows->frame++;
+        walk->pos = record.next;
+        taken++;
+        if (!add_row(rows, record.packet, &plain, (long long)record.stamp))
+            return -1;
+    }
+    return taken;
+}
+
+static PyObject *take_pcap(PyObject *object, PyObject *args)
+{
+    Sieve *self = (Sieve *)object;
+    PyObject *data, *tallies;
+    Py_ssize_t pos, end;
+    int big_endian, swapped, maybe_swapped;
+    unsigned int header, unit, limit;
+    Rows rows = {0};
+    if (!PyArg_ParseTuple(args, "OnnO(pppIII)K(OO!O)", &data, &pos, &end, &tallies, &big_endian, &swapped,
+                          &maybe_swapped, &header, &unit, &limit, &rows.frame, &rows.file, &PyType_Type, &rows.type,
+                          &rows.list))
+        return NULL;
+    const struct pcap_layout layout = {big_endian, swapped, maybe_swapped, header, unit, limit};
+    Walk walk;
+    if (!begin_walk(self, &walk, data, pos, end, tallies))
+        return NULL;
+    if (walk.interfaces != 1 || header < 16) {
+        end_walk(self, &walk);
+        PyErr_SetString(PyExc_ValueError, "a pcap file has one interface and records with a header");
+        return NULL;
+    }
+    int taken = begin_rows(&rows) ? take_pcap_records(self, &walk, &layout, &rows) : -1;
+    if (taken == 0) {
+        struct tally *tally = walk.tallies.buf;
+        const uint64_t before = tally->packets;
+        Py_BEGIN_ALLOW_THREADS
+        walk.pos = sieve_pcap(self->sieve, &layout, walk.data.buf, walk.pos, walk.end, tally);
+        Py_END_ALLOW_THREADS
+        rows.frame += tally->packets - before;
+        taken = take_pcap_records(self, &walk, &layout, &rows);
+    }
+    end_rows(&rows);
+    end_walk(self, &walk);
+    return taken >= 0 ? Py_BuildValue("nK", (Py_ssize_t)walk.pos, rows.frame) : NULL;
+}
+
+/* How an interface tells the time. */
+typedef struct {
+    uint64_t unit;  /* nanoseconds; 0 where that is no whole number */
+    int64_t offset; /* nanoseconds */
+} Clock;
+
+/* False where the time of a record is better left to Python, whose numbers have no end. */
+static bool tell(const Clock *clock, uint64_t stamp, long long *ts)
+{
+    if (clock->unit == 0 || stamp > (uint64_t)(INT64_MAX / 4) / clock->unit || clock->offset > INT64_MAX / 4 ||
+        clock->offset < -(INT64_MAX / 4))
+        return false;
+    *ts = (long long)(stamp * clock->unit) + (long long)clock->offset;
+    return true;
+}
+
+static int take_pcapng_records(const Sieve *self, Walk *walk, const struct pcapng_layout *layout, const char *clocks,
+                               Rows *rows, struct passed *passed)
+{
+    struct tally *tallies = walk->tallies.buf;
+    struct record record;
+    struct plain plain;
+    int taken = 0;
+    while (taken < MOST_ROWS &&
+           decode_pcapng_record(layout, walk->data.buf, walk->pos, walk->end, walk->interfaces, &record) &&
+           is_taken(self, tallies[record.interface].linktype, &record, &plain)) {
+        Clock clock;
+        long long ts;
+        memcpy(&clock, clocks + record.interface * sizeof clock, sizeof clock); /* bytes may begin anywhere */
+        if (!tell(&clock, record.stamp, &ts))
+            break;
+        sieve_count(&tallies[record.interface], record.stamp);
+        rows->frame++;
+        passed->packets++;
+        passed->interface = record.interface;
+        passed->stamp = record.stamp;
+        walk->pos = record.next;
+        taken++;
+        if (!add_row(rows, record.packet, &plain, ts))
+            return -1;
+    }
+    return taken;
+}
+
+static PyObject *take_pcapng(PyObject *object, PyObject *args)
+{
+    Sieve *self = (Sieve *)object;
+    PyObject *data, *tallies;
+    Py_ssize_t pos, end, clock_size;
+    int big_endian;
+    unsigned int block_limit, record_limit;
+    const char *clocks;
+    Rows rows = {0};
+    if (!PyArg_ParseTuple(args, "OnnO(pII)y#K(OO!O)", &data, &pos, &end, &tallies, &big_endian, &block_limit,
+                          &record_limit, &clocks, &clock_size, &rows.frame, &rows.file, &PyType_Type, &rows.type,
+                          &rows.list))
+        return NULL;
+    const struct pcapng_layout layout = {big_endian, block_limit, record_limit};
+    struct passed passed = {0, 0, 0};
+    Walk walk;
+    if (!begin_walk(self, &walk, data, pos, end, tallies))
+        return NULL;
+    if ((size_t)clock_size != walk.interfaces * sizeof(Clock)) {
+        end_walk(self, &walk);
+        PyErr_SetString(PyExc_ValueError, "each interface has a clock");
+        return NULL;
+    }
+    int taken = begin_rows(&rows) ? take_pcapng_records(self, &walk, &layout, clocks, &rows, &passed) : -1;
+    if (taken == 0) {
+        Py_BEGIN_ALLOW_THREADS
+        walk.pos = sieve_pcapng(self->sieve, &layout, walk.data.buf, walk.pos, walk.end, walk.tallies.buf,
+                                walk.interfaces, &passed);
+        Py_END_ALLOW_THREADS
+        rows.frame += passed.packets;
+        taken = take_pcapng_records(self, &walk, &layout, clocks, &rows, &passed);
+    }
+    end_rows(&rows);
+    end_walk(self, &walk);
+    return taken >= 0 ? Py_BuildValue("nKIK", (Py_ssize_t)walk.pos, (unsigned long long)passed.packets,
+                                (unsigned int)passed.interface, (unsigned long long)passed.stamp)
+                : NULL;
+}
+
 static PyObject *walk_pcapng(PyObject *object, PyObject *args)
 {
     Sieve *self = (Sieve *)object;
@@ -246,6 +477,12 @@ static PyMethodDef sieve_methods[] = {
     {"pcap", walk_pcap, METH_VARARGS,
      PyDoc_STR("pcap(data, pos, end, tally, layout)\n"
                "-> position of the first record that is left to the caller, packets passed over.")},
+    {"take_pcap", take_pcap, METH_VARARGS,
+     PyDoc_STR("take_pcap(data, pos, end, tally, layout, frame, (file, type, rows)): as `pcap`, but decode what is plain\n"
+               "-> position of the first record that is left to the caller, number of the record before it.")},
+    {"take_pcapng", take_pcapng, METH_VARARGS,
+     PyDoc_STR("take_pcapng(data, pos, end, tallies, layout, clocks, frame, (file, type, rows)): as `pcapng`, but decode\n"
+               "what is plain -> as `pcapng`, packets that were decoded among those that were passed over.")},
     {"pcapng", walk_pcapng, METH_VARARGS,
      PyDoc_STR("pcapng(data, pos, end, tallies, layout)\n"
                "-> position of the first block that is left to the caller, packets passed over, interface and stamp of\n"

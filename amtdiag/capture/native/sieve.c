@@ -701,6 +701,21 @@ size_t sieve_pcapng(const struct sieve *sieve, const struct pcapng_layout *layou
     return pos;
 }
 
+void sieve_count(struct tally *tally, uint64_t stamp)
+{
+    count(tally, stamp);
+}
+
+bool sieve_wants_tcp_port(const struct sieve *sieve, uint16_t port)
+{
+    return has_port(sieve->tcp_ports, port);
+}
+
+bool sieve_wants_udp_port(const struct sieve *sieve, uint16_t port)
+{
+    return has_port(sieve->udp_ports, port);
+}
+
 /* ----------------------------------------------------------------------------------------------------- beginning, end */
 
 /* A bit for each first byte that there is, shared where there are more than eight. */

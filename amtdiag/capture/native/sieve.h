@@ -47,6 +47,10 @@ size_t sieve_slot(const struct sieve *sieve, const uint8_t *key, size_t length);
 /* Whether a packet has to be looked at. */
 bool sieve_wants(const struct sieve *sieve, uint32_t linktype, const uint8_t *packet, size_t size, uint32_t wirelen);
 
+/* Whether a port is one of those whose packets are always wanted. */
+bool sieve_wants_tcp_port(const struct sieve *sieve, uint16_t port);
+bool sieve_wants_udp_port(const struct sieve *sieve, uint16_t port);
+
 /* What was passed over on one interface. Stamps are in the units of the file (pcap: nanoseconds). */
 struct tally {
     uint64_t packets;
@@ -73,6 +77,9 @@ struct pcapng_layout {
     uint32_t block_limit;
     uint32_t record_limit;
 };
+
+/* Count a packet that somebody else has dealt with. */
+void sieve_count(struct tally *tally, uint64_t stamp);
 
 /* How many packets one call passed over, and the last of them. */
 struct passed {
