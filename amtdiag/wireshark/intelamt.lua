@@ -569,6 +569,7 @@ local f = {
     problem = ProtoField.string("intelamt.problem", "Problem"),
     segment = ProtoField.framenum("intelamt.segment", "Carried by frame"),
     later = ProtoField.framenum("intelamt.later", "Goes on in frame"),
+    hint = ProtoField.string("intelamt.hint", "Hint"),
     bug = ProtoField.string("intelamt.bug", "This dissector failed"),
 }
 proto.fields = f
@@ -653,9 +654,8 @@ local function place(buffer, pinfo)
     end
     local whole = buffer:reported_len()
     if tcp_len and last_of(tcp_len) and last_of(tcp_len) ~= whole then
-        start = 0 -- TCP put segments together itself: they fill the first gap
-        local _, gaps = assembled(flow, pinfo.number)
-        local data = assembled(flow, pinfo.number)
+        -- TCP put segments together itself: they fill the first gap.
+        local data, gaps = assembled(flow, pinfo.number)
         start = gaps[1] and gaps[1][1] or #data
     end
     if not pinfo.visited then
@@ -676,15 +676,24 @@ local function date_of(used, pinfo)
     return fine and date or nil
 end
 
-local function add_problem(item, problem)
-    local shown = item:add(f.problem, problem.text)
-    shown:set_generated()
-    shown:add_proto_expert_info(experts[problem.kind], problem.text)
-end
-
 local function generated(item)
     item:set_generated()
     return item
+end
+
+-- Wireshark keeps segments from all dissectors that came out of order, unless told otherwise.
+local function hides_segments()
+    local fine, hidden = pcall(get_preference, "tcp.no_subdissector_on_error")
+    return not fine or hidden ~= false
+end
+
+local function add_problem(item, problem)
+    local shown = generated(item:add(f.problem, problem.text))
+    shown:add_proto_expert_info(experts[problem.kind], problem.text)
+    if problem.kind == "gap" and hides_segments() then
+        generated(item:add(f.hint, "if they came late, in the wrong order, switch the preference "
+            .. "tcp.no_subdissector_on_error off"))
+    end
 end
 
 local function add_digests(item, tvb, found)
@@ -783,7 +792,6 @@ local function show(pinfo, tree, buffer, flow, found, data, gaps, used)
     local date = date_of(used, pinfo)
     pinfo.cols.protocol = "IntelAMT"
     pinfo.cols.info = summary(found)
-    local strict = false
     for number = 1, MOST_IN_A_ROW do
         judge(found.digests, date)
         local item = add_hello(tree, tvb, found)
@@ -804,7 +812,7 @@ local function show(pinfo, tree, buffer, flow, found, data, gaps, used)
         end
         tvb = tvb(found.stop):tvb()
         data = data:sub(found.stop + 1)
-        found = parse(data, {}, strict)
+        found = parse(data, {}, false)
         if not found or found.version == nil or found.flag > 1 or not VERSIONS[found.version] then
             return
         end

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import pytest
-from dissected import ALL_SEGMENTS, Row, rows
+from dissected import ALL_SEGMENTS, SYN, Row, Segment, damaged, pcap_of, rows, tshark_output
+from helpers import ROOT
+from helpers import hello as hello_event
 from test_samples import SAMPLES, Sample, every_sample
 
-from amtdiag.model import Diagnosis, HelloRecord
+from amtdiag.model import Diagnosis, Hello, HelloRecord
 from amtdiag.pipeline import diagnose
+from amtdiag.protocols.hello import build, parse
+from amtdiag.trust.catalogue import by_digest
+from amtdiag.trust.verdicts import judge
 from amtdiag.wireshark.dissector import lua_source
 
 
@@ -161,3 +168,159 @@ def test_every_hello_reads_as_ours(sample: Sample, joined: Joined) -> None:
 def test_no_sample_makes_the_dissector_fail(read_all: list[Joined]) -> None:
     assert [row.frame for one in read_all for row in one.rows if row.values["intelamt.bug"]] == []
     assert sum(len(one.rows) for one in read_all) > 300
+
+
+# ------------------------------------------------------------------------------------------------- made packets
+
+UUID = "939b524b-13d4-1d18-e487-1c697a6b7a2b"
+ROOTS = [(2, digest) for digest in by_digest() if len(digest) == 32][:23]
+PKI = build(uuid=UUID, digests=ROOTS, retry_count=3)
+PSK = build(uuid=UUID, version=2, pid="0000037M")
+OTHER_PORT = 4711
+
+Reading = Callable[..., list[Row]]
+
+
+@pytest.fixture
+def reading(tshark: Path, script: Path, tmp_path: Path) -> Reading:
+    """What the dissector says of some segments."""
+
+    def read(segments: Iterable[Segment], *words: str) -> list[Row]:
+        path = tmp_path / "made.pcap"
+        path.write_bytes(pcap_of(segments))
+        found = list(rows(tshark, script, path, *words))
+        assert [row.frame for row in found if row.values["intelamt.bug"]] == []
+        return found
+
+    return read
+
+
+def test_damaged_hellos_read_as_ours(reading: Reading) -> None:
+    """Each in a segment of its own, on the usual port and on another."""
+    cases = [data for data, gaps in damaged(11, 1500) if not gaps and data]
+    for port in (9971, OTHER_PORT):
+        found = {
+            row.frame: row
+            for row in reading(Segment(number, 1000, data, port) for number, data in enumerate(cases, 1))
+        }
+        for frame, data in enumerate(cases, 1):
+            wanted = parse(data, strict=port == OTHER_PORT)
+            assert (frame in found) == isinstance(wanted, Hello), data.hex()
+            if isinstance(wanted, Hello) and not wanted.trailing_bytes > 3:
+                judged = judge(wanted, 1_772_442_072 * 10**9)
+                event = hello_event()._replace(hello=wanted)
+                assert told(found[frame]) == ours(HelloRecord(event, "", judged)), data.hex()
+
+
+@pytest.mark.parametrize(
+    "options", [(), ALL_SEGMENTS, ("-2",), ("-o", "tcp.relative_sequence_numbers:FALSE")]
+)
+@pytest.mark.parametrize("size", [1, 7, 24, 25, 300, 536])
+@pytest.mark.parametrize("port", [9971, OTHER_PORT])
+def test_a_hello_over_many_segments(reading: Reading, port: int, size: int, options: tuple[str, ...]) -> None:
+    pieces = [(at, PKI[at : at + size]) for at in range(0, len(PKI), size)]
+    segments = [Segment(1, 4_294_967_000, b"", port, SYN)]
+    segments += [Segment(1, 4_294_967_001 + at, piece, port) for at, piece in pieces]
+    found = reading(segments, *options)
+    assert found[-1].frame == len(segments)
+    last = told(found[-1])
+    assert (last["complete"], last["problems"], last["uuid"]) == (True, [], UUID)
+    assert last["value"] == [digest.hex() for _, digest in ROOTS]
+    assert all(not told(row)["complete"] for row in found[:-1])
+
+
+def test_segments_out_of_order(reading: Reading) -> None:
+    cuts = [PKI[:100], PKI[100:500], PKI[500:]]
+    order = [Segment(1, 999, b"", flags=SYN)]
+    order += [Segment(1, seq, cuts[at]) for seq, at in ((1000, 0), (1500, 2), (1100, 1))]
+    for options in (ALL_SEGMENTS, ("-o", "tcp.reassemble_out_of_order:TRUE")):
+        last = told(reading(order, *options)[-1])
+        assert (last["complete"], last["problems"]) == (True, []), options
+
+
+def test_bytes_that_were_not_captured(reading: Reading) -> None:
+    (row,) = reading([Segment(1, 1000, PKI, snapped=100)])
+    wanted = parse(PKI[:-100], [(len(PKI) - 100, len(PKI))])
+    assert isinstance(wanted, Hello)
+    assert told(row)["problems"] == list(wanted.problems)
+    assert told(row)["missing"] == 100
+
+
+def test_several_hellos_in_a_segment(reading: Reading) -> None:
+    (row,) = reading([Segment(1, 1000, PKI + PSK + PKI)])
+    assert row.values["intelamt.uuid"] == [UUID] * 3
+    assert row.values["intelamt.type"] == ["pki", "psk", "pki"]
+    assert row.values["intelamt.digests"] == ["23", "23"]
+    assert row.values["intelamt.trailing"] == [str(len(PSK + PKI)), str(len(PKI)), "0"]
+
+
+def test_another_port_may_be_set(reading: Reading) -> None:
+    cut = [Segment(1, 1000, PKI[:30], OTHER_PORT)]
+    assert reading(cut) == []
+    (row,) = reading(cut, "-o", "intelamt.ports:9971,4700-4720")
+    assert told(row)["complete"] is False
+    (row,) = reading(cut, "-d", f"tcp.port=={OTHER_PORT},intelamt")
+    assert told(row)["declared"] == 23
+
+
+def test_other_ports_may_be_left_alone(reading: Reading) -> None:
+    whole = [Segment(1, 1000, PSK, OTHER_PORT)]
+    assert len(reading(whole)) == 1
+    assert reading(whole, "-o", "intelamt.elsewhere:FALSE") == []
+
+
+@pytest.mark.parametrize("port", [9971, OTHER_PORT])
+def test_speech_of_others_is_none(reading: Reading, port: int) -> None:
+    random = Random(3)
+    head = bytes.fromhex("0100 0300")
+    said = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        bytes.fromhex("16030100a5010000a1"),
+        b"SSH-2.0-x\r\n",
+        b"\0",
+        bytes(64),
+    ]
+    said += [random.randbytes(random.randrange(1, 200)) for _ in range(200)]
+    if port == OTHER_PORT:
+        said += [head + random.randbytes(random.randrange(100)) for _ in range(200)]
+    assert reading(Segment(number, 1000, data, port) for number, data in enumerate(said)) == []
+
+
+def test_what_a_server_says_is_none(reading: Reading, tmp_path: Path) -> None:
+    """Nor is a Hello on a Hello port that comes from the server's side."""
+    turned = [Segment(1, 1000, PSK, 49_161, sport=9971)]
+    assert reading(turned) == []
+
+
+def test_problems_are_expert_info(reading: Reading, tshark: Path, script: Path, tmp_path: Path) -> None:
+    reading(
+        [
+            Segment(1, 1000, build(uuid=UUID, version=2, pid="0000037N", retry_count=15)),
+            Segment(2, 1, PKI[:99]),
+        ]
+    )
+    words = ("-Y", "_ws.expert", "-T", "fields", "-e", "_ws.expert.message", "-e", "_ws.expert.severity")
+    out = tshark_output(tshark, script, tmp_path / "made.pcap", *words)
+    assert "the PID's check character is wrong" in out
+    assert "retry count is 15, documented are 0 to 14" in out
+    assert "the message is cut: 99 of 807 bytes reach; 2 of 23 digests are whole" in out
+    for name in ("pid", "retry", "cut"):
+        shown = tshark_output(tshark, script, tmp_path / "made.pcap", "-Y", f"intelamt.problem.{name}")
+        assert len(shown.splitlines()) == 1
+
+
+def test_the_info_column(reading: Reading, tshark: Path, script: Path, tmp_path: Path) -> None:
+    reading([Segment(1, 1000, PSK), Segment(2, 1000, PKI)])
+    psk, pki = tshark_output(tshark, script, tmp_path / "made.pcap").splitlines()
+    assert f"IntelAMT 72 Hello PSK, PID 0000037M, retry 0, {UUID}" in psk
+    assert f"Hello PKI, 23 digests, retry 3, {UUID}" in pki
+
+
+def test_no_field_is_without_its_line_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "wireshark.md").read_text("utf-8")
+    names = set(re.findall(r'"(intelamt\.[a-z_.]+)"', lua_source()))
+    names |= {
+        f"intelamt.problem.{kind}" for kind in re.findall(r"^    (\w+) = \{ expert\.", lua_source(), re.M)
+    }
+    assert len(names) > 40
+    assert {name for name in names if f"`{name}`" not in page} <= {"intelamt.problem."}
