@@ -35,6 +35,7 @@ FIELDS = (
     "intelamt.missing",
     "intelamt.trailing",
     "intelamt.problem",
+    "intelamt.hint",
     "intelamt.bug",
 )
 ALL_SEGMENTS = ("-o", "tcp.no_subdissector_on_error:FALSE")

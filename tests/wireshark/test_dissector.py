@@ -62,7 +62,7 @@ def _join(samples: list[Sample], folder: Path, tshark: Path, script: Path, merge
     for sample, name, _ in places:
         first[sample.name, name] = count
         count += sample.expected["packets"][name]
-    return Joined(list(rows(tshark, script, target, *ALL_SEGMENTS)), first)
+    return Joined(list(rows(tshark, script, target)), first)
 
 
 @pytest.fixture
@@ -212,30 +212,33 @@ def test_damaged_hellos_read_as_ours(reading: Reading) -> None:
                 assert told(found[frame]) == ours(HelloRecord(event, "", judged)), data.hex()
 
 
-@pytest.mark.parametrize(
-    "options", [(), ALL_SEGMENTS, ("-2",), ("-o", "tcp.relative_sequence_numbers:FALSE")]
-)
-@pytest.mark.parametrize("size", [1, 7, 24, 25, 300, 536])
-@pytest.mark.parametrize("port", [9971, OTHER_PORT])
-def test_a_hello_over_many_segments(reading: Reading, port: int, size: int, options: tuple[str, ...]) -> None:
-    pieces = [(at, PKI[at : at + size]) for at in range(0, len(PKI), size)]
-    segments = [Segment(1, 4_294_967_000, b"", port, SYN)]
-    segments += [Segment(1, 4_294_967_001 + at, piece, port) for at, piece in pieces]
-    found = reading(segments, *options)
-    assert found[-1].frame == len(segments)
-    last = told(found[-1])
-    assert (last["complete"], last["problems"], last["uuid"]) == (True, [], UUID)
-    assert last["value"] == [digest.hex() for _, digest in ROOTS]
-    assert all(not told(row)["complete"] for row in found[:-1])
+@pytest.mark.parametrize("options", [(), ("-2",), ("-o", "tcp.relative_sequence_numbers:FALSE")])
+def test_a_hello_over_many_segments(reading: Reading, options: tuple[str, ...]) -> None:
+    segments = []
+    last_frames = []
+    sizes = [(port, size) for port in (9971, OTHER_PORT) for size in (1, 7, 24, 25, 300, 536)]
+    for device, (port, size) in enumerate(sizes):
+        segments.append(Segment(device, 4_294_967_000, b"", port, SYN))
+        for at in range(0, len(PKI), size):
+            segments.append(Segment(device, 4_294_967_001 + at, PKI[at : at + size], port))
+        last_frames.append(len(segments))
+    found = {row.frame: told(row) for row in reading(segments, *options)}
+    for frame in last_frames:
+        last = found[frame]
+        assert (last["complete"], last["problems"], last["uuid"]) == (True, [], UUID)
+        assert last["value"] == [digest.hex() for _, digest in ROOTS]
+    assert [frame for frame, one in found.items() if one["complete"]] == last_frames
 
 
 def test_segments_out_of_order(reading: Reading) -> None:
-    cuts = [PKI[:100], PKI[100:500], PKI[500:]]
-    order = [Segment(1, 999, b"", flags=SYN)]
-    order += [Segment(1, seq, cuts[at]) for seq, at in ((1000, 0), (1500, 2), (1100, 1))]
+    begun = [Segment(device, 999, b"", flags=SYN) for device in (1, 2, 2, 2, 2)]
+    order = [*begun, Segment(1, 1000, PKI[:100]), Segment(1, 1500, PKI[500:]), Segment(1, 1100, PKI[100:500])]
     for options in (ALL_SEGMENTS, ("-o", "tcp.reassemble_out_of_order:TRUE")):
         last = told(reading(order, *options)[-1])
         assert (last["complete"], last["problems"]) == (True, []), options
+    hidden = reading(order)[-1]
+    assert told(hidden)["missing"] == 400
+    assert "tcp.no_subdissector_on_error" in (hidden.one("intelamt.hint") or "")
 
 
 def test_bytes_that_were_not_captured(reading: Reading) -> None:
