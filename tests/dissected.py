@@ -51,13 +51,14 @@ class Row(NamedTuple):
 
     def one(self, name: str) -> str | None:
         """The only value of a field, None where it is not there."""
-        (value,) = self.values[name] or [None]
-        return value
+        values = self.values[name]
+        assert len(values) <= 1, name
+        return values[0] if values else None
 
 
 def tshark_output(tshark: Path, script: Path, capture: Path, *words: str) -> str:
     """Run tshark with the dissector, and hold it to having nothing to say of its own."""
-    command = [tshark, "-n", "-X", f"lua_script:{script}", "-r", capture, *words]
+    command: list[str | Path] = [tshark, "-n", "-X", f"lua_script:{script}", "-r", capture, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     grave = [line for line in done.stderr.splitlines() if "Running as user" not in line]
     assert (done.returncode, grave) == (0, []), done.stderr
@@ -100,16 +101,12 @@ def pcap_of(segments: Iterable[Segment]) -> bytes:
     out = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, RAW_IP)]
     for number, one in enumerate(segments):
         tcp = struct.pack(
-            ">HHIIBBHHH", one.sport, one.dport, one.seq % (1 << 32), 1, 0x50, one.flags, 8192, 0, 0
+            ">HHIIBBHI", one.sport, one.dport, one.seq % (1 << 32), 1, 0x50, one.flags, 8192, 0
         )
         length = 40 + len(one.payload)
         source = bytes((10, 0, one.device >> 8, one.device & 255))
-        ip = (
-            struct.pack(">BBHHHBBH", 0x45, 0, length, number & 0xFFFF, 0, 64, 6, 0)
-            + source
-            + b"\x0a\xff\x00\x01"
-        )
-        packet = (ip + tcp + one.payload)[: length - one.snapped]
+        ip = struct.pack(">BBHHHBBH", 0x45, 0, length, number & 0xFFFF, 0, 64, 6, 0)
+        packet = (ip + source + b"\x0a\xff\x00\x01" + tcp + one.payload)[: length - one.snapped]
         seconds, millis = divmod(number, 1000)
         out += [struct.pack("<IIII", 1_772_442_072 + seconds, millis * 1000, len(packet), length), packet]
     return b"".join(out)

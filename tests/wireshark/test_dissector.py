@@ -31,7 +31,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 ALIKE = "recorded/h1_"
-"""Recordings of the same connection: behind each other, tshark takes one for a retransmission of the other."""
+"""Recordings of one connection: behind each other, tshark takes them for retransmissions."""
 
 
 class Joined(NamedTuple):
@@ -56,7 +56,7 @@ def read_all(
 def _join(samples: list[Sample], folder: Path, tshark: Path, script: Path, mergecap: Path) -> Joined:
     target = folder / "all.pcapng"
     places = [(sample, name, path) for sample in samples for name, path in sample.files.items()]
-    merge = [mergecap, "-a", "-w", target, *(path for *_, path in places)]
+    merge: list[str | Path] = [mergecap, "-a", "-w", target, *(path for *_, path in places)]
     subprocess.run(merge, check=True, capture_output=True, timeout=120)
     first, count = {}, 0
     for sample, name, _ in places:
@@ -170,7 +170,7 @@ def test_no_sample_makes_the_dissector_fail(read_all: list[Joined]) -> None:
     assert sum(len(one.rows) for one in read_all) > 300
 
 
-# ------------------------------------------------------------------------------------------------- made packets
+# ----------------------------------------------------------------------------------------------- made packets
 
 UUID = "939b524b-13d4-1d18-e487-1c697a6b7a2b"
 ROOTS = [(2, digest) for digest in by_digest() if len(digest) == 32][:23]
@@ -219,8 +219,9 @@ def test_a_hello_over_many_segments(reading: Reading, options: tuple[str, ...]) 
     sizes = [(port, size) for port in (9971, OTHER_PORT) for size in (3, 24, 25, 300, 536)]
     for device, (port, size) in enumerate(sizes):
         segments.append(Segment(device, 4_294_967_000, b"", port, SYN))
-        for at in range(0, len(PKI), size):
-            segments.append(Segment(device, 4_294_967_001 + at, PKI[at : at + size], port))
+        segments += [
+            Segment(device, 4_294_967_001 + at, PKI[at : at + size], port) for at in range(0, len(PKI), size)
+        ]
         last_frames.append(len(segments))
     found = {row.frame: told(row) for row in reading(segments, *options)}
     for frame in last_frames:
