@@ -112,7 +112,7 @@ def pcap_of(segments: Iterable[Segment]) -> bytes:
     return b"".join(out)
 
 
-# ---------------------------------------------------------------------------------------------- damaged Hellos
+# --------------------------------------------------------------------------------------------- damaged Hellos
 
 
 def damaged(seed: int, count: int) -> Iterator[tuple[bytes, tuple[tuple[int, int], ...]]]:
