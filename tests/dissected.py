@@ -100,9 +100,7 @@ def pcap_of(segments: Iterable[Segment]) -> bytes:
     """A capture of raw IP packets, a millisecond apart."""
     out = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, RAW_IP)]
     for number, one in enumerate(segments):
-        tcp = struct.pack(
-            ">HHIIBBHI", one.sport, one.dport, one.seq % (1 << 32), 1, 0x50, one.flags, 8192, 0
-        )
+        tcp = struct.pack(">HHIIBBHI", one.sport, one.dport, one.seq % (1 << 32), 1, 0x50, one.flags, 8192, 0)
         length = 40 + len(one.payload)
         source = bytes((10, 0, one.device >> 8, one.device & 255))
         ip = struct.pack(">BBHHHBBH", 0x45, 0, length, number & 0xFFFF, 0, 64, 6, 0)

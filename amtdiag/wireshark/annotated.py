@@ -2,7 +2,7 @@
 
 The inputs are gone through once more: of a large capture only frame numbers were kept. The packets are those
 that the diagnosis looked into, with the first and the last of each file, so that it was watching as long; DNS
-only of the devices. Bytes, times, link types and interfaces are as they were.
+only of the devices and their servers. Bytes, times, link types and interfaces are as they were.
 """
 
 from __future__ import annotations
@@ -59,9 +59,13 @@ def check_target(target: str | PathLike[str], names: Sequence[str | PathLike[str
     if not path.parent.is_dir():
         raise UsageError(f"{shown}: there is no such folder")
     for name in names:
-        with suppress(OSError, ValueError):
-            if path.samefile(name) or path.resolve().is_relative_to(Path(name).resolve()):
-                raise UsageError(f"{shown}: an annotated capture does not go where captures are read from")
+        try:
+            inside = path.parent.samefile(name) or Path(name).resolve() in path.resolve().parents
+            clash = inside or (path.exists() and path.samefile(name))
+        except (OSError, ValueError):
+            continue  # standard input, a URL, or nothing: what it is shows when it is read
+        if clash:
+            raise UsageError(f"{shown}: an annotated capture does not go where captures are read from")
 
 
 def write_annotated(diagnosis: Diagnosis, kept: Kept, target: str | PathLike[str]) -> Annotated:
@@ -195,12 +199,14 @@ def _option(text: str) -> bytes:
 
 
 def _addresses(diagnosis: Diagnosis) -> frozenset[bytes]:
-    """Return the addresses of all devices, packed."""
+    """Return the addresses of all devices and of their servers, packed."""
+    texts = {text for device in diagnosis.devices for text in device.ips}
+    for ends in [one.ends for one in diagnosis.connections] + [one.event.ends for one in diagnosis.hellos]:
+        texts |= {ends.src, ends.dst}
     found = set()
-    for device in diagnosis.devices:
-        for text in device.ips:
-            with suppress(ValueError):
-                found.add(ip_address(text).packed)
+    for text in texts:
+        with suppress(ValueError):
+            found.add(ip_address(text).packed)
     return frozenset(found)
 
 

@@ -53,6 +53,10 @@ def section_comment(diagnosis: Diagnosis) -> str:
         [plain(f"Cannot be known: {one.what}: {one.why}", _MOST_OF_ONE) for one in diagnosis.unknowns]
     )
     lines += _limited([plain(note, _MOST_OF_ONE) for note in (*diagnosis.problems, *diagnosis.notes)])
+    if len(diagnosis.captures) > 1:
+        lines.append(
+            "Several files in one: if they were captured at several places, amtdiag no longer knows."
+        )
     lines.append(f"Relevant packets, picked by amtdiag {__version__}, of:")
     lines += _limited([plain(f"{one.file} ({one.packets:,} packets)") for one in diagnosis.captures])
     return "\n".join(lines)
