@@ -197,7 +197,7 @@ def reading(tshark: Path, script: Path, tmp_path: Path) -> Reading:
 
 def test_damaged_hellos_read_as_ours(reading: Reading) -> None:
     """Each in a segment of its own, on the usual port and on another."""
-    cases = [data for data, gaps in damaged(11, 1500) if not gaps and data]
+    cases = [data for data, gaps in damaged(11, 700) if not gaps and data]
     for port in (9971, OTHER_PORT):
         found = {
             row.frame: row
@@ -216,7 +216,7 @@ def test_damaged_hellos_read_as_ours(reading: Reading) -> None:
 def test_a_hello_over_many_segments(reading: Reading, options: tuple[str, ...]) -> None:
     segments = []
     last_frames = []
-    sizes = [(port, size) for port in (9971, OTHER_PORT) for size in (3, 24, 25, 300, 536)]
+    sizes = [(port, size) for port in (9971, OTHER_PORT) for size in (6, 24, 25, 300, 536)]
     for device, (port, size) in enumerate(sizes):
         segments.append(Segment(device, 4_294_967_000, b"", port, SYN))
         segments += [
