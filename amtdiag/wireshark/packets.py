@@ -49,7 +49,8 @@ class Layer:
 
     def __init__(self, name: str, fields: dict[str, Any]) -> None:
         self.layer_name = name
-        self._fields = {_short(name, key): _cast(key, value) for key, value in fields.items()}
+        prefix = "frame" if name == "frame_info" else name
+        self._fields = {_short(prefix, key): _cast(key, value) for key, value in fields.items()}
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a field; dots may stand for the underscores of its name."""
@@ -61,10 +62,10 @@ class Layer:
         return list(self._fields)
 
     def __getattr__(self, name: str) -> Any:
-        try:
-            return self._fields[name]
-        except KeyError:
-            raise AttributeError(f"no field {name!r} in layer {self.layer_name}") from None
+        fields = self.__dict__.get("_fields", {})
+        if name not in fields:
+            raise AttributeError(f"no field {name!r} in layer {self.__dict__.get('layer_name')}")
+        return fields[name]
 
 
 class Packet:
@@ -74,33 +75,30 @@ class Packet:
     """
 
     def __init__(self, layers: dict[str, Any]) -> None:
-        self._layers = {
-            "frame_info" if name == "frame" else name: Layer(name, fields)
-            for name, fields in layers.items()
-            if isinstance(fields, dict)
-        }
+        self.layers: list[Layer] = []
+        """Outermost first; a protocol that occurs several times has several."""
+        for name, fields in layers.items():
+            shown = "frame_info" if name == "frame" else name
+            all_fields = fields if isinstance(fields, list) else [fields]
+            self.layers += [Layer(shown, one) for one in all_fields if isinstance(one, dict)]
 
     @property
     def number(self) -> int:
         """Its frame number."""
         return int(self.frame_info.get("number"))
 
-    @property
-    def layers(self) -> list[Layer]:
-        """All layers, outermost first."""
-        return list(self._layers.values())
-
     def __contains__(self, name: object) -> bool:
-        return name in self._layers
+        return any(one.layer_name == name for one in self.layers)
 
     def __getattr__(self, name: str) -> Layer:
-        try:
-            return self._layers[name]
-        except KeyError:
-            raise AttributeError(f"no layer {name!r} in this packet") from None
+        for layer in self.__dict__.get("layers", ()):
+            if layer.layer_name == name:
+                found: Layer = layer
+                return found
+        raise AttributeError(f"no layer {name!r} in this packet")
 
     def __repr__(self) -> str:
-        return f"<packet {self.number}: {' '.join(self._layers)}>"
+        return f"<packet {self.number}: {' '.join(one.layer_name for one in self.layers)}>"
 
 
 def _short(layer: str, key: str) -> str:
@@ -120,7 +118,7 @@ def _cast(key: str, value: Any) -> Any:
         return value
 
 
-# ------------------------------------------------------------------------------------------------ which frames
+# ----------------------------------------------------------------------------------------------- which frames
 
 
 class Wanted(NamedTuple):
@@ -185,7 +183,7 @@ def _place(diagnosis: Diagnosis, frame: int | tuple[str, int]) -> Evidence:
     return Evidence(diagnosis.captures[0].file, int(frame))
 
 
-# ------------------------------------------------------------------------------------------------- how to read
+# ------------------------------------------------------------------------------------------------ how to read
 
 
 def read_packets(wanted: Sequence[Wanted]) -> list[Any]:
@@ -195,9 +193,7 @@ def read_packets(wanted: Sequence[Wanted]) -> list[Any]:
     """
     program = find_tshark()
     if program is None:
-        raise MissingToolError(
-            f"tshark is needed to dissect packets, and is not installed: {_how_to_install()}"
-        )
+        raise MissingToolError(f"tshark dissects packets, and is not installed: {_how_to_install()}")
     why = _why_not_pyshark()
     if why:
         _warn(f"{why}: these packets are read by tshark directly, as amtdiag's own simple objects")
@@ -273,7 +269,8 @@ def _by_pyshark(program: str, script: Path, one: Wanted) -> list[Any]:
     thread.join()
     if failed:
         raise InputError(f"{one.file}: pyshark cannot read it: {plain(str(failed[0]), 300)}") from failed[0]
-    return found
+    # Of a file that tshark cannot read pyshark says nothing.
+    return found or list(_by_tshark(program, script, one))
 
 
 def _loaded(program: str, script: Path, one: Wanted) -> list[Any]:
@@ -308,4 +305,4 @@ def _loaded(program: str, script: Path, one: Wanted) -> list[Any]:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=5)
+    warnings.warn(text, stacklevel=4)
