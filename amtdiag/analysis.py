@@ -202,8 +202,8 @@ class Analysis:
         `device` as for `timeline`; `finding` is the id of a finding or of a rule; `frames` are numbers where
         one file was read, else pairs (file, number). Packets are pyshark's; where it is not installed or this
         Python is too new for it, a warning says so and they are `amtdiag.wireshark.packets.Packet`, used
-        alike: ``packet.intelamt.uuid``. At most a thousand. Raises `UsageError` where no device or finding is meant,
-        `MissingToolError` where there is no tshark, `InputError` where a file cannot be read once more.
+        alike: ``packet.intelamt.uuid``. At most a thousand. Raises `UsageError` where no device or finding
+        is meant, `MissingToolError` where there is no tshark, `InputError` where a file cannot be read again.
         """
         from amtdiag.wireshark.packets import evidence_of, read_packets
 

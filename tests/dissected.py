@@ -21,7 +21,7 @@ FIELDS = (
     "intelamt.retry",
     "intelamt.uuid",
     "intelamt.pid",
-    "intelamt.pid.ok",
+    "intelamt.good_pid",
     "intelamt.digests",
     "intelamt.digest.index",
     "intelamt.digest.algorithm_id",

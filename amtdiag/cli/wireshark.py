@@ -12,7 +12,7 @@ _FILTERS = (
     ("intelamt", "all Hellos"),
     ("intelamt.problem", "Hellos with something wrong"),
     ('intelamt.digest.verdict == "unknown"', "a root that no catalogue names"),
-    ("intelamt.pid.ok == 0", "a PID with a wrong check character"),
+    ("intelamt.good_pid == 0", "a PID with a wrong check character"),
     ("intelamt.uuid == 939b524b-13d4-1d18-e487-1c697a6b7a2b", "one device"),
 )
 

@@ -549,9 +549,9 @@ local f = {
     kind = ProtoField.string("intelamt.type", "Type"),
     retry = ProtoField.uint32("intelamt.retry", "Retry count", base.DEC),
     uuid = ProtoField.guid("intelamt.uuid", "Platform UUID"),
-    uuid_wire = ProtoField.guid("intelamt.uuid.wire", "Platform UUID, bytes as sent"),
+    uuid_wire = ProtoField.guid("intelamt.wire_uuid", "Platform UUID, bytes as sent"),
     pid = ProtoField.string("intelamt.pid", "PID"),
-    pid_ok = ProtoField.bool("intelamt.pid.ok", "The PID's check character is right"),
+    pid_ok = ProtoField.bool("intelamt.good_pid", "The PID's check character is right"),
     declared = ProtoField.uint8("intelamt.digests", "Digests", base.DEC),
     digest = ProtoField.none("intelamt.digest", "Digest"),
     index = ProtoField.uint8("intelamt.digest.index", "Place in the list", base.DEC),
@@ -596,7 +596,7 @@ local KINDS = {
 local experts = {}
 for kind, one in pairs(KINDS) do
     local group = (kind == "cut" or kind == "gap") and expert.group.REASSEMBLE or expert.group.PROTOCOL
-    experts[kind] = ProtoExpert.new("intelamt.problem." .. kind, one[2], group, one[1])
+    experts[kind] = ProtoExpert.new("intelamt.expert." .. kind, one[2], group, one[1])
 end
 proto.experts = experts
 

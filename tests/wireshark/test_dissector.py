@@ -104,7 +104,7 @@ def told(row: Row) -> dict[str, Any]:
         "retry": number(row.one("intelamt.retry")),
         "uuid": row.one("intelamt.uuid"),
         "pid": row.one("intelamt.pid"),
-        "pid_ok": truth(row.one("intelamt.pid.ok")),
+        "pid_ok": truth(row.one("intelamt.good_pid")),
         "declared": number(row.one("intelamt.digests")),
         "index": [int(one) for one in values["intelamt.digest.index"]],
         "algorithm_id": [int(one) for one in values["intelamt.digest.algorithm_id"]],
@@ -309,7 +309,7 @@ def test_problems_are_expert_info(reading: Reading, tshark: Path, script: Path, 
     assert "retry count is 15, documented are 0 to 14" in out
     assert "the message is cut: 99 of 807 bytes reach; 2 of 23 digests are whole" in out
     for name in ("pid", "retry", "cut"):
-        shown = tshark_output(tshark, script, tmp_path / "made.pcap", "-Y", f"intelamt.problem.{name}")
+        shown = tshark_output(tshark, script, tmp_path / "made.pcap", "-Y", f"intelamt.expert.{name}")
         assert len(shown.splitlines()) == 1
 
 
@@ -324,7 +324,7 @@ def test_no_field_is_without_its_line_in_the_documentation() -> None:
     page = (ROOT / "docs" / "wireshark.md").read_text("utf-8")
     names = set(re.findall(r'"(intelamt\.[a-z_.]+)"', lua_source()))
     names |= {
-        f"intelamt.problem.{kind}" for kind in re.findall(r"^    (\w+) = \{ expert\.", lua_source(), re.M)
+        f"intelamt.expert.{kind}" for kind in re.findall(r"^    (\w+) = \{ expert\.", lua_source(), re.M)
     }
     assert len(names) > 40
-    assert {name for name in names if f"`{name}`" not in page} <= {"intelamt.problem."}
+    assert {name for name in names if f"`{name}`" not in page} <= {"intelamt.expert."}

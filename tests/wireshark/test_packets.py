@@ -38,7 +38,7 @@ def hello_fields(packets: list[Any]) -> list[dict[str, str]]:
     names = ("uuid", "type", "retry", "digests", "digest_value", "digest_name", "digest_verdict", "complete")
     layers = [packet.intelamt for packet in packets if "intelamt" in packet]
     return [
-        {name: str(getattr(layer, name)).split(": ")[-1].rstrip(">") for name in names} for layer in layers
+        {name: str(getattr(layer, name)) for name in names} for layer in layers
     ]
 
 
