@@ -1,4 +1,4 @@
-"""The Lua dissector: amtdiag's own tables put into `intelamt.lua`, so that there is one truth of each."""
+"""The Lua dissector `intelamt.lua`: the parts in `lua/`, with amtdiag's own tables: there is one truth of each."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from amtdiag.trust.catalogue import by_digest
 NAME = "intelamt.lua"
 MARK = "-- Written by amtdiag"
 """What the file begins with: one that begins otherwise is not ours."""
+_PARTS = ("lua/hello.lua", "lua/connections.lua", "lua/wireshark.lua")
+"""Parser, TCP streams, Wireshark. A plugin is one file."""
 _SLOT = "--@GENERATED@\n"
 
 
 def lua_source() -> str:
     """Return the dissector, ready for Wireshark: ASCII, and the same each time."""
-    frame = (pkgutil.get_data(__package__, NAME) or b"").decode("ascii")
-    return f"{MARK} {__version__}\n{frame.replace(_SLOT, ''.join(_tables()))}"
+    parts = "\n".join((pkgutil.get_data(__package__, name) or b"").decode("ascii") for name in _PARTS)
+    return f"{MARK} {__version__}\n{parts.replace(_SLOT, ''.join(_tables()))}"
 
 
 def _tables() -> Iterator[str]:
