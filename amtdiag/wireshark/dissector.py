@@ -1,4 +1,4 @@
-"""The Lua dissector `intelamt.lua`: the parts in `lua/`, with amtdiag's own tables: there is one truth of each."""
+"""The Lua dissector: the parts in `lua/` with amtdiag's own tables, so that there is one truth of each."""
 
 from __future__ import annotations
 

@@ -320,6 +320,7 @@ local function guarded(buffer, pinfo, tree, strict)
     return 0
 end
 
+local BEGINNING = "^[\0\1]\0?[\2\3]?\0?$" -- of a Hello, or of a part of its first four bytes
 local by_content = {} -- connections that are here for what they say and not for their port
 
 local function conversation_of(pinfo)
@@ -337,19 +338,19 @@ function proto.dissector(buffer, pinfo, tree)
     return guarded(buffer, pinfo, tree, not to_us and by_content[conversation_of(pinfo)] == true)
 end
 
-local LEAST = 4
-
-local function looks_like_a_beginning(buffer)
-    local head = buffer:raw(0, math.min(LEAST, buffer:len()))
-    return head:find("^[\0\1]\0?$") or head:find("^[\0\1]\0[\2\3]\0?$")
-end
-
+-- Called for every segment that nobody else wants: what is none is to be told at once.
 proto:register_heuristic("tcp", function(buffer, pinfo, tree)
-    if not proto.prefs.elsewhere or buffer:len() == 0 or is_ours(pinfo.dst_port) or is_ours(pinfo.src_port) then
+    local length = buffer:len()
+    if length == 0 then
+        return false
+    end
+    local begins = buffer(0, 1):uint() <= 1 and buffer:raw(0, math.min(4, length)):find(BEGINNING)
+    if not begins and next(by_content) == nil then
         return false
     end
     local stream = conversation_of(pinfo)
-    if by_content[stream] == nil and not looks_like_a_beginning(buffer) then
+    if (not begins and by_content[stream] == nil) or not proto.prefs.elsewhere
+        or is_ours(pinfo.dst_port) or is_ours(pinfo.src_port) then
         return false
     end
     by_content[stream] = by_content[stream] or false -- it began like one
