@@ -328,3 +328,24 @@ def test_no_field_is_without_its_line_in_the_documentation() -> None:
     }
     assert len(names) > 40
     assert {name for name in names if f"`{name}`" not in page} <= {"intelamt.expert."}
+
+
+def test_long_speech_of_others_takes_no_time(reading: Reading) -> None:
+    """What is told for good is not put together again for each segment; nor is what is endless kept."""
+    talk = [Segment(1, 1000 + 1000 * at, b"\1\0\5\0" + b"x" * 996) for at in range(1000)]
+    assert reading(talk) == []
+    endless = [Segment(1, 1000, PSK), *(Segment(1, 1032 + 1000 * at, bytes(1000)) for at in range(200))]
+    found = [told(row)["trailing"] for row in reading(endless)]
+    assert found[:3] == [0, 1000, 2000]
+    assert 65_000 < found[-1] < 75_000
+
+
+def test_a_fault_of_its_own_is_shown_and_stops_nothing(tshark: Path, tmp_path: Path) -> None:
+    """No fault is known: so one is put in."""
+    place = "local function show(pinfo, tree, buffer, flow, found, data, gaps, used)\n"
+    assert lua_source().count(place) == 1
+    (tmp_path / "faulty.lua").write_text(lua_source().replace(place, f"{place}    error('put in')\n"))
+    (tmp_path / "made.pcap").write_bytes(pcap_of([Segment(1, 1000, PSK), Segment(2, 1000, PKI, OTHER_PORT)]))
+    words = ("-T", "fields", "-e", "intelamt.bug", "-e", "_ws.lua.error")
+    shown = tshark_output(tshark, tmp_path / "faulty.lua", tmp_path / "made.pcap", *words)
+    assert shown.count("put in") == 2

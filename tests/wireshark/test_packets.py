@@ -37,9 +37,7 @@ def hello_fields(packets: list[Any]) -> list[dict[str, str]]:
     """The fields of our dissector in all packets, as text."""
     names = ("uuid", "type", "retry", "digests", "digest_value", "digest_name", "digest_verdict", "complete")
     layers = [packet.intelamt for packet in packets if "intelamt" in packet]
-    return [
-        {name: str(getattr(layer, name)) for name in names} for layer in layers
-    ]
+    return [{name: str(getattr(layer, name)) for name in names} for layer in layers]
 
 
 def plainly(analysis: amtdiag.Analysis, **asked: Any) -> list[Packet]:

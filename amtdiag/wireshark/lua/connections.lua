@@ -1,23 +1,31 @@
 -- -------------------------------------------------------------------------------- connections, put in order
 
-local flows, flow_order, flow_next = {}, {}, 0
+local flows, flow_order, oldest, newest, all_bytes = {}, {}, 1, 0, 0
+
+local function forget_oldest()
+    local flow = flows[flow_order[oldest]]
+    all_bytes = all_bytes - flow.bytes
+    flows[flow_order[oldest]] = nil
+    flow_order[oldest] = nil
+    oldest = oldest + 1
+end
 
 local function flow_of(key)
     local flow = flows[key]
     if flow == nil then
-        flow = { segments = {}, bytes = 0, base = nil, known = 0 }
-        flow_next = flow_next % MOST_FLOWS + 1
-        if flow_order[flow_next] then
-            flows[flow_order[flow_next]] = nil
-        end
-        flow_order[flow_next] = key
+        flow = { segments = {}, bytes = 0, base = nil, foreign = nil }
+        newest = newest + 1
+        flow_order[newest] = key
         flows[key] = flow
+        if newest - oldest >= MOST_FLOWS then
+            forget_oldest()
+        end
     end
     return flow
 end
 
 local function forget_flows()
-    flows, flow_order, flow_next = {}, {}, 0
+    flows, flow_order, oldest, newest, all_bytes = {}, {}, 1, 0, 0
 end
 
 -- Keep what a segment brings. `start` is its place in the stream, `whole` its length on the wire.
@@ -42,8 +50,11 @@ local function keep(flow, start, data, whole, frame, ts)
     end
     data = data:sub(1, MOST_KEPT - start)
     flow.bytes = flow.bytes + #data
-    local at = #flow.segments + 1
-    table.insert(flow.segments, at, { start = start, data = data, whole = whole, frame = frame, ts = ts })
+    all_bytes = all_bytes + #data
+    while all_bytes > MOST_IN_ALL and oldest < newest do
+        forget_oldest()
+    end
+    table.insert(flow.segments, { start = start, data = data, whole = whole, frame = frame, ts = ts })
 end
 
 -- The stream as far as it was known at a frame: data with zeros in its gaps, the gaps, the parts it is made of.

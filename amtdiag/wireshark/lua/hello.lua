@@ -18,6 +18,8 @@ local HELLO_ALGORITHMS = { [1] = true, [2] = true, [3] = true }
 local MOST_UNDOCUMENTED_VERSION = 15
 local MOST_UNDOCUMENTED_RETRY = 1000
 local MOST_FLOWS = 65536 -- connections remembered; the oldest goes first
+local MOST_IN_ALL = 256 * 1024 * 1024 -- bytes of all connections
+local FOREIGN_FROM = 2048 -- so many bytes tell for good that a connection brings no Hello
 local MOST_SEGMENTS = 1024 -- of one connection
 local MOST_KEPT = MOST_BYTES + 4096 -- bytes of one connection
 local MOST_IN_A_ROW = 16 -- Hellos right behind each other

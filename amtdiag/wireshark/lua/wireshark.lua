@@ -132,7 +132,7 @@ local function place(buffer, pinfo)
         local data, gaps = assembled(flow, pinfo.number)
         start = gaps[1] and gaps[1][1] or #data
     end
-    if not pinfo.visited then
+    if not pinfo.visited and not flow.foreign then
         local ts = tonumber(tostring(pinfo.abs_ts))
         keep(flow, start, buffer:raw(0, math.min(buffer:len(), MOST_KEPT)), whole, pinfo.number, ts)
     end
@@ -298,8 +298,13 @@ end
 local function dissect(buffer, pinfo, tree, strict)
     local flow = place(buffer, pinfo)
     local found, _, data, gaps, used
-    if flow then
+    if flow and flow.foreign and pinfo.number > flow.foreign then
+        return 0
+    elseif flow then
         found, _, data, gaps, used = read_flow(flow, pinfo.number, strict)
+        if not found and #gaps == 0 and #data >= FOREIGN_FROM then
+            flow.foreign = flow.foreign or pinfo.number -- no need to look again
+        end
     else
         data, gaps, used = buffer:raw(0, math.min(buffer:len(), MOST_KEPT)), {}, {}
         found = parse(data, gaps, strict)
