@@ -13,6 +13,7 @@ import pytest
 from dissected import ALL_SEGMENTS, SYN, Row, Segment, damaged, pcap_of, rows, tshark_output
 from helpers import ROOT
 from helpers import hello as hello_event
+from shapes import SHAPES
 from test_samples import SAMPLES, Sample, every_sample
 
 from amtdiag.model import Diagnosis, Hello, HelloRecord
@@ -294,6 +295,18 @@ def test_what_a_server_says_is_none(reading: Reading, tmp_path: Path) -> None:
     """Nor is a Hello on a Hello port that comes from the server's side."""
     turned = [Segment(1, 1000, PSK, 49_161, sport=9971)]
     assert reading(turned) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["none_psk_hello_in_answer_40000", "none_hello_quoted_by_icmp", "data_in_syn"]
+)
+def test_what_only_looks_like_a_hello(name: str, tshark: Path, script: Path, tmp_path: Path) -> None:
+    """An answer, and what a router sends back; but the beginning of a Hello in a SYN is none of these."""
+    (path,) = next(shape for shape in SHAPES if shape.name == name).build(tmp_path)
+    found = list(rows(tshark, script, path))
+    records = diagnose([path]).hellos
+    assert [told(row) for row in found[1:]] == [ours(record) for record in records]
+    assert len(records) == (name == "data_in_syn")
 
 
 def test_problems_are_expert_info(reading: Reading, tshark: Path, script: Path, tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ proto.experts = experts
 
 local tcp_stream, tcp_seq = Field.new("tcp.stream"), Field.new("tcp.seq")
 local tcp_seq_raw, tcp_len = Field.new("tcp.seq_raw"), Field.new("tcp.len")
+local tcp_ack, icmp, icmpv6 = Field.new("tcp.ack"), Field.new("icmp.type"), Field.new("icmpv6.type")
 
 local function last_of(field)
     local all = { field() }
@@ -125,6 +126,9 @@ local function place(buffer, pinfo)
     local start = (raw - flow.base) % 4294967296
     if start >= 2147483648 then
         start = start - 4294967296
+    end
+    if relative == 0 and start == -1 then
+        start = 0 -- data in a SYN, which itself takes a number
     end
     local whole = buffer:reported_len()
     if tcp_len and last_of(tcp_len) and last_of(tcp_len) ~= whole then
@@ -296,6 +300,9 @@ end
 
 -- Bytes of this segment that were taken: all, or 0 where they are no Hello's.
 local function dissect(buffer, pinfo, tree, strict)
+    if icmp() or icmpv6() then
+        return 0 -- quoted by a router
+    end
     local flow = place(buffer, pinfo)
     local found, _, data, gaps, used
     if flow and flow.foreign and pinfo.number > flow.foreign then
@@ -323,6 +330,12 @@ local function guarded(buffer, pinfo, tree, strict)
     end
     tree:add(proto, buffer(), "Intel AMT: this dissector failed, please report it"):add(f.bug, tostring(taken))
     return 0
+end
+
+-- True where the other side has said something before: a device speaks first.
+local function is_answer()
+    local relative, acknowledged = last_of(tcp_seq), last_of(tcp_ack)
+    return relative == 1 and acknowledged ~= nil and acknowledged > 1 and last_of(tcp_seq_raw) ~= relative
 end
 
 local BEGINNING = "^[\0\1]\0?[\2\3]?\0?$" -- of a Hello, or of a part of its first four bytes
@@ -355,7 +368,8 @@ proto:register_heuristic("tcp", function(buffer, pinfo, tree)
     end
     local stream = conversation_of(pinfo)
     if (not begins and by_content[stream] == nil) or not proto.prefs.elsewhere
-        or is_ours(pinfo.dst_port) or is_ours(pinfo.src_port) then
+        or is_ours(pinfo.dst_port) or is_ours(pinfo.src_port)
+        or (by_content[stream] == nil and is_answer()) then
         return false
     end
     by_content[stream] = by_content[stream] or false -- it began like one
