@@ -29,6 +29,10 @@ class Copy:
         """There was more than is kept, or just as much."""
         return not self._room
 
+    def close(self) -> None:
+        """Let go of the copy, which then is no more."""
+        self._file.close()
+
     def again(self) -> ByteStream:
         """Return what was copied, from its beginning."""
         self._file.seek(0)

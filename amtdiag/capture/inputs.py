@@ -141,7 +141,7 @@ class Input:
 
     @contextmanager
     def opened_again(self) -> Iterator[Container]:
-        """Open an input that has been read: a pipe's copy in the place of the pipe.
+        """Open an input that has been read: a pipe's copy in the place of the pipe, once.
 
         Raises `InputError` and `OSError` as `opened` does, and `InputError` for a pipe that was not copied.
         """
@@ -152,7 +152,10 @@ class Input:
         if self.copy is None:
             raise InputError(f"{self.label}: can be read only once")
         self._container = None
-        yield self._contained(self.copy.again(), CHUNK)
+        try:
+            yield self._contained(self.copy.again(), CHUNK)
+        finally:
+            self.copy.close()
 
     def _probe(self) -> None:
         """Open a file, take its first time stamp, close it again: ten thousand more may follow."""

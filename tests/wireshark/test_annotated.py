@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -198,7 +199,10 @@ def test_of_a_long_pipe_the_beginning_is_kept() -> None:
     assert copy.read(20) + copy.read(80) == bytes(range(100))
     assert copy.is_full
     assert copy.again().read(100) == bytes(range(30))
-    assert not Copy(io.BytesIO(b"x"), most=30).is_full
+    copy.close()
+    with closing(Copy(io.BytesIO(b"x"), most=30)) as short:
+        assert short.read(20) == b"x"
+        assert not short.is_full
 
 
 def test_secrets_that_a_file_brings_stay_with_it(need: Callable[[str], Path], tmp_path: Path) -> None:
