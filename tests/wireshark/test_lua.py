@@ -95,7 +95,7 @@ def test_it_compiles(language: str, need: Callable[[str], Path], script: Path) -
 def test_damaged_hellos_read_as_ours(
     language: str, strict: bool, need: Callable[[str], Path], script: Path, tmp_path: Path
 ) -> None:
-    cases = list(damaged(7, 1000))
+    cases = list(damaged(7, 600))
     ask = tmp_path / "ask.lua"
     ask.write_text(ASK, encoding="ascii")
     lines = (f"{int(strict)} {','.join(f'{a}-{b}' for a, b in gaps)} {data.hex()}\n" for data, gaps in cases)
