@@ -6,12 +6,28 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from amtdiag.capture.kernel import Passed, Rows, Sieve
+from amtdiag.named import NamedTuple
 
 Record = tuple[int, int, bytearray, int, int, int]
 """Time stamp in ns, link type, buffer, start and end of the packet in it, length on the wire.
 
 The buffer is used again once the next record is asked for.
 """
+
+
+class Origin(NamedTuple):
+    """Where a record comes from, and what the file says beside it."""
+
+    interface: int
+    """Counted from 0 over all sections of the file."""
+    linktype: int
+    snaplen: int
+    digits: int
+    """Decimal digits of its second: 6 for microseconds. 9 where the file counts finer, or not in tenths."""
+    name: bytes
+    """Of the interface; empty where the file names none."""
+    options: tuple[tuple[int, bytes], ...]
+    """Those of the packet, as a pcapng file in little-endian order has them."""
 
 
 class Container(Protocol):
@@ -51,6 +67,10 @@ class Container(Protocol):
 
         What is in `rows` comes before all that is yielded later; the caller takes it out.
         """
+        ...
+
+    def origin(self) -> Origin:
+        """Return where the record last yielded comes from."""
         ...
 
     def passed(self) -> Passed:
