@@ -31,17 +31,19 @@ if TYPE_CHECKING:
     from amtdiag.live import Live
 
 _TICK = 0.25
-_LAST_READS = 64
-"""Batches that are taken after the end, of what the kernel holds."""
 """Seconds without a packet until other work is looked at."""
+_LAST_WAIT = 0.15
+"""Seconds after the end in which the kernel hands over what has gathered (`capture.mapped`)."""
+_LAST_READS = 512
+"""Batches that are taken then."""
 _STATS_EVERY = 60 * SECOND
 _EXPIRE_EVERY = 3600 * SECOND
 _CHECK_EVERY = SECOND // 2
 _JUDGE_EVERY = SECOND
 _JUDGE_AT_LEAST = 30 * SECOND
 """What is absent is noticed although nothing comes."""
-_SHARE = 20
-"""Judging takes one part in so many of the time at most."""
+_SHARE = 50
+"""Judging takes one part in so many of the time at most, and as much is spent on getting ready for it."""
 _STEP = 2 * SECOND
 """A clock that differs from the steady one by more than this was set."""
 
@@ -176,8 +178,9 @@ class _Watch:
             if self._source.wait(_TICK):
                 self._take()
             self._tend()
+        last = time.monotonic() + _LAST_WAIT
         for _ in range(_LAST_READS):
-            if not self._take():
+            if not self._source.wait(max(last - time.monotonic(), 0)) or not self._take():
                 break
         return self._finish()
 
