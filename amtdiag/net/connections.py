@@ -83,6 +83,11 @@ class Connection:
         return stream
 
     @property
+    def memory(self) -> int:
+        """What the bytes of both directions take, roughly."""
+        return sum(stream.memory for stream in self.streams.values())
+
+    @property
     def is_closed(self) -> bool:
         """Both sides closed, or one reset."""
         return bool(self.resets) or {side for side, _, _ in self.ends} == {"client", "server"}
@@ -107,11 +112,14 @@ class Connections:
         self._keep = keep
         self._limits = limits
         self._table: OrderedDict[_Key, Connection] = OrderedDict()
+        self._one_sided: OrderedDict[_Key, None] = OrderedDict()
+        """Connections of which one side has been seen so far: anybody can send such packets."""
         self._memory = 0
         self._clock = 0
         self._swept = 0
         self.duplicates = 0
         self.evicted = 0
+        """Connections given up early: those first of which one side has been seen, then the oldest."""
 
     def feed(self, packets: Packets) -> Iterator[Connection]:
         """Take a batch; yield connections that it proves over."""
@@ -123,6 +131,7 @@ class Connections:
 
     def finish(self) -> Iterator[Connection]:
         """Yield all that is left, oldest first; each is let go of as it is taken."""
+        self._one_sided.clear()
         while self._table:
             yield self._table.popitem(last=False)[1]
         self._memory = 0
@@ -148,7 +157,8 @@ class Connections:
     def _drop(self, key: _Key) -> Connection:
         """Take a connection out of the table."""
         connection = self._table.pop(key)
-        self._memory -= sum(stream.memory for stream in connection.streams.values())
+        self._one_sided.pop(key, None)
+        self._memory -= connection.memory
         return connection
 
     def _take(self, segment: Segment) -> Iterator[Connection]:
@@ -162,11 +172,25 @@ class Connections:
         if connection is None:
             connection = self._open(segment)
             self._table[key] = connection
+            self._one_sided[key] = None
         self._record(connection, segment)
-        full = len(self._table) > self._limits.connections or self._memory > self._limits.streams_bytes
-        if full:
+        if key in self._one_sided and all(connection.segments.values()):
+            del self._one_sided[key]
+        if len(self._table) > self._limits.connections:
             self.evicted += 1
-            yield self._drop(next(iter(self._table)))
+            # A connection that has just begun has one side, too: a few are no flood.
+            is_flood = len(self._one_sided) > self._limits.connections // _FLOOD
+            yield self._drop(next(iter(self._one_sided if is_flood else self._table)))
+        if self._memory > self._limits.streams_bytes:
+            self.evicted += 1
+            yield self._drop(self._holder(key))
+
+    def _holder(self, key: _Key) -> _Key:
+        """Return who is to give its memory back: this connection if it has much, else the oldest that has any."""
+        share = self._limits.streams_bytes // _SHARES
+        if key in self._table and self._table[key].memory > share:
+            return key
+        return next(one for one, other in self._table.items() if other.memory)
 
     def _is_new(self, connection: Connection, segment: Segment) -> bool:
         """True where a segment on the same addresses and ports begins another connection."""
@@ -261,6 +285,10 @@ class Connections:
 
 
 _NEAR = 1 << 16
+_FLOOD = 8
+"""One connection in so many that has one side only makes a flood of them."""
+_SHARES = 32
+"""A connection that takes more than one part in so many of all memory is the first to go for it."""
 _MANY = 64
 _T = TypeVar("_T")
 

@@ -60,6 +60,8 @@ class Journal:
         self._reader: DatagramReader | None = None
         self.events = Events()
         self._left_out = 0
+        self.crowded_out = 0
+        """Events that made room for others: see `forget`."""
 
     def feed(self, packets: Packets) -> None:
         """Take a batch."""
@@ -127,15 +129,16 @@ class Journal:
             self._keep(self._reader.finish())
 
     def forget(self, before: int, most: int) -> int:
-        """Let go of events that ended before a time, and of each kind all but the newest; return how many.
+        """Let go of events that ended before a time, and of those that say least; return how many.
 
-        What may be decrypted later is let go of altogether.
+        Of each kind so many are kept. What may be decrypted later is let go of altogether.
         """
-        gone = self.events.forget(before, most)
+        old, crowded = self.events.forget(before, most)
+        self.crowded_out += crowded
         self._sealed.clear()
         kept = sum(len(one.talk.exchanges) for one in self.events.connections if one.talk is not None)
         self._streams.renew(self._limits.exchanges - kept)
-        return gone
+        return old + crowded
 
     def finish(self) -> None:
         """Take what was still open when the capture ended."""
