@@ -152,7 +152,7 @@ class Live:
         self._journal.feed(packets)
         fresh = list(self._fresh(packets))
         if self._journal.events.most() > MOST_EVENTS + MOST_EVENTS // 4:
-            self.expire(packets.rows()[-1].ts)
+            self.expire(out[-1].ts)
         return fresh
 
     def _fresh(self, packets: Packets) -> Iterator[HelloEvent]:
@@ -251,7 +251,7 @@ class Live:
             )
         if self.departed:
             notes.append(
-                f"{len(self.departed):,} devices are not listed: nothing was seen of them for {span(KEPT)}, or "
-                "so little that others needed the room"
+                f"{len(self.departed):,} devices are not listed: nothing was seen of them for {span(KEPT)}, "
+                "or so little that others needed the room"
             )
         return Seen(captures, events, Coverage(Watch([captures])), notes, self._kernel)

@@ -207,7 +207,8 @@ def limit_notes(journals: Sequence[Journal]) -> list[str]:
     crowded = sum(one.crowded_out for one in journals)
     if crowded:
         notes.append(
-            f"{crowded:,} events made room for others, those first that say least about a device: too many came"
+            f"{crowded:,} events made room for others, too many having come: those went first that say least "
+            "about a device"
         )
     left_out = sum(one.left_out for one in journals)
     if left_out:

@@ -275,7 +275,7 @@ def start_time(tool: Tool, name: str, load: Load, folder: Path, seconds: float) 
     return (tool.first(output, running.kept) - running.began) / 1e9
 
 
-def under_load(tool: Tool, name: str, load: Load, folder: Path, seconds: float, rate: int) -> Result:
+def under_load(tool: Tool, name: str, load: Load, folder: Path, *, seconds: float, rate: int) -> Result:
     running = Listening(tool, name, folder)
     try:
         time.sleep(SETTLES)
@@ -368,9 +368,9 @@ def memory_lines(samples: list[tuple[float, float]], conversations: int) -> Iter
     halves = [[mib for at, mib in samples if low <= at / end <= high] for low, high in ((0, 0.5), (0.5, 1))]
     third, last = ([mib for at, mib in samples if low <= at / end <= low + 0.25] for low in (0.5, 0.75))
     yield (
-        f"{conversations:,} conversations in {end:.0f} s: {max(halves[0]):.0f} MiB at most in the first half, "
-        f"{max(halves[1]):.0f} in the second; median of the third quarter {statistics.median(third):.0f}, of "
-        f"the last {statistics.median(last):.0f}."
+        f"{conversations:,} conversations in {end:.0f} s: {max(halves[0]):.0f} MiB at most in the first "
+        f"half, {max(halves[1]):.0f} in the second; median of the third quarter "
+        f"{statistics.median(third):.0f}, of the last {statistics.median(last):.0f}."
     )
     yield ""
 
@@ -407,7 +407,9 @@ def main() -> None:
         load = Load(name, folder)
         for one in tools:
             print(f"bench: {one.name} ...", file=sys.stderr)
-            results[one.name] = under_load(one, name, load, folder, arguments.seconds, arguments.rate)
+            results[one.name] = under_load(
+                one, name, load, folder, seconds=arguments.seconds, rate=arguments.rate
+            )
         for _ in range(arguments.starts):
             for one in tools:
                 wait = 5.0 if one.module else 2.0

@@ -114,12 +114,14 @@ class Connections:
         self._table: OrderedDict[_Key, Connection] = OrderedDict()
         self._one_sided: OrderedDict[_Key, None] = OrderedDict()
         """Connections of which one side has been seen so far: anybody can send such packets."""
+        self._over: OrderedDict[_Key, None] = OrderedDict()
+        """Closed ones, which only wait for late segments."""
         self._memory = 0
         self._clock = 0
         self._swept = 0
         self.duplicates = 0
         self.evicted = 0
-        """Connections given up early: those first of which one side has been seen, then the oldest."""
+        """Connections that were open and had to be given up early."""
 
     def feed(self, packets: Packets) -> Iterator[Connection]:
         """Take a batch; yield connections that it proves over."""
@@ -132,6 +134,7 @@ class Connections:
     def finish(self) -> Iterator[Connection]:
         """Yield all that is left, oldest first; each is let go of as it is taken."""
         self._one_sided.clear()
+        self._over.clear()
         while self._table:
             yield self._table.popitem(last=False)[1]
         self._memory = 0
@@ -158,6 +161,7 @@ class Connections:
         """Take a connection out of the table."""
         connection = self._table.pop(key)
         self._one_sided.pop(key, None)
+        self._over.pop(key, None)
         self._memory -= connection.memory
         return connection
 
@@ -176,21 +180,29 @@ class Connections:
         self._record(connection, segment)
         if key in self._one_sided and all(connection.segments.values()):
             del self._one_sided[key]
+        if segment.flags & (FIN | RST) and connection.is_closed:
+            self._over[key] = None
         if len(self._table) > self._limits.connections:
-            self.evicted += 1
-            # A connection that has just begun has one side, too: a few are no flood.
-            is_flood = len(self._one_sided) > self._limits.connections // _FLOOD
-            yield self._drop(next(iter(self._one_sided if is_flood else self._table)))
+            yield self._drop(self._least())
         if self._memory > self._limits.streams_bytes:
             self.evicted += 1
             yield self._drop(self._holder(key))
 
+    def _least(self) -> _Key:
+        """Return whose place is taken first: a closed one, one of a flood, else the oldest."""
+        if self._over:
+            return next(iter(self._over))
+        self.evicted += 1
+        # A connection that has just begun has one side, too: a few are no flood.
+        is_flood = len(self._one_sided) > self._limits.connections // _FLOOD
+        return next(iter(self._one_sided if is_flood else self._table))
+
     def _holder(self, key: _Key) -> _Key:
-        """Return who is to give its memory back: this connection if it has much, else the oldest that has any."""
-        share = self._limits.streams_bytes // _SHARES
-        if key in self._table and self._table[key].memory > share:
+        """Return who is to give its memory back: this connection if it has much, else the oldest big one."""
+        share = self._memory // len(self._table)
+        if key in self._table and self._table[key].memory > share * _MUCH:
             return key
-        return next(one for one, other in self._table.items() if other.memory)
+        return next(one for one, other in self._table.items() if other.memory >= share)
 
     def _is_new(self, connection: Connection, segment: Segment) -> bool:
         """True where a segment on the same addresses and ports begins another connection."""
@@ -287,8 +299,8 @@ class Connections:
 _NEAR = 1 << 16
 _FLOOD = 8
 """One connection in so many that has one side only makes a flood of them."""
-_SHARES = 32
-"""A connection that takes more than one part in so many of all memory is the first to go for it."""
+_MUCH = 8
+"""A connection that grows and takes so many times the average is the first to give its memory back."""
 _MANY = 64
 _T = TypeVar("_T")
 

@@ -40,7 +40,8 @@ class Worth:
             address, uuid = hello.ends.src, hello.hello.uuid
             signs[address]["hello"] = _SINGLE
             if uuid is not None and not is_junk_uuid(uuid) and len(uuids[address]) <= _MANY:
-                if hello.ts - uuids[address].setdefault(uuid, hello.ts) > _AGAIN:
+                since = uuids[address].setdefault(uuid, hello.ts)
+                if hello.ts - since > _AGAIN:
                     signs[address]["again"] = _SINGLE
             if hello.ends.src_mac is not None and len(served[hello.ends.src_mac]) < _MANY:
                 served[hello.ends.src_mac].add(address)
@@ -52,6 +53,10 @@ class Worth:
                 signs[lookup.client]["lookup"] = _SINGLE
         for pong in events.pongs:
             signs[pong.device]["pong"] = _SINGLE
+        for ping in events.pings:
+            signs[ping.target]["ping"] = _SINGLE
+        for sighting in events.sightings:
+            signs[sighting.address]["neighbour"] = _SINGLE
         for lease in events.dhcp:
             if lease.kind == "ack" and lease.address is not None:
                 signs[lease.address]["lease"] = _SINGLE
