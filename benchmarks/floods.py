@@ -1,6 +1,6 @@
 """Memory of a live capture in floods, with the limits that a user has.
 
-    python benchmarks/floods.py                    every flood of tests/floods.py, each in a process of its own
+    python benchmarks/floods.py                    every flood of tests/floods.py, a process each
     python benchmarks/floods.py half_open --strokes 1000000
 
 In the midst of each is a recorded device, whose diagnosis has to be that without the flood. No socket is
@@ -68,13 +68,14 @@ def play(name: str, strokes: int) -> int:
     found, expected = running.finish(ts), alone.finish(ts)
     devices = frozenset(one.id for one in expected.devices)
     is_same = story(found, devices) == story(expected, devices)
-    quarter = max(sizes[POINTS // 2 : POINTS * 3 // 4])
+    first, third, last = sizes[POINTS // 4], max(sizes[: POINTS * 3 // 4]), max(sizes[POINTS * 3 // 4 :])
+    judging = time.process_time() - begin - took
     print(
-        f"| {name} | {packets:,} | {sizes[POINTS // 4]:.0f} | {quarter:.0f} | {max(sizes[POINTS * 3 // 4 :]):.0f} "
-        f"| {took:.0f} | {mib():.0f} | {time.process_time() - begin - took:.0f} | {'same' if is_same else 'OTHER'} |",
+        f"| {name} | {packets:,} | {first:.0f} | {third:.0f} | {last:.0f} | {took:.0f} "
+        f"| {mib():.0f} | {judging:.0f} | {'same' if is_same else 'OTHER'} |",
         flush=True,
     )
-    return 0 if is_same and sizes[-1] <= quarter * GROWS else 1
+    return 0 if is_same and last <= third * GROWS else 1
 
 
 def main() -> int:
@@ -86,8 +87,8 @@ def main() -> int:
     if arguments.here:
         return play(arguments.floods[0], arguments.strokes)
     print(
-        "| flood | packets | MiB after a quarter | most in the third | most in the last | CPU s | MiB judged "
-        "| CPU s | device |"
+        "| flood | packets | MiB after a quarter | most until the last | most in it | CPU s "
+        "| MiB when judged | CPU s of that | device |"
     )
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     failed = 0

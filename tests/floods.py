@@ -119,7 +119,8 @@ def endless_digests(number: int, target: Target) -> Iterator[bytes]:
         yield tcp(client, target.server, ports, SYN, 999)
         yield tcp(target.server, client, ports[::-1], SYN_ACK, 500, 1000)
         yield tcp(client, target.server, ports, PSH_ACK, 1000, 501, hello(number, 255))
-    block = b"".join(b"\2\x20" + dice(number * 40 + at).randbytes(32) for at in range(40))
+    found = dice(number)
+    block = b"".join(b"\2\x20" + found.randbytes(32) for _ in range(40))
     yield tcp(client, target.server, ports, PSH_ACK, 1127 + number // 40 * len(block), 501, block)
 
 

@@ -43,13 +43,14 @@ _SOL_PACKET = 263
 class Mapped:
     """The blocks of one socket."""
 
-    def __init__(self, owner: socket.socket) -> None:
-        """Have the kernel write into memory that is shared with it. Raises `OSError`."""
-        frames = BLOCK * BLOCKS // _LEAST_FRAME
+    def __init__(self, owner: socket.socket, blocks: int) -> None:
+        """Have the kernel write into memory that is shared with it, so many blocks. Raises `OSError`."""
+        self._size = BLOCK * blocks
+        frames = self._size // _LEAST_FRAME
         owner.setsockopt(_SOL_PACKET, _VERSION, _V3)
-        request = _REQUEST.pack(BLOCK, BLOCKS, _LEAST_FRAME, frames, GATHERS, 0, 0)
+        request = _REQUEST.pack(BLOCK, blocks, _LEAST_FRAME, frames, GATHERS, 0, 0)
         owner.setsockopt(_SOL_PACKET, _RX_RING, request)
-        self._memory = mmap.mmap(owner.fileno(), BLOCK * BLOCKS)
+        self._memory = mmap.mmap(owner.fileno(), self._size)
         self._at = 0
         """Where the next block begins that the kernel will hand over."""
 
@@ -80,7 +81,7 @@ class Mapped:
                     frames.append(Frame(ts, number, data, max(wirelen, len(data))))
                 place += step
             _HAS.pack_into(memory, at + _STATUS_AT, _KERNELS)
-            self._at = (at + BLOCK) % (BLOCK * BLOCKS)
+            self._at = (at + BLOCK) % self._size
 
     def close(self) -> None:
         """Give the memory back; the socket is open for as long as it is there."""

@@ -13,18 +13,21 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from ctypes import c_char, sizeof
 from pathlib import Path
 
-from amtdiag.capture.bpf import MOST_INSTRUCTIONS, RAW_IP, filter_for, packed
+from amtdiag.capture.bpf import MOST_INSTRUCTIONS, RAW_IP, Instruction, both, filter_for, packed
 from amtdiag.capture.linklayer import ETHERNET
-from amtdiag.capture.mapped import Mapped
+from amtdiag.capture.mapped import BLOCKS, Mapped
 from amtdiag.capture.selection import Interest
 from amtdiag.capture.source import Counts, Frame, Tap
 from amtdiag.errors import InputError, MissingToolError, UsageError
 from amtdiag.safetext import safe
 
+ANY = "any"
+"""All interfaces that are up when the capture begins."""
 BATCH = 1024
 """Packets that are taken from one interface before the others have their turn."""
 _ALL = 0x0003
@@ -41,23 +44,36 @@ _LOST = ("rx_missed_errors", "rx_fifo_errors")
 _SYSFS = Path("/sys/class/net")
 _GET_FLAGS, _GET_HARDWARE = 0x8913, 0x8927
 _NAME_BYTES = 16
+_LEAST_BLOCKS = 16
+"""Of memory for one of many interfaces."""
 
 
 class Sniffer:
     """Captures on one interface or several."""
 
     def __init__(
-        self, interfaces: Sequence[str], interest: Interest, *, any_port: bool, promiscuous: bool = True
+        self,
+        interfaces: Sequence[str],
+        interest: Interest,
+        *,
+        any_port: bool,
+        promiscuous: bool = True,
+        narrowed: str = "",
     ) -> None:
-        """Open all interfaces.
+        """Open all interfaces; `narrowed` is an expression of libpcap's that packets have to fit besides.
 
-        Raises `InputError` where there is no such interface, `MissingToolError` where the right is missing.
+        Raises `InputError` where there is no such interface, `MissingToolError` where the right is missing,
+        or libpcap to compile the expression, `UsageError` where it is none.
         """
         self._sockets: list[_Socket] = []
         self._poll = select.poll()
+        names = _named(interfaces)
         try:
-            for name in interfaces:
-                one = _Socket(name, interest, any_port=any_port, promiscuous=promiscuous)
+            for name in names:
+                one = _Socket(
+                    name, interest, any_port=any_port, narrowed=narrowed, promiscuous=promiscuous,
+                    blocks=max(BLOCKS // len(names), _LEAST_BLOCKS),
+                )  # fmt: skip
                 self._sockets.append(one)
                 self._poll.register(one.socket, select.POLLIN)
         except BaseException:
@@ -95,7 +111,16 @@ class Sniffer:
 class _Socket:
     """One interface."""
 
-    def __init__(self, name: str, interest: Interest, *, any_port: bool, promiscuous: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        interest: Interest,
+        *,
+        any_port: bool,
+        narrowed: str,
+        promiscuous: bool,
+        blocks: int,
+    ) -> None:
         self.name = name
         kind = _kind(name)
         if kind not in _LINK_TYPES:
@@ -109,12 +134,17 @@ class _Socket:
         self._lost_so_far = 0
         self._index = 0
         self._up = True
+        program = filter_for(interest, self.linktype, any_port=any_port)
+        if narrowed:
+            from amtdiag.capture.libpcap import compiled
+
+            program = both(compiled(narrowed, self.linktype), program)
         try:
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         except PermissionError as error:
             raise MissingToolError(missing_right(name)) from error
         try:
-            self._prepare(filter_for(interest, self.linktype, any_port=any_port))
+            self._prepare(program, blocks)
             self._bind()
         except OSError as error:
             self.close()
@@ -123,17 +153,17 @@ class _Socket:
             self.close()
             raise
 
-    def _prepare(self, program: Sequence[tuple[int, int, int, int]]) -> None:
+    def _prepare(self, program: Sequence[Instruction], blocks: int) -> None:
         """Attach the filter, ask for time stamps, and share memory with the kernel."""
         if len(program) > MOST_INSTRUCTIONS:
             raise UsageError("these are more ports than the kernel's filter has room for: use --any-port")
-        code = bytearray(packed(program))  # type: ignore[arg-type]
+        code = bytearray(packed(program))
         memory = (c_char * len(code)).from_buffer(code)
         at = _address(memory)
         self.socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", len(program), at))
         assert sizeof(memory) == len(code)
         self.socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
-        self._mapped = Mapped(self.socket)
+        self._mapped = Mapped(self.socket, blocks)
 
     def _bind(self) -> None:
         """Begin to capture on the interface that has the name now. Neither of this takes a right."""
@@ -199,6 +229,25 @@ def _ask(control: socket.socket, request: int, name: str) -> int:
     """Ask the kernel about an interface: a number of two bytes."""
     answer = fcntl.ioctl(control, request, struct.pack("16s24x", os.fsencode(name)))
     return int(struct.unpack_from("=H", answer, 16)[0])
+
+
+def _named(interfaces: Sequence[str]) -> list[str]:
+    """Return the interfaces by their names, each once. Raises `InputError` where none is up."""
+    names: list[str] = []
+    for name in interfaces:
+        names += _all_up() if name == ANY else [name]
+    if not names:
+        raise InputError("no interface is up that could be read")
+    return list(dict.fromkeys(names))
+
+
+def _all_up() -> Iterator[str]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for _, name in socket.if_nameindex():
+            with suppress(OSError):  # it went meanwhile
+                is_read = _ask(control, _GET_HARDWARE, name) in _LINK_TYPES
+                if is_read and _ask(control, _GET_FLAGS, name) & 1:
+                    yield name
 
 
 def _kind(name: str) -> int:

@@ -56,7 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IFACE",
         action="append",
         required=True,
-        help="interface to capture on (may be repeated)",
+        help="interface to capture on (may be repeated); any: all that are up",
+    )
+    parser.add_argument(
+        "-f",
+        dest="narrowed",
+        metavar="FILTER",
+        default="",
+        help="take only what fits this capture filter besides, as of pcap-filter(7); needs libpcap",
     )
     parser.add_argument("-w", dest="file", metavar="FILE", help="keep the packets in this pcapng file")
     parser.add_argument(
@@ -128,12 +135,18 @@ def open_source(arguments: argparse.Namespace, options: Options) -> Source:
         from amtdiag.capture.elsewhere import NOT_RUN_BY_US, ScapySource
 
         print(f"amtdiag: {NOT_RUN_BY_US}", file=sys.stderr)
-        return ScapySource(arguments.interfaces, wanted, any_port=arguments.any_port)
+        return ScapySource(
+            arguments.interfaces, wanted, any_port=arguments.any_port, narrowed=arguments.narrowed
+        )
     from amtdiag.capture.rights import become_caller
     from amtdiag.capture.sniffer import Sniffer
 
     source = Sniffer(
-        arguments.interfaces, wanted, any_port=arguments.any_port, promiscuous=arguments.promiscuous
+        arguments.interfaces,
+        wanted,
+        any_port=arguments.any_port,
+        promiscuous=arguments.promiscuous,
+        narrowed=arguments.narrowed,
     )
     become_caller()
     return source

@@ -36,6 +36,8 @@ _LONG = 60 * SECOND
 """After so much silence, or so long, it may be told what a connection is, although it goes on."""
 _LONGEST_HELLO = 32_768
 """Bytes of a connection; 255 digests are less than 20,000."""
+_MOST_CHUNKS = 256
+"""Pieces in which it may come: putting more together with every packet costs too much."""
 _BEGINNING = 16_384
 """Of redirection, or a device's tunnel to its presence server: the handshake, and until the user is told."""
 
@@ -95,8 +97,9 @@ class Journal:
         port = connection.server[1]
         if port in OTHER_PORTS or port == DNS_PORT:
             return None
-        if any(stream.bytes > _LONGEST_HELLO for stream in connection.streams.values()):
-            return None
+        for stream in connection.streams.values():
+            if stream.bytes > _LONGEST_HELLO or stream.chunks > _MOST_CHUNKS:
+                return None
         return self._streams.early_hello(connection)
 
     def so_far(self, now: int, odd: Iterable[Packets] = ()) -> Events:
