@@ -1,7 +1,7 @@
 """`amtdiag live` beside other tools on the same load, in network namespaces (Linux, root).
 
-    make bench-live                              a short run: some two minutes
-    make bench-live LIVE="--page docs/performance.md --full"
+    make bench-live                              a short run: some three minutes
+    make bench-live ARGS="--full --page docs/performance.md"
     python benchmarks/live.py --help
 
 A cable lies between two ends of a namespace. `blast.c` sends 100,000 packets a second into one end, of which
@@ -328,7 +328,10 @@ def memory(name: str, load: Load, folder: Path, conversations: int, rate: int) -
 
 def cells_of(tool: str, one: Result) -> list[str]:
     hellos = "" if one.hellos_seen is None else f"{one.hellos - one.hellos_seen:,} of {one.hellos:,}"
-    lost = f"{one.relevant - one.seen:,} of {one.relevant:,}" if one.seen is not None else "see drops"
+    if one.seen is not None:
+        lost = f"{one.relevant - one.seen:,} of {one.relevant:,}"
+    else:  # it takes others too: no more than were dropped of all
+        lost = f"{min(one.dropped or 0, one.relevant):,} of {one.relevant:,} at most"
     start = f"{statistics.median(one.starts):.2f} ({min(one.starts):.2f}-{max(one.starts):.2f})"
     return [
         tool,
@@ -383,7 +386,7 @@ def main() -> None:
         "--starts", type=int, default=3, help="of each tool, for the time to its first packet"
     )
     parser.add_argument("--conversations", type=int, default=50_000, help="while memory is watched (50000)")
-    parser.add_argument("--memory-rate", type=int, default=12_000, help="their packets a second, four each")
+    parser.add_argument("--memory-rate", type=int, default=20_000, help="their packets a second, four each")
     parser.add_argument("--full", action="store_true", help="60 s of load, 5 starts, 1,000,000 conversations")
     parser.add_argument("--tools", nargs="*", help="only those whose name begins so")
     parser.add_argument("--dir", type=Path, help="where files go for the time being")

@@ -42,8 +42,10 @@ _CHECK_EVERY = SECOND // 2
 _JUDGE_EVERY = SECOND
 _JUDGE_AT_LEAST = 30 * SECOND
 """What is absent is noticed although nothing comes."""
-_SHARE = 50
-"""Judging takes one part in so many of the time at most, and as much is spent on getting ready for it."""
+_SHARE = 20
+"""Judging takes one part in so many of the time at most."""
+_SPARING, _SELDOM = 50, 60 * SECOND
+"""It takes less, one part in so many, as long as it is done so often."""
 _STEP = 2 * SECOND
 """A clock that differs from the steady one by more than this was set."""
 
@@ -244,7 +246,7 @@ class _Watch:
         since = steady - self._judged
         if (
             self._judging is None
-            and since >= max(_JUDGE_EVERY, self._cost * _SHARE)
+            and since >= _pause(self._cost)
             and (self._live.news or since >= _JUDGE_AT_LEAST)
         ):
             self._judge(now, steady)
@@ -361,6 +363,11 @@ class _Watch:
 
             self._emit(said_line(now, text))
         print(f"amtdiag: {text}", file=sys.stderr, flush=True)
+
+
+def _pause(cost: int) -> int:
+    """Return how long after a judgement that took so long the next may begin."""
+    return max(_JUDGE_EVERY, min(cost * _SPARING, _SELDOM), cost * _SHARE)
 
 
 def _clock(ts: int) -> str:

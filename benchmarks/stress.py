@@ -1,7 +1,7 @@
 """Memory of a live capture in floods, with the limits that a user has.
 
-    python benchmarks/floods.py                    every flood of tests/floods.py, a process each
-    python benchmarks/floods.py half_open --strokes 1000000
+    python benchmarks/stress.py                    every flood of tests/floods.py, a process each
+    python benchmarks/stress.py half_open --strokes 1000000
 
 In the midst of each is a recorded device, whose diagnosis has to be that without the flood. No socket is
 opened: packets are fed as they would come from one. Memory is the resident size of the process, which ends
