@@ -60,7 +60,7 @@ def hello(number: int, digests: int = 3) -> bytes:
 
 
 def conversation(
-    client: bytes, server: bytes, ports: tuple[int, int], *said: bytes, seq: int = 1000
+    client: bytes, server: bytes, ports: tuple[int, int], *said: bytes, seq: int
 ) -> Iterator[bytes]:
     """Opened, something said, closed: both sides made up."""
     back = ports[::-1]
@@ -75,6 +75,10 @@ def conversation(
     yield tcp(server, client, back, FIN_ACK, 501, at + 1)
 
 
+def seq_of(number: int) -> int:
+    return number * 40_503 % (1 << 31)
+
+
 def port_of(number: int) -> int:
     return 1024 + number % 60_000
 
@@ -84,12 +88,14 @@ def port_of(number: int) -> int:
 
 def random_uuids(number: int, target: Target) -> Iterator[bytes]:
     """Whole Hellos of ever another device, from one address."""
-    yield from conversation(bytes((10, 200, 0, 9)), target.server, (port_of(number), 9971), hello(number))
+    ends = bytes((10, 200, 0, 9)), target.server, (port_of(number), 9971)
+    yield from conversation(*ends, hello(number), seq=seq_of(number))
 
 
 def random_everything(number: int, target: Target) -> Iterator[bytes]:
     """The same, from ever another address."""
-    yield from conversation(stranger(number), target.server, (port_of(number), 9971), hello(number))
+    ends = stranger(number), target.server, (port_of(number), 9971)
+    yield from conversation(*ends, hello(number), seq=seq_of(number))
 
 
 def bare_hellos(number: int, target: Target) -> Iterator[bytes]:
@@ -193,7 +199,8 @@ def pongs(number: int, target: Target) -> Iterator[bytes]:
 def tls_hellos(number: int, target: Target) -> Iterator[bytes]:
     """The server seems to call ever another device, which begins TLS."""
     greeting = b"\x16\x03\x01\0\x3b\1\0\0\x37\3\3" + dice(number).randbytes(53)
-    yield from conversation(target.server, stranger(number), (port_of(number), 16993), greeting)
+    ends = target.server, stranger(number), (port_of(number), 16993)
+    yield from conversation(*ends, greeting, seq=seq_of(number))
 
 
 def calls(number: int, target: Target) -> Iterator[bytes]:
@@ -222,7 +229,7 @@ def odd_ports(number: int, target: Target) -> Iterator[bytes]:
 
 def odd_hellos(number: int, target: Target) -> Iterator[bytes]:
     ports = (port_of(number), 20_000 + number % 999)
-    yield from conversation(stranger(number), target.server, ports, hello(number))
+    yield from conversation(stranger(number), target.server, ports, hello(number), seq=seq_of(number))
 
 
 def pieces(number: int, target: Target) -> Iterator[bytes]:

@@ -47,6 +47,7 @@ class Connection:
         "segments",
         "server",
         "streams",
+        "syn_count",
         "syn_seq",
         "syns",
         "vlan",
@@ -62,7 +63,8 @@ class Connection:
         self.segments: dict[Side, int] = {"client": 0, "server": 0}
         self.syn_seq: int | None = None
         self.syns: list[tuple[int, Frames]] = []
-        """Time and frame of the client's SYNs, duplicated frames left out."""
+        """Time and frame of the client's first SYNs, duplicated frames left out."""
+        self.syn_count = 0
         self.answers: list[tuple[int, Frames]] = []
         """SYN-ACKs."""
         self.resets: list[tuple[Side, int, Frames]] = []
@@ -259,7 +261,8 @@ class Connections:
             else:
                 connection.syn_seq = seq
                 connection.client_known = True
-                _few(connection.syns, (segment.ts, frames), _MANY)
+                connection.syn_count += 1
+                _few(connection.syns, (segment.ts, frames))
             seq = (seq + 1) % WRAP
             stream.anchor(seq)
         if segment.payload or segment.missing:
@@ -301,10 +304,9 @@ _FLOOD = 8
 """One connection in so many that has one side only makes a flood of them."""
 _MUCH = 8
 """A connection that grows and takes so many times the average is the first to give its memory back."""
-_MANY = 64
 _T = TypeVar("_T")
 
 
-def _few(items: list[_T], item: _T, most: int = _FEW) -> None:
-    if len(items) < most:
+def _few(items: list[_T], item: _T) -> None:
+    if len(items) < _FEW:
         items.append(item)

@@ -177,7 +177,7 @@ class EventReader:
             last_ts=connection.last_ts,
             ends=self._ends(connection, "client"),
             outcome=outcome,
-            syns=len(connection.syns),
+            syns=connection.syn_count,
             client_bytes=connection.streams["client"].bytes,
             server_bytes=connection.streams["server"].bytes,
             closed_by=connection.closed_by or "nobody",
@@ -280,7 +280,7 @@ def _begins_with_a_probe(stream: Assembled) -> bool:
 def _outcome(connection: Connection) -> Outcome:
     answered = bool(connection.answers)
     # What follows the client's SYNs follows a SYN-ACK, though that one may not be in the capture.
-    went_on = connection.segments["client"] > len(connection.syns) or connection.streams["server"].bytes
+    went_on = connection.segments["client"] > connection.syn_count or connection.streams["server"].bytes
     if not answered and connection.syns:
         if any(side == "server" for side, _, _ in connection.resets) and not went_on:
             return "refused"
