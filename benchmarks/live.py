@@ -333,6 +333,11 @@ def cells_of(tool: str, one: Result) -> list[str]:
     else:  # it takes others too: no more than were dropped of all
         lost = f"{min(one.dropped or 0, one.relevant):,} of {one.relevant:,} at most"
     start = f"{statistics.median(one.starts):.2f} ({min(one.starts):.2f}-{max(one.starts):.2f})"
+    late = ""
+    if one.latencies:
+        ordered = sorted(one.latencies)
+        middle, most = statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
+        late = f"{middle * 1000:.0f}, {most * 1000:.0f}"
     return [
         tool,
         lost,
@@ -340,6 +345,7 @@ def cells_of(tool: str, one: Result) -> list[str]:
         "" if one.dropped is None else f"{one.dropped:,}",
         f"{one.core * 100:.1f} %",
         start,
+        late,
         f"{one.mib:.0f}",
     ]
 
@@ -349,20 +355,11 @@ def table(results: dict[str, Result], seconds: float, rate: int) -> Iterator[str
     yield ""
     yield (
         "| tool | relevant packets lost | Hellos lost | dropped by the kernel | of one core "
-        "| s from start to first packet | MiB |"
+        "| s from start to first packet | ms from a Hello to its line, median, 99 of 100 | MiB |"
     )
-    yield "|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|"
     for name, one in results.items():
         yield f"| {' | '.join(cells_of(name, one))} |"
-    yield ""
-    for name, one in results.items():
-        if one.latencies:
-            ordered = sorted(one.latencies)
-            middle, late = statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
-            yield (
-                f"{name}: from the last packet of a Hello to its line {middle * 1000:.0f} ms (median), "
-                f"{late * 1000:.0f} ms (99 of 100), {ordered[-1] * 1000:.0f} ms at most."
-            )
     yield ""
 
 
@@ -370,10 +367,11 @@ def memory_lines(samples: list[tuple[float, float]], conversations: int) -> Iter
     end = samples[-1][0]
     halves = [[mib for at, mib in samples if low <= at / end <= high] for low, high in ((0, 0.5), (0.5, 1))]
     third, last = ([mib for at, mib in samples if low <= at / end <= low + 0.25] for low in (0.5, 0.75))
+    first = max(halves[0])
+    yield f"{conversations:,} conversations in {end:.0f} s: {first:.0f} MiB at most in the first half,"
     yield (
-        f"{conversations:,} conversations in {end:.0f} s: {max(halves[0]):.0f} MiB at most in the first "
-        f"half, {max(halves[1]):.0f} in the second; median of the third quarter "
-        f"{statistics.median(third):.0f}, of the last {statistics.median(last):.0f}."
+        f"{max(halves[1]):.0f} in the second; median of the third quarter {statistics.median(third):.0f}, "
+        f"of the last {statistics.median(last):.0f}."
     )
     yield ""
 

@@ -184,6 +184,8 @@ class Connections:
             del self._one_sided[key]
         if segment.flags & (FIN | RST) and connection.is_closed:
             self._over[key] = None
+            if len(self._over) > self._limits.connections // _LINGER:
+                yield self._drop(next(iter(self._over)))
         if len(self._table) > self._limits.connections:
             yield self._drop(self._least())
         if self._memory > self._limits.streams_bytes:
@@ -300,6 +302,8 @@ class Connections:
 
 
 _NEAR = 1 << 16
+_LINGER = 4
+"""One connection in so many may be closed and wait for late segments."""
 _FLOOD = 8
 """One connection in so many that has one side only makes a flood of them."""
 _MUCH = 8
