@@ -86,6 +86,17 @@ class Result:
     latencies: list[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Memory:
+    """Memory while conversations go by."""
+
+    conversations: int
+    rate: int
+    dropped: int
+    samples: list[tuple[float, float]]
+    """Seconds and MiB."""
+
+
 def lines_of(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
@@ -303,8 +314,8 @@ def under_load(tool: Tool, name: str, load: Load, folder: Path, *, seconds: floa
     )
 
 
-def memory(name: str, load: Load, folder: Path, conversations: int, rate: int) -> list[tuple[float, float]]:
-    """Seconds and MiB while so many conversations go by."""
+def memory(name: str, load: Load, folder: Path, conversations: int, rate: int) -> Memory:
+    """Let so many conversations go by."""
     running = Listening(AMTDIAG, name, folder)
     samples = []
     try:
@@ -319,8 +330,7 @@ def memory(name: str, load: Load, folder: Path, conversations: int, rate: int) -
     finally:
         output = running.end()
     stats = [line for line in lines_of(output) if line["event_type"] == "stats"][-1]["stats"]["capture"]
-    print(f"bench: {stats['kernel_packets']:,} packets, {stats['kernel_drops']:,} dropped", file=sys.stderr)
-    return samples
+    return Memory(conversations, rate, stats["kernel_drops"], samples)
 
 
 # ------------------------------------------------------------------------------------------------- the tables
@@ -363,16 +373,20 @@ def table(results: dict[str, Result], seconds: float, rate: int) -> Iterator[str
     yield ""
 
 
-def memory_lines(samples: list[tuple[float, float]], conversations: int) -> Iterator[str]:
-    end = samples[-1][0]
-    halves = [[mib for at, mib in samples if low <= at / end <= high] for low, high in ((0, 0.5), (0.5, 1))]
-    third, last = ([mib for at, mib in samples if low <= at / end <= low + 0.25] for low in (0.5, 0.75))
-    first = max(halves[0])
-    yield f"{conversations:,} conversations in {end:.0f} s: {first:.0f} MiB at most in the first half,"
+def memory_lines(one: Memory) -> Iterator[str]:
+    end = one.samples[-1][0]
+
+    def between(low: float, high: float) -> list[float]:
+        return [mib for at, mib in one.samples if low <= at / end <= high]
+
+    third, last = statistics.median(between(0.5, 0.75)), statistics.median(between(0.75, 1))
     yield (
-        f"{max(halves[1]):.0f} in the second; median of the third quarter {statistics.median(third):.0f}, "
-        f"of the last {statistics.median(last):.0f}."
+        f"{one.conversations:,} conversations in {end:.0f} s, {one.rate:,} packets a second, "
+        f"{one.dropped:,} packets dropped:"
     )
+    first, second = max(between(0, 0.5)), max(between(0.5, 1))
+    yield f"{first:.0f} MiB at most in the first half, {second:.0f} in the second;"
+    yield f"median of the third quarter {third:.0f}, of the last {last:.0f}."
     yield ""
 
 
@@ -384,7 +398,7 @@ def main() -> None:
         "--starts", type=int, default=3, help="of each tool, for the time to its first packet"
     )
     parser.add_argument("--conversations", type=int, default=50_000, help="while memory is watched (50000)")
-    parser.add_argument("--memory-rate", type=int, default=20_000, help="their packets a second, four each")
+    parser.add_argument("--memory-rate", type=int, default=14_000, help="their packets a second, four each")
     parser.add_argument("--full", action="store_true", help="60 s of load, 5 starts, 1,000,000 conversations")
     parser.add_argument("--tools", nargs="*", help="only those whose name begins so")
     parser.add_argument("--dir", type=Path, help="where files go for the time being")
@@ -401,7 +415,7 @@ def main() -> None:
             print(f"bench: no {one.name} here, left out", file=sys.stderr)
     busy = os.getloadavg()[0]
     results: dict[str, Result] = {}
-    samples: list[tuple[float, float]] = []
+    remembered: Memory | None = None
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=arguments.dir)))
         name = stack.enter_context(namespace())
@@ -417,17 +431,18 @@ def main() -> None:
                 results[one.name].starts.append(start_time(one, name, load, folder, wait))
         if arguments.conversations and AMTDIAG in tools:
             print(f"bench: {arguments.conversations:,} conversations ...", file=sys.stderr)
-            samples = memory(name, load, folder, arguments.conversations, arguments.memory_rate)
+            count, rate = arguments.conversations, arguments.memory_rate
+            remembered = memory(name, load, folder, count, rate)
     lines = [f"{machine()}; load average {busy:.1f} before it.", ""]
     lines += table(results, arguments.seconds, arguments.rate)
-    if samples:
-        lines += memory_lines(samples, arguments.conversations)
+    if remembered is not None:
+        lines += memory_lines(remembered)
     text = "\n".join(lines)
     print(text)
     RESULTS.parent.mkdir(exist_ok=True)
     saved = {
         "machine": machine(), "seconds": arguments.seconds, "rate": arguments.rate,
-        "tools": {name: asdict(one) for name, one in results.items()}, "memory": samples,
+        "tools": {name: asdict(one) for name, one in results.items()}, "memory": remembered and asdict(remembered),
     }  # fmt: skip
     RESULTS.write_text(json.dumps(saved, indent=1) + "\n")
     if arguments.page:
