@@ -442,7 +442,8 @@ def main() -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     saved = {
         "machine": machine(), "seconds": arguments.seconds, "rate": arguments.rate,
-        "tools": {name: asdict(one) for name, one in results.items()}, "memory": remembered and asdict(remembered),
+        "tools": {name: asdict(one) for name, one in results.items()},
+        "memory": remembered and asdict(remembered),
     }  # fmt: skip
     RESULTS.write_text(json.dumps(saved, indent=1) + "\n")
     if arguments.page:

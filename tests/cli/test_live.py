@@ -102,8 +102,9 @@ def test_what_a_killed_run_leaves_is_a_capture(wire: Wire, tmp_path: Path) -> No
     with capturing(wire, tmp_path, "-w", str(tmp_path / "ring.pcapng"), "-b", "filesize:2") as live:
         for one in packets_of(REFUSED):
             wire.send([one])
-            time.sleep(0.002)
+            time.sleep(0.01)
         until(lambda: any(line["event_type"] == "hello" for line in live.lines()))
+        time.sleep(1)  # packets gather in the kernel for a while
         live.process.kill()
         live.process.wait()
     files = sorted(tmp_path.glob("ring_*.pcapng"))
@@ -117,7 +118,7 @@ def test_a_ring_keeps_so_many_files(wire: Wire, tmp_path: Path) -> None:
     with capturing(wire, tmp_path, "-w", str(tmp_path / "ring.pcapng"), *ring) as live:
         for one in packets_of(REFUSED):
             wire.send([one])
-            time.sleep(0.005)
+            time.sleep(0.02)
         time.sleep(0.3)
         _, lines = live.end()
     files = sorted(tmp_path.glob("ring_*.pcapng"))
