@@ -16,7 +16,7 @@ WORKERS = 2
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help venv demo test system-packages lint format types contracts unit notebooks samples docs lab \
-	sanitize fuzz bench clean
+	sanitize fuzz bench bench-live clean
 
 help: ## list the targets (the default)
 	@echo "amtdiag: make TARGET"
@@ -129,6 +129,13 @@ bench: $(VENV)/.dev ## amtdiag beside tcpdump, tshark, scapy and others, on made
 	@$(MAKE) --no-print-directory build/plain/.installed
 	AMTDIAG=build/plain/bin/amtdiag $(BIN)/python benchmarks/run.py --size $(SIZE) $(ARGS)
 	AMTDIAG=build/plain/bin/amtdiag $(BIN)/python benchmarks/fleet.py
+
+# Root only: the load goes through a network namespace. --full takes some 13 minutes.
+bench-live: $(VENV)/.dev ## amtdiag live beside dumpcap, tcpdump, scapy and pyshark at 100,000 packets/s (root; three minutes)
+	@command -v $(NATIVE_CC) >/dev/null || { echo "bench-live: no $(NATIVE_CC) here (Debian, Ubuntu: apt-get install gcc libc6-dev)"; exit 2; }
+	@rm -f build/plain/.installed
+	@$(MAKE) --no-print-directory build/plain/.installed
+	AMTDIAG=build/plain/bin/amtdiag CC=$(NATIVE_CC) $(BIN)/python benchmarks/live.py $(ARGS)
 
 clean: ## remove the virtual environment and all that was built (reports stay)
 	rm -f amtdiag/capture/_kernel*.so

@@ -150,7 +150,10 @@ class Live:
         self.news = True
         packets = Packets(out)
         self._journal.feed(packets)
-        return list(self._fresh(packets))
+        fresh = list(self._fresh(packets))
+        if self._journal.events.most() > MOST_EVENTS + MOST_EVENTS // 4:
+            self.expire(out[-1].ts)
+        return fresh
 
     def _fresh(self, packets: Packets) -> Iterator[HelloEvent]:
         """Yield each Hello once: when all of it is there, or else when its connection is over."""
@@ -248,6 +251,7 @@ class Live:
             )
         if self.departed:
             notes.append(
-                f"{len(self.departed):,} devices of which nothing was seen for {span(KEPT)} are not listed"
+                f"{len(self.departed):,} devices are not listed: nothing was seen of them for {span(KEPT)}, "
+                "or so little that others needed the room"
             )
         return Seen(captures, events, Coverage(Watch([captures])), notes, self._kernel)

@@ -224,6 +224,12 @@ def limit_notes(journals: Sequence[Journal]) -> list[str]:
     evicted = sum(one.evicted for one in journals)
     if evicted:
         notes.append(f"{evicted:,} connections were given up early: too many were open at one time")
+    crowded = sum(one.crowded_out for one in journals)
+    if crowded:
+        notes.append(
+            f"{crowded:,} events made room for others, too many having come: those went first that say least "
+            "about a device"
+        )
     left_out = sum(one.left_out for one in journals)
     if left_out:
         notes.append(f"{left_out:,} events were left out: more of their kind than are kept")

@@ -79,6 +79,18 @@ def filter_for(interest: Interest, linktype: int = ETHERNET, *, any_port: bool =
     return code.program()
 
 
+def both(first: Sequence[Instruction], second: Sequence[Instruction]) -> list[Instruction]:
+    """Return a program that lets through what both let through; the second begins where the first accepts.
+
+    The first has to return constants, as libpcap's programs do.
+    """
+    joined = list(first)
+    for at, one in enumerate(first):
+        if one.code == RET and one.k:
+            joined[at] = Instruction(JUMP, 0, 0, len(first) - at - 1)
+    return [*joined, *second]
+
+
 class _Assembler:
     """Instructions with labels to jump to. All jumps go forward, as the kernel demands."""
 

@@ -40,7 +40,9 @@ def _ports(ports: Iterable[int]) -> str:
 class ScapySource:
     """See `sniffer.Source`, whose methods these are."""
 
-    def __init__(self, interfaces: Sequence[str], interest: Interest, *, any_port: bool) -> None:
+    def __init__(
+        self, interfaces: Sequence[str], interest: Interest, *, any_port: bool, narrowed: str = ""
+    ) -> None:
         """Begin to capture.
 
         Raises `MissingToolError` where scapy or the right is missing, `InputError` for an interface that
@@ -56,10 +58,13 @@ class ScapySource:
         self._received = [0] * len(interfaces)
         self._dropped = [0] * len(interfaces)
         self._said: list[str] = []
+        wanted = expression(interest, any_port=any_port)
+        if narrowed:
+            wanted = f"({narrowed}) and ({wanted})"
         self._sniffers = [
             AsyncSniffer(
                 iface=name,
-                filter=expression(interest, any_port=any_port),
+                filter=wanted,
                 store=False,
                 prn=self._taker(number),
             )

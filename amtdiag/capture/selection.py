@@ -18,6 +18,8 @@ from amtdiag.named import NamedTuple
 _SYN = 2
 _RST = 4
 _ACK = 16
+_FLOOD = 8
+"""One undecided conversation in so many that nobody answered makes a flood of them."""
 _FAR = 1 << 31
 _WRAP = 1 << 32
 
@@ -68,6 +70,8 @@ class Selection:
         self.watched: dict[bytes, _Undecided | None] = {}
         """By directional key (source, destination, ports): undecided, or None once it is kept."""
         self._undecided: OrderedDict[bytes, bytes] = OrderedDict()
+        self._unanswered: OrderedDict[bytes, None] = OrderedDict()
+        """Of these, those of which nothing but SYNs has been seen."""
         self._marked: OrderedDict[bytes, bytes] = OrderedDict()
         self._rejected: OrderedDict[bytes, bytes] = OrderedDict()
         """Conversations that began otherwise: what looks like a Hello later in them is none."""
@@ -99,6 +103,7 @@ class Selection:
         if state is None:
             out.append(segment)
             return
+        self._unanswered.pop(state.client, None)
         if not self._hold(state, segment):
             return
         if state.client != key or not segment.payload:
@@ -139,6 +144,8 @@ class Selection:
         if self.sieve is not None:
             self.sieve.watch(key, reverse)
         self._undecided[key] = reverse
+        if opened:
+            self._unanswered[key] = None
         if len(self._undecided) > self._limits.undecided_conversations:
             self._give_up_oldest()
         return state
@@ -155,7 +162,9 @@ class Selection:
         return self.watched.get(state.client) is state
 
     def _give_up_oldest(self) -> None:
-        oldest = next(iter(self._undecided))
+        # A conversation that has just begun is unanswered, too: a few are no flood.
+        is_flood = len(self._unanswered) > self._limits.undecided_conversations // _FLOOD
+        oldest = next(iter(self._unanswered if is_flood else self._undecided))
         state = self.watched[oldest]
         self.evicted += state is not None and bool(state.seen)
         self._forget(oldest)
@@ -179,6 +188,7 @@ class Selection:
 
     def _forget(self, key: bytes) -> None:
         self._rejected.pop(key, None)
+        self._unanswered.pop(key, None)
         for table in (self._undecided, self._marked):
             other = table.pop(key, None)
             if other is not None:

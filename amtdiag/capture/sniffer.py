@@ -1,4 +1,4 @@
-"""Live interfaces on Linux: AF_PACKET sockets with the kernel's filter, its time stamps and its counters.
+"""Live interfaces on Linux: AF_PACKET sockets with the kernel's filter, its memory and its counters.
 
 A socket is opened for no protocol, gets its filter, and is bound only then: no packet that the filter would
 have turned away comes before it (packet(7)).
@@ -13,31 +13,29 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from ctypes import c_char, sizeof
 from pathlib import Path
 
-from amtdiag.capture.bpf import MOST_INSTRUCTIONS, RAW_IP, SNAP_LENGTH, filter_for, packed
+from amtdiag.capture.bpf import MOST_INSTRUCTIONS, RAW_IP, Instruction, both, filter_for, packed
 from amtdiag.capture.linklayer import ETHERNET
+from amtdiag.capture.mapped import BLOCKS, Mapped
 from amtdiag.capture.selection import Interest
 from amtdiag.capture.source import Counts, Frame, Tap
 from amtdiag.errors import InputError, MissingToolError, UsageError
 from amtdiag.safetext import safe
 
+ANY = "any"
+"""All interfaces that are up when the capture begins."""
 BATCH = 1024
 """Packets that are taken from one interface before the others have their turn."""
-_BUFFER = 32 << 20
-"""Bytes for which the kernel is asked to keep packets that have not been taken yet."""
 _ALL = 0x0003
-_SOL_PACKET, _ADD_MEMBERSHIP, _STATISTICS, _AUXDATA = 263, 1, 6, 8
+_SOL_PACKET, _ADD_MEMBERSHIP, _STATISTICS = 263, 1, 6
+_STATISTICS_OF = struct.Struct("=II4x")
+"""Packets, drops, and how often the kernel had to stop."""
 _PROMISCUOUS = 1
-_ATTACH_FILTER, _TIMESTAMPNS, _RCVBUFFORCE = 26, 35, 33
-_TAG_VALID, _TAG_TYPE_VALID = 0x10, 0x40
-_AUX = struct.Struct("=IIIHHHH")
-"""Status, length on the wire, length taken, where MAC and network begin, VLAN tag and its type."""
-_TIME = struct.Struct("@ll")
-_ANCILLARY = socket.CMSG_SPACE(_AUX.size) + socket.CMSG_SPACE(_TIME.size)
-_OUTGOING = 4
+_ATTACH_FILTER, _TIMESTAMPNS = 26, 35
 _LINK_TYPES = {1: ETHERNET, 772: ETHERNET, 65534: RAW_IP}
 """By the kernel's ARPHRD number: Ethernet, loopback, and interfaces that have no link layer."""
 _LOOPBACK = 772
@@ -46,23 +44,36 @@ _LOST = ("rx_missed_errors", "rx_fifo_errors")
 _SYSFS = Path("/sys/class/net")
 _GET_FLAGS, _GET_HARDWARE = 0x8913, 0x8927
 _NAME_BYTES = 16
+_LEAST_BLOCKS = 16
+"""Of memory for one of many interfaces."""
 
 
 class Sniffer:
     """Captures on one interface or several."""
 
     def __init__(
-        self, interfaces: Sequence[str], interest: Interest, *, any_port: bool, promiscuous: bool = True
+        self,
+        interfaces: Sequence[str],
+        interest: Interest,
+        *,
+        any_port: bool,
+        promiscuous: bool = True,
+        narrowed: str = "",
     ) -> None:
-        """Open all interfaces.
+        """Open all interfaces; `narrowed` is an expression of libpcap's that packets have to fit besides.
 
-        Raises `InputError` where there is no such interface, `MissingToolError` where the right is missing.
+        Raises `InputError` where there is no such interface, `MissingToolError` where the right is missing,
+        or libpcap to compile the expression, `UsageError` where it is none.
         """
         self._sockets: list[_Socket] = []
         self._poll = select.poll()
+        names = _named(interfaces)
         try:
-            for name in interfaces:
-                one = _Socket(name, interest, any_port=any_port, promiscuous=promiscuous)
+            for name in names:
+                one = _Socket(
+                    name, interest, any_port=any_port, narrowed=narrowed, promiscuous=promiscuous,
+                    blocks=max(BLOCKS // len(names), _LEAST_BLOCKS),
+                )  # fmt: skip
                 self._sockets.append(one)
                 self._poll.register(one.socket, select.POLLIN)
         except BaseException:
@@ -94,13 +105,22 @@ class Sniffer:
     def close(self) -> None:
         """See `Source`."""
         for one in self._sockets:
-            one.socket.close()
+            one.close()
 
 
 class _Socket:
     """One interface."""
 
-    def __init__(self, name: str, interest: Interest, *, any_port: bool, promiscuous: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        interest: Interest,
+        *,
+        any_port: bool,
+        narrowed: str,
+        promiscuous: bool,
+        blocks: int,
+    ) -> None:
         self.name = name
         kind = _kind(name)
         if kind not in _LINK_TYPES:
@@ -108,43 +128,42 @@ class _Socket:
         self.linktype = _LINK_TYPES[kind]
         self._loopback = kind == _LOOPBACK
         self._promiscuous = promiscuous
-        self._memory = bytearray(SNAP_LENGTH)
-        self._view = memoryview(self._memory)
+        self._mapped: Mapped | None = None
         self._received = self._dropped = 0
         self._lost_before = self._lost()
         self._lost_so_far = 0
         self._index = 0
         self._up = True
+        program = filter_for(interest, self.linktype, any_port=any_port)
+        if narrowed:
+            from amtdiag.capture.libpcap import compiled
+
+            program = both(compiled(narrowed, self.linktype), program)
         try:
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         except PermissionError as error:
             raise MissingToolError(missing_right(name)) from error
         try:
-            self._prepare(filter_for(interest, self.linktype, any_port=any_port))
+            self._prepare(program, blocks)
             self._bind()
         except OSError as error:
-            self.socket.close()
+            self.close()
             raise InputError(f"{safe(name)}: {error.strerror or error}") from error
         except BaseException:
-            self.socket.close()
+            self.close()
             raise
 
-    def _prepare(self, program: Sequence[tuple[int, int, int, int]]) -> None:
-        """Attach the filter and ask for time stamps and tags."""
+    def _prepare(self, program: Sequence[Instruction], blocks: int) -> None:
+        """Attach the filter, ask for time stamps, and share memory with the kernel."""
         if len(program) > MOST_INSTRUCTIONS:
             raise UsageError("these are more ports than the kernel's filter has room for: use --any-port")
-        code = bytearray(packed(program))  # type: ignore[arg-type]
+        code = bytearray(packed(program))
         memory = (c_char * len(code)).from_buffer(code)
         at = _address(memory)
         self.socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", len(program), at))
         assert sizeof(memory) == len(code)
         self.socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
-        self.socket.setsockopt(_SOL_PACKET, _AUXDATA, 1)
-        try:
-            self.socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
-        except PermissionError:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        self.socket.setblocking(False)
+        self._mapped = Mapped(self.socket, blocks)
 
     def _bind(self) -> None:
         """Begin to capture on the interface that has the name now. Neither of this takes a right."""
@@ -155,37 +174,24 @@ class _Socket:
             self.socket.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, request)
 
     def read(self, number: int, frames: list[Frame]) -> None:
-        """Take up to a batch of packets."""
-        receive, view = self.socket.recvmsg_into, self._view
-        buffers = [view]
-        for _ in range(BATCH):
-            try:
-                size, ancillary, _, sender = receive(buffers, _ANCILLARY)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in (errno.ENETDOWN, errno.ENODEV, errno.ENXIO):
-                    return  # `check` says so
-                raise
-            if self._loopback and sender[2] == _OUTGOING:
-                continue  # the same packet comes in, too
-            data = bytes(view[:size])
-            ts, wirelen = 0, size
-            for _, kind, value in ancillary:
-                if kind == _AUXDATA and len(value) == _AUX.size:
-                    status, wirelen, _, _, _, tag, tag_type = _AUX.unpack(value)
-                    if status & _TAG_VALID:
-                        tag_type = tag_type if status & _TAG_TYPE_VALID else 0x8100
-                        data = data[:12] + struct.pack(">HH", tag_type, tag) + data[12:]
-                        wirelen += 4
-                elif kind == _TIMESTAMPNS and len(value) == _TIME.size:
-                    seconds, nanoseconds = _TIME.unpack(value)
-                    ts = seconds * 1_000_000_000 + nanoseconds
-            frames.append(Frame(ts, number, data, max(wirelen, len(data))))
+        """Take a batch of packets, and a block more."""
+        assert self._mapped is not None
+        # On loopback what goes out comes in, too.
+        self._mapped.read(number, BATCH, frames, outgoing=not self._loopback)
+        # An interface that went down is an error until it is asked for; `check` says so.
+        self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    def close(self) -> None:
+        """End the capture."""
+        if self._mapped is not None:
+            self._mapped.close()
+        self.socket.close()
 
     def counts(self) -> Counts:
         """The kernel begins its counters at 0 each time they are read."""
-        packets, drops = struct.unpack("=II", self.socket.getsockopt(_SOL_PACKET, _STATISTICS, 8))
+        packets, drops = _STATISTICS_OF.unpack(
+            self.socket.getsockopt(_SOL_PACKET, _STATISTICS, _STATISTICS_OF.size)
+        )
         self._received += packets
         self._dropped += drops
         lost = self._lost()
@@ -223,6 +229,25 @@ def _ask(control: socket.socket, request: int, name: str) -> int:
     """Ask the kernel about an interface: a number of two bytes."""
     answer = fcntl.ioctl(control, request, struct.pack("16s24x", os.fsencode(name)))
     return int(struct.unpack_from("=H", answer, 16)[0])
+
+
+def _named(interfaces: Sequence[str]) -> list[str]:
+    """Return the interfaces by their names, each once. Raises `InputError` where none is up."""
+    names: list[str] = []
+    for name in interfaces:
+        names += _all_up() if name == ANY else [name]
+    if not names:
+        raise InputError("no interface is up that could be read")
+    return list(dict.fromkeys(names))
+
+
+def _all_up() -> Iterator[str]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for _, name in socket.if_nameindex():
+            with suppress(OSError):  # it went meanwhile
+                is_read = _ask(control, _GET_HARDWARE, name) in _LINK_TYPES
+                if is_read and _ask(control, _GET_FLAGS, name) & 1:
+                    yield name
 
 
 def _kind(name: str) -> int:

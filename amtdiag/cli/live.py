@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from amtdiag.live import Live
 
 _TICK = 0.25
-_LAST_READS = 64
-"""Batches that are taken after the end, of what the kernel holds."""
 """Seconds without a packet until other work is looked at."""
+_LAST_WAIT = 0.15
+"""Seconds after the end in which the kernel hands over what has gathered (`capture.mapped`)."""
+_LAST_READS = 512
+"""Batches that are taken then."""
 _STATS_EVERY = 60 * SECOND
 _EXPIRE_EVERY = 3600 * SECOND
 _CHECK_EVERY = SECOND // 2
@@ -42,6 +44,8 @@ _JUDGE_AT_LEAST = 30 * SECOND
 """What is absent is noticed although nothing comes."""
 _SHARE = 20
 """Judging takes one part in so many of the time at most."""
+_SPARING, _SELDOM = 50, 60 * SECOND
+"""It takes less, one part in so many, as long as it is done so often."""
 _STEP = 2 * SECOND
 """A clock that differs from the steady one by more than this was set."""
 
@@ -54,7 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IFACE",
         action="append",
         required=True,
-        help="interface to capture on (may be repeated)",
+        help="interface to capture on (may be repeated); any: all that are up",
+    )
+    parser.add_argument(
+        "-f",
+        dest="narrowed",
+        metavar="FILTER",
+        default="",
+        help="take only what fits this capture filter besides, as of pcap-filter(7); needs libpcap",
     )
     parser.add_argument("-w", dest="file", metavar="FILE", help="keep the packets in this pcapng file")
     parser.add_argument(
@@ -126,12 +137,18 @@ def open_source(arguments: argparse.Namespace, options: Options) -> Source:
         from amtdiag.capture.elsewhere import NOT_RUN_BY_US, ScapySource
 
         print(f"amtdiag: {NOT_RUN_BY_US}", file=sys.stderr)
-        return ScapySource(arguments.interfaces, wanted, any_port=arguments.any_port)
+        return ScapySource(
+            arguments.interfaces, wanted, any_port=arguments.any_port, narrowed=arguments.narrowed
+        )
     from amtdiag.capture.rights import become_caller
     from amtdiag.capture.sniffer import Sniffer
 
     source = Sniffer(
-        arguments.interfaces, wanted, any_port=arguments.any_port, promiscuous=arguments.promiscuous
+        arguments.interfaces,
+        wanted,
+        any_port=arguments.any_port,
+        promiscuous=arguments.promiscuous,
+        narrowed=arguments.narrowed,
     )
     become_caller()
     return source
@@ -176,8 +193,9 @@ class _Watch:
             if self._source.wait(_TICK):
                 self._take()
             self._tend()
+        last = time.monotonic() + _LAST_WAIT
         for _ in range(_LAST_READS):
-            if not self._take():
+            if not self._source.wait(max(last - time.monotonic(), 0)) or not self._take():
                 break
         return self._finish()
 
@@ -228,7 +246,7 @@ class _Watch:
         since = steady - self._judged
         if (
             self._judging is None
-            and since >= max(_JUDGE_EVERY, self._cost * _SHARE)
+            and since >= _pause(self._cost)
             and (self._live.news or since >= _JUDGE_AT_LEAST)
         ):
             self._judge(now, steady)
@@ -345,6 +363,11 @@ class _Watch:
 
             self._emit(said_line(now, text))
         print(f"amtdiag: {text}", file=sys.stderr, flush=True)
+
+
+def _pause(cost: int) -> int:
+    """Return how long after a judgement that took so long the next may begin."""
+    return max(_JUDGE_EVERY, min(cost * _SPARING, _SELDOM), cost * _SHARE)
 
 
 def _clock(ts: int) -> str:

@@ -63,6 +63,7 @@ class Connection:
         "resets",
         "server",
         "streams",
+        "syn_count",
         "syn_seq",
         "syns",
         "vlan",
@@ -77,7 +78,8 @@ class Connection:
         self.streams: dict[Side, Half] = {}
         self.syn_seq: int | None = None
         self.syns: list[tuple[int, Frames]] = []
-        """Time and frame of the client's SYNs, duplicated frames left out."""
+        """Time and frame of the client's first SYNs, duplicated frames left out."""
+        self.syn_count = 0
         self.answers: list[tuple[int, Frames]] = []
         """SYN-ACKs."""
         self.resets: list[tuple[Side, int, Frames]] = []
@@ -93,6 +95,11 @@ class Connection:
         if half.whole is None:
             half.whole = half.assemble()
         return half.whole
+
+    @property
+    def memory(self) -> int:
+        """What the bytes of both directions take, roughly."""
+        return sum(stream.memory for stream in self.streams.values())
 
     @property
     def is_closed(self) -> bool:
@@ -119,11 +126,16 @@ class Connections:
         self._keep = keep
         self._limits = limits
         self._table: OrderedDict[_Key, Connection] = OrderedDict()
+        self._one_sided: OrderedDict[_Key, None] = OrderedDict()
+        """Connections of which one side has been seen so far: anybody can send such packets."""
+        self._over: OrderedDict[_Key, None] = OrderedDict()
+        """Closed ones, which only wait for late segments."""
         self._memory = 0
         self._clock = 0
         self._swept = 0
         self.duplicates = 0
         self.evicted = 0
+        """Connections that were open and had to be given up early."""
 
     def feed(self, packets: Packets) -> Iterator[Connection]:
         """Take a batch; yield connections that it proves over."""
@@ -139,6 +151,8 @@ class Connections:
 
     def finish(self) -> Iterator[Connection]:
         """Yield all that is left, oldest first; each is let go of as it is taken."""
+        self._one_sided.clear()
+        self._over.clear()
         while self._table:
             yield self._table.popitem(last=False)[1]
         self._memory = 0
@@ -163,7 +177,9 @@ class Connections:
     def _drop(self, key: _Key) -> Connection:
         """Take a connection out of the table."""
         connection = self._table.pop(key)
-        self._memory -= sum(stream.memory for stream in connection.streams.values())
+        self._one_sided.pop(key, None)
+        self._over.pop(key, None)
+        self._memory -= connection.memory
         return connection
 
     def _take(self, segment: Segment, over: list[Connection]) -> None:
@@ -176,11 +192,35 @@ class Connections:
         if connection is None:
             connection = self._open(segment)
             self._table[key] = connection
+            self._one_sided[key] = None
         self._record(connection, segment)
-        limits = self._limits
-        if len(self._table) > limits.connections or self._memory > limits.streams_bytes:
+        if key in self._one_sided and all([half.segments for half in connection.streams.values()]):
+            del self._one_sided[key]
+        if segment.flags & (FIN | RST) and connection.is_closed:
+            self._over[key] = None
+            if len(self._over) > self._limits.connections // _LINGER:
+                over.append(self._drop(next(iter(self._over))))
+        if len(self._table) > self._limits.connections:
+            over.append(self._drop(self._least()))
+        if self._memory > self._limits.streams_bytes:
             self.evicted += 1
-            over.append(self._drop(next(iter(self._table))))
+            over.append(self._drop(self._holder(key)))
+
+    def _least(self) -> _Key:
+        """Return whose place is taken first: a closed one, one of a flood, else the oldest."""
+        if self._over:
+            return next(iter(self._over))
+        self.evicted += 1
+        # A connection that has just begun has one side, too: a few are no flood.
+        is_flood = len(self._one_sided) > self._limits.connections // _FLOOD
+        return next(iter(self._one_sided if is_flood else self._table))
+
+    def _holder(self, key: _Key) -> _Key:
+        """Return who is to give its memory back: this connection if it has much, else the oldest big one."""
+        share = self._memory // len(self._table)
+        if key in self._table and self._table[key].memory > share * _MUCH:
+            return key
+        return next(one for one, other in self._table.items() if other.memory >= share)
 
     def _is_new(self, connection: Connection, segment: Segment) -> bool:
         """True where a segment on the same addresses and ports begins another connection."""
@@ -249,7 +289,8 @@ class Connections:
             else:
                 connection.syn_seq = seq
                 connection.client_known = True
-                _few(connection.syns, (ts, frames), _MANY)
+                connection.syn_count += 1
+                _few(connection.syns, (ts, frames))
             seq = (seq + 1) % WRAP
             stream.anchor(seq)
         if payload or missing:
@@ -285,10 +326,15 @@ def _key(segment: Segment) -> _Key:
 
 
 _NEAR = 1 << 16
-_MANY = 64
+_LINGER = 4
+"""One connection in so many may be closed and wait for late segments."""
+_FLOOD = 8
+"""One connection in so many that has one side only makes a flood of them."""
+_MUCH = 8
+"""A connection that grows and takes so many times the average is the first to give its memory back."""
 _T = TypeVar("_T")
 
 
-def _few(items: list[_T], item: _T, most: int = _FEW) -> None:
-    if len(items) < most:
+def _few(items: list[_T], item: _T) -> None:
+    if len(items) < _FEW:
         items.append(item)

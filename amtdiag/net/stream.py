@@ -90,6 +90,11 @@ class Stream:
         self.lost_tail = 0
         """Furthest offset that a cut packet promised."""
 
+    @property
+    def chunks(self) -> int:
+        """Separate pieces that are kept."""
+        return len(self._starts)
+
     def anchor(self, first: int) -> None:
         """Say which sequence number the first byte of the stream has.
 

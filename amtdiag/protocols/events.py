@@ -189,7 +189,7 @@ class EventReader:
             if hello is not None and _is_of_client(hello.ends, connection)
             else self._ends(connection, "client"),
             outcome=outcome,
-            syns=len(connection.syns),
+            syns=connection.syn_count,
             client_bytes=connection.streams["client"].bytes,
             server_bytes=connection.streams["server"].bytes,
             closed_by=connection.closed_by or "nobody",
@@ -300,7 +300,7 @@ def _outcome(connection: Connection) -> Outcome:
     answered = bool(connection.answers)
     if not answered and connection.syns:
         # What follows the client's SYNs follows a SYN-ACK, though that one may not be in the capture.
-        went_on = client.segments > len(connection.syns) or server.bytes
+        went_on = client.segments > connection.syn_count or server.bytes
         if not went_on and any([side == "server" for side, _, _ in connection.resets]):
             return "refused"
         if not server.segments and not client.bytes:

@@ -12,6 +12,7 @@ from amtdiag.times import SECOND
 _EXPIRES = 60 * SECOND
 _MOST_OPEN = 20_000
 _MOST_EVIDENCE = 8
+_Key = tuple[str, str, int, int, str, int]
 
 
 class _Open:
@@ -53,7 +54,9 @@ class Lookups:
     """Open questions. `take` yields the lookups that are over; `finish` the rest."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[tuple[str, str, int, int, str, int], _Open] = OrderedDict()
+        self._open: OrderedDict[_Key, _Open] = OrderedDict()
+        self._discovery: OrderedDict[_Key, _Open] = OrderedDict()
+        """The same, of the names of provisioning servers: no flood of other names costs them their place."""
 
     def take(
         self, data: bytes, ts: int, ends: tuple[str, str], port: int, evidence: tuple[Evidence, ...]
@@ -69,12 +72,13 @@ class Lookups:
         source, target = ends
         client, server = (target, source) if message.is_response else (source, target)
         key = (client, server, port, message.id, message.name, message.type)
-        one = self._open.get(key)
+        table = self._discovery if dns.is_discovery(message.name) else self._open
+        one = table.get(key)
         if one is not None and ts - one.ts > _EXPIRES:
-            yield self._open.pop(key).event()
+            yield table.pop(key).event()
             one = None
         if one is None:
-            one = self._open[key] = _Open(ts, client, server, message)
+            one = table[key] = _Open(ts, client, server, message)
         if len(one.evidence) < _MOST_EVIDENCE:
             one.evidence += evidence
         one.queries += not message.is_response
@@ -83,20 +87,23 @@ class Lookups:
             one.answer = message
         elif message.is_response and one.answer is not None and message.addresses:
             one.other = one.other or tuple(a for a in message.addresses if a not in one.answer.addresses)
-        while self._open:
-            first = next(iter(self._open))
-            if len(self._open) <= _MOST_OPEN and ts - self._open[first].ts <= _EXPIRES:
-                break
-            yield self._open.pop(first).event()
+        for table in (self._discovery, self._open):
+            while table:
+                first = next(iter(table))
+                if len(table) <= _MOST_OPEN and ts - table[first].ts <= _EXPIRES:
+                    break
+                yield table.pop(first).event()
 
     def finish(self) -> Iterator[LookupEvent]:
         """Yield what is still open."""
-        rest, self._open = self._open, OrderedDict()
-        for one in rest.values():
+        rest = sorted((*self._discovery.values(), *self._open.values()), key=lambda one: one.ts)
+        self._discovery.clear()
+        self._open.clear()
+        for one in rest:
             yield one.event()
 
     def waiting(self, before: int) -> Iterator[LookupEvent]:
         """Yield what is still open, and keep it; questions without an answer only if asked before a time."""
-        for one in self._open.values():
+        for one in (*self._discovery.values(), *self._open.values()):
             if one.answer is not None or one.ts < before:
                 yield one.event()

@@ -36,6 +36,8 @@ _LONG = 60 * SECOND
 """After so much silence, or so long, it may be told what a connection is, although it goes on."""
 _LONGEST_HELLO = 32_768
 """Bytes of a connection; 255 digests are less than 20,000."""
+_MOST_CHUNKS = 256
+"""Pieces in which it may come: putting more together with every packet costs too much."""
 _BEGINNING = 16_384
 """Of redirection, or a device's tunnel to its presence server: the handshake, and until the user is told."""
 
@@ -60,6 +62,8 @@ class Journal:
         self._reader: DatagramReader | None = None
         self.events = Events()
         self._left_out = 0
+        self.crowded_out = 0
+        """Events that made room for others: see `forget`."""
 
     def feed(self, packets: Packets) -> None:
         """Take a batch."""
@@ -93,8 +97,9 @@ class Journal:
         port = connection.server[1]
         if port in OTHER_PORTS or port == DNS_PORT:
             return None
-        if any(stream.bytes > _LONGEST_HELLO for stream in connection.streams.values()):
-            return None
+        for stream in connection.streams.values():
+            if stream.bytes > _LONGEST_HELLO or stream.chunks > _MOST_CHUNKS:
+                return None
         return self._streams.early_hello(connection)
 
     def so_far(self, now: int, odd: Iterable[Packets] = ()) -> Events:
@@ -127,15 +132,16 @@ class Journal:
             self._keep(self._reader.finish())
 
     def forget(self, before: int, most: int) -> int:
-        """Let go of events that ended before a time, and of each kind all but the newest; return how many.
+        """Let go of events that ended before a time, and of those that say least; return how many.
 
-        What may be decrypted later is let go of altogether.
+        Of each kind so many are kept. What may be decrypted later is let go of altogether.
         """
-        gone = self.events.forget(before, most)
+        old, crowded = self.events.forget(before, most)
+        self.crowded_out += crowded
         self._sealed.clear()
         kept = sum(len(one.talk.exchanges) for one in self.events.connections if one.talk is not None)
         self._streams.renew(self._limits.exchanges - kept)
-        return gone
+        return old + crowded
 
     def finish(self) -> None:
         """Take what was still open when the capture ended."""

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import SHAPES
 
-from amtdiag.capture.bpf import MOST_INSTRUCTIONS, RAW_IP, RET, Instruction, filter_for
+from amtdiag.capture.bpf import MOST_INSTRUCTIONS, RAW_IP, RET, Instruction, both, filter_for
 from amtdiag.capture.columns import TCP, Segment
 from amtdiag.capture.decoder import Decoder
 from amtdiag.capture.fragments import Fragments
@@ -105,6 +105,18 @@ def test_tags(tags: int) -> None:
     if tags <= 2:
         other = tagged.replace((9971).to_bytes(2), (9970).to_bytes(2))
         assert not taken(program(any_port=False), other)
+
+
+def test_both_let_through_what_each_lets_through() -> None:
+    names = interest(Options())._replace(ports=frozenset({53}), datagram_ports=frozenset({53}))
+    dns, ours = filter_for(names), program(any_port=False)
+    joined = both(dns, ours)
+    packets = {
+        data for path in FILES[:20] for _, linktype, data, _ in packets_of(path) if linktype == ETHERNET
+    }
+    one, other, together = ({data for data in packets if taken(code, data)} for code in (dns, ours, joined))
+    assert together == one & other
+    assert set() < together < other
 
 
 def test_a_snap_frame_is_left_to_the_decoder() -> None:

@@ -14,11 +14,11 @@ from bpf_machine import taken
 from helpers import HELLO_ONLY, SAMPLES
 from test_bpf import FILES
 from test_bpf import packets_of as records_of
-from wire import FAR, Wire, inside, laid, packets_of, wanted_of
+from wire import FAR, NEAR, Wire, inside, laid, packets_of, wanted_of
 
 from amtdiag.capture.bpf import filter_for
 from amtdiag.capture.linklayer import ETHERNET
-from amtdiag.capture.sniffer import Sniffer
+from amtdiag.capture.sniffer import ANY, Sniffer
 from amtdiag.config import Options
 from amtdiag.pipeline import interest
 
@@ -77,6 +77,37 @@ def test_the_kernel_decides_as_the_machine_of_the_tests(wire: Wire) -> None:
     finally:
         sniffer.close()
     assert got == expected
+
+
+def test_all_interfaces_that_are_up(wire: Wire) -> None:
+    """What is sent at one end is seen there, and at the other."""
+    sent = packets_of(HELLO_ONLY)
+    with inside(wire.name):
+        sniffer = Sniffer([ANY, FAR], interest(Options()), any_port=False)
+    try:
+        assert sorted(tap.name for tap in sniffer.taps) == sorted((NEAR, FAR))
+        wire.send(sent)
+        time.sleep(0.2)
+        frames = sniffer.read()
+    finally:
+        sniffer.close()
+    for number in (0, 1):
+        assert [one.data for one in frames if one.number == number] == sent
+
+
+@pytest.mark.needs("tcpdump")
+def test_a_filter_of_the_users_narrows_it(wire: Wire) -> None:
+    """libpcap's program in front of ours; without tcpdump there may be no libpcap."""
+    expected = [one for one in wanted_of(REFUSED) if one[23] == 6 and b"\x42\x61" in (one[34:36], one[36:38])]
+    with inside(wire.name):
+        sniffer = Sniffer([FAR], interest(Options()), any_port=False, narrowed="tcp port 16993")
+    try:
+        wire.send(packets_of(REFUSED))
+        time.sleep(0.2)
+        assert [one.data for one in sniffer.read()] == expected
+        assert len(wanted_of(REFUSED)) > len(expected) > 0
+    finally:
+        sniffer.close()
 
 
 ELSEWHERE = """

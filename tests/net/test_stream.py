@@ -165,7 +165,43 @@ def test_syns_are_counted_once_each() -> None:
     copy = syn._replace(frames=(2,), ts=syn.ts + 1000)
     second = segment(3, True, SYN, 100, ts=2_000_000_000)
     (one,) = follow(syn, copy, second)
-    assert len(one.syns) == 2
+    assert one.syn_count == len(one.syns) == 2
+
+
+def test_all_syns_are_counted_and_the_first_are_kept() -> None:
+    """Whoever sends them for ever takes no memory."""
+    (one,) = follow(*(segment(n, True, SYN, 100, ts=n * 1_000_000_000) for n in range(1, 101)))
+    assert one.syn_count == 100
+    assert [frames for _, (_, frames) in one.syns] == [(n,) for n in range(1, 9)]
+
+
+def opened(port: int, *, answered: bool, ended: bool = False) -> list[Segment]:
+    found = [segment(port, True, SYN, 100)._replace(sport=port)]
+    if answered:
+        found.append(segment(port, False, SYN | ACK, 900)._replace(dport=port))
+    if ended:
+        found.append(segment(port, False, RST | ACK, 901)._replace(dport=port))
+    return found
+
+
+def test_what_says_least_makes_room_first() -> None:
+    """Closed connections, then half-open ones where they are a flood, then the oldest."""
+    table = Connections(lambda port: port == 9971, lambda one: 1 << 20, Limits(connections=16))
+
+    def pushed_out(*segments: Segment) -> list[int]:
+        return [one.client[1] for one in table.feed(Packets(list(segments)))]
+
+    for port in range(2000, 2012):
+        assert pushed_out(*opened(port, answered=True)) == []
+    assert pushed_out(*opened(3000, answered=True, ended=True)) == []
+    assert pushed_out(*(one for port in range(4000, 4003) for one in opened(port, answered=False))) == []
+    assert pushed_out(*opened(4003, answered=False)) == [3000]
+    assert table.evicted == 0
+    assert pushed_out(*opened(4004, answered=False), *opened(4005, answered=False)) == [4000, 4001]
+    assert pushed_out(*(one for port in range(2012, 2016) for one in opened(port, answered=True))) == [
+        4002, 4003, 4004, 2000
+    ]  # fmt: skip
+    assert table.evicted == 6
 
 
 def test_data_before_its_syn_in_the_file() -> None:
