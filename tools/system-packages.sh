@@ -14,6 +14,9 @@ TOOLS="
     openssl:openssl
     jq:jq
     xxd:xxd
+    ip:iproute2
+    dnsmasq:dnsmasq-base
+    udhcpc:udhcpc
 "
 without="tests that need them will be skipped"
 if [ "${1:-}" = lab ]; then

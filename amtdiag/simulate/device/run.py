@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from amtdiag.simulate.device import chainrules, pskend, rmcp, tlsend, wsman
 from amtdiag.simulate.device.door import Entrance, bound, family
@@ -23,6 +23,9 @@ from amtdiag.simulate.device.lookup import look_up
 from amtdiag.simulate.device.plan import HIGHEST_RETRY, PLAIN_PORT, Card, Plan
 from amtdiag.simulate.hosts import DEVICE_PORT
 from amtdiag.simulate.packets import hello_bytes
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 _TICK = 0.05
 _AT_ONE_TIME = 32
@@ -309,14 +312,21 @@ def _digests(plan: Plan) -> set[bytes]:
     return {bytes.fromhex(digest) for one in plan.listed for digest in (one.sha1, one.sha256) if digest}
 
 
-def _identity(folder: Path) -> tuple[Path, bytes]:
-    """Make the devices' key and self-signed certificate: the file of both, and the key's public part."""
+@cache
+def _key() -> RSAPrivateKey:
+    """One key for all devices of this process."""
     from cryptography.hazmat.primitives.asymmetric import rsa
+
+    return rsa.generate_private_key(65537, 2048)
+
+
+def _identity(folder: Path) -> tuple[Path, bytes]:
+    """Make a self-signed certificate, as devices have it: the file of key and it, and the key's public part."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     from amtdiag.simulate.certificates import Wish, certify, identity
 
-    key = rsa.generate_private_key(65537, 2048)
+    key = _key()
     begins = datetime.now(UTC) - timedelta(days=30)
     made = identity(certify(Wish("AMT RCFG", days=7300, begins=begins), key=key))
     file = folder / "identity.pem"

@@ -77,9 +77,13 @@ SCENARIOS: dict[str, Scenario] = {
         _finds("connect-back-unanswered", stage="connect_back"),
         door="silent",
     ),
-    "mute": Scenario("takes the connection back and never says a word", _finds(), door="mute"),
+    "mute": Scenario(
+        "takes the connection back and never says a word", _finds(stage="connect_back"), door="mute"
+    ),
     "hangs-up": Scenario(
-        "takes the connection back and closes it at the first bytes", _finds("tls-ended"), door="hangs-up"
+        "takes the connection back and closes it at the first bytes",
+        _finds("tls-ended", stage="connect_back"),
+        door="hangs-up",
     ),
     "unknown-root": Scenario(
         "lists only roots that no CA sells under any more: the server's is unknown (alert 48)",

@@ -1,0 +1,317 @@
+"""`amtdiag simulate device` against a small server in network namespaces, watched by `amtdiag live`.
+
+All devices of the table are played at one time on one network, each on a machine of its own. What was played
+is known beforehand, and the analysis has to say it: of the live run, and of the file that it kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from ssl import TLSVersion
+from typing import Any, NamedTuple
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from helpers import run as command
+from making import SERVER_AUTH, SETUP_OID, SETUP_UNIT, Made, make
+from office import DOMAIN, SERVER, Office, Serving, office
+from wire import inside
+
+from amtdiag.simulate.device import plan as plans
+from amtdiag.simulate.device.run import Outcome, Run, Said
+from amtdiag.simulate.device.scenarios import SCENARIOS, Expected, Kind
+from amtdiag.simulate.roots import MODERN, Root
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+FIT = (SERVER_AUTH, SETUP_OID)
+SILENCES = {"info"}
+"""Findings of these levels say nothing about what failed."""
+
+
+# --------------------------------------------------------------------------------------- what the server shows
+
+
+class Chains:
+    """Chains of a CA that the devices list; each way to spoil one is a method."""
+
+    def __init__(self) -> None:
+        self.root = make("Office Root", begins=NOW - DAY, ends=NOW + 90 * DAY)
+        self.issuing = self._make("Office Issuing CA", self.root)
+
+    @staticmethod
+    def _make(name: str, issuer: Made | None = None, **more: Any) -> Made:
+        return make(name, issuer, **{"begins": NOW - DAY, "ends": NOW + 30 * DAY, **more})
+
+    def _leaf(self, name: str = f"provisionserver.{DOMAIN}", **more: Any) -> Made:
+        return self._make(name, self.issuing, **{"usages": FIT, **more})
+
+    def good(self) -> list[Made]:
+        return [self._leaf(), self.issuing, self.root]
+
+    def by_unit(self) -> list[Made]:
+        return [self._leaf(usages=(SERVER_AUTH,), units=(SETUP_UNIT,)), self.issuing, self.root]
+
+    def of_foreign_root(self) -> list[Made]:
+        other = self._make("Another Root")
+        return [self._make(f"provisionserver.{DOMAIN}", other, usages=FIT), other]
+
+    def of_another_domain(self) -> list[Made]:
+        return [self._leaf("provisionserver.another.example"), self.issuing, self.root]
+
+    def for_the_web(self) -> list[Made]:
+        return [self._leaf(usages=(SERVER_AUTH,)), self.issuing, self.root]
+
+    def without_server_auth(self) -> list[Made]:
+        return [self._leaf(usages=(SETUP_OID,)), self.issuing, self.root]
+
+    def expired(self) -> list[Made]:
+        return [self._leaf(begins=NOW - 60 * DAY, ends=NOW - 2 * DAY), self.issuing, self.root]
+
+    def small_key(self) -> list[Made]:
+        return [self._leaf(key=rsa.generate_private_key(65537, 1024)), self.issuing, self.root]
+
+    def disordered(self) -> list[Made]:
+        return [self._leaf(), self.root, self.issuing]
+
+    def leaf_only(self) -> list[Made]:
+        return [self._leaf()]
+
+    def of_a_namesake(self) -> list[Made]:
+        """The root's name, and another key."""
+        return [*self.good()[:2], self._make("Office Root")]
+
+
+# -------------------------------------------------------------------------------------------------- the table
+
+
+class Row(NamedTuple):
+    """One device, what the server does to it, and what the analysis must say."""
+
+    expected: Expected
+    scenario: str = "success"
+    kind: Kind = "pki"
+    chain: Callable[[Chains], Sequence[Made]] | None = Chains.good
+    serving: Serving = Serving()
+    domain: str = DOMAIN
+    hellos: int = 1
+    port: int = 9971
+    provisioned: bool = False
+
+
+def _finds(*rules: str, stage: str = "tls", mode: str | None = "setup") -> Expected:
+    return Expected(frozenset(rules), stage, mode)
+
+
+PLAIN = Serving(port=16992)
+DONE = {"broken-after-commit", "cut-hello", "no-admin-password", "split-hello", "starts-over"}
+"""Scenarios at whose end the device is provisioned."""
+
+
+def _row(name: str) -> Row:
+    """What the table of scenarios says of a device before a server that is right."""
+    one = SCENARIOS[name]
+    serving = PLAIN if one.needs_plain else Serving()
+    serving = serving._replace(
+        times=2 if name in ("wrong-password", "hangs-up") else 1,
+        first=3 if name == "starts-over" else 1,
+        tls_then=name == "broken-after-commit",
+    )
+    hellos = serving.first
+    return Row(
+        one.expected, name, one.kind or "pki", serving=serving, hellos=hellos, provisioned=name in DONE
+    )
+
+
+ROWS: dict[str, Row] = {
+    **{name: _row(name) for name in SCENARIOS},
+    # A presence ping at the end tells the mode for certain.
+    "success": Row(
+        _finds(stage="operational", mode="operational"), serving=Serving(pings=True), provisioned=True
+    ),
+    "success, OU": Row(_finds(), chain=Chains.by_unit, provisioned=True),
+    "success, PSK": Row(
+        _finds(stage="operational", mode="operational"),
+        kind="psk",
+        serving=Serving(pings=True),
+        provisioned=True,
+    ),
+    "success, plain": Row(
+        _finds(stage="operational", mode="operational"), kind="psk", serving=PLAIN, provisioned=True
+    ),
+    "foreign root": Row(_finds("chain-root-not-listed"), chain=Chains.of_foreign_root),
+    "another domain": Row(_finds("certificate-domain"), chain=Chains.of_another_domain),
+    "web certificate": Row(_finds("certificate-usage"), chain=Chains.for_the_web),
+    "no server authentication": Row(_finds("certificate-server-auth"), chain=Chains.without_server_auth),
+    "expired": Row(_finds("certificate-dates"), chain=Chains.expired),
+    "small key": Row(_finds("chain-small-key"), chain=Chains.small_key),
+    "disordered": Row(_finds("chain-out-of-order"), chain=Chains.disordered),
+    "leaf only": Row(_finds("chain-not-whole"), chain=Chains.leaf_only),
+    "namesake": Row(_finds("chain-signature", "chain-root-not-listed"), chain=Chains.of_a_namesake),
+    "no certificate": Row(_finds("no-client-certificate"), chain=None),
+    "server of TLS 1.1": Row(_finds("tls-version"), serving=Serving(newest=TLSVersion.TLSv1_1)),
+    "server without PSK": Row(_finds("psk-not-offered"), kind="psk"),
+    "no record": Row(_finds("no-server-record", stage="resolution", mode=None), domain="elsewhere.example"),
+    "nothing listens": Row(_finds("server-refuses-hello", stage="connection", mode=None), port=9972),
+}
+ROWS["old-tls"] = ROWS["old-tls"]._replace(serving=Serving(oldest=TLSVersion.TLSv1_2))
+
+
+class Player:
+    """Plays one row."""
+
+    def __init__(self, there: Office, row: Row, chains: Chains, folder: Path) -> None:
+        self.row = row
+        self.namespace, self.address = there.machine()
+        self.said: list[Said] = []
+        self.outcome: Outcome | None = None
+        scenario = SCENARIOS[row.scenario]
+        pair = plans.sample_pair()
+        self.plan = plans.Plan(
+            servers=(SERVER,),
+            kind=row.kind,
+            name=row.scenario,
+            scenario=scenario,
+            cards=plans.cards(1, (self.address,), (pair,) if row.kind == "psk" else ()),
+            roots=(*MODERN[:4], _listed(chains.root)),
+            firmware=plans.FIRMWARE[row.kind],
+            domain=row.domain,
+            dns=SERVER,
+            hello_port=row.port,
+            plain=row.serving.port == 16992,
+            interval=1.0,
+            hellos=row.hellos,
+            window=30.0,
+            stay=5.0 if scenario.door in ("silent", "mute") else 2.0,
+        )
+        serving = row.serving
+        if row.kind == "psk" and row.expected.findings != {"psk-not-offered"}:
+            serving = serving._replace(pair=pair)
+        elif row.chain is not None:
+            file = folder / f"{self.address}.pem"
+            shown = row.chain(chains)
+            file.write_bytes(shown[0].key_pem + b"".join(one.pem for one in shown))
+            serving = serving._replace(identity=file)
+        there.server.serving[self.address] = serving
+
+    @property
+    def lists_own_root(self) -> bool:
+        """True where its Hello shows a digest that no catalogue can name, which is rightly reported."""
+        whole = sum(self.plan.scenario.hello_parts) == 1 and self.outcome is not None and self.outcome.hellos
+        return self.row.kind == "pki" and self.plan.scenario.knows_roots and bool(whole)
+
+    @property
+    def uuid(self) -> str:
+        return self.plan.cards[0].uuid
+
+    def play(self) -> None:
+        with inside(self.namespace), Run(self.plan, self.said.append) as one:
+            self.outcome = one.play(lambda: False)
+
+
+def _listed(root: Made) -> Root:
+    return Root("office", hashlib.sha1(root.der).hexdigest(), hashlib.sha256(root.der).hexdigest())
+
+
+class Played(NamedTuple):
+    players: dict[str, Player]
+    results: dict[str, list[str]]
+    """What became of the server's calls, by address."""
+    live: dict[str, Any]
+    kept: dict[str, Any]
+    """The same capture, read from the file."""
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], Path]) -> Iterator[Played]:
+    for tool in ("ip", "dnsmasq", "udhcpc", "openssl"):
+        need(tool)
+    folder = tmp_path_factory.mktemp("office")
+    before = set(threading.enumerate())
+    with office(folder) as there:
+        file, report = folder / "kept.pcapng", folder / "report"
+        words = ("-w", str(file), "-o", str(report), "--fail-on", "never")
+        with there.watched(*words) as live, ThreadPoolExecutor(len(ROWS)) as pool:
+            chains = Chains()
+            players = dict(
+                zip(
+                    ROWS, pool.map(lambda row: Player(there, row, chains, folder), ROWS.values()), strict=True
+                )
+            )
+            for done in [pool.submit(one.play) for one in players.values()]:
+                done.result()
+            there.server.wait()
+            code, _ = live.end()
+        assert code == 0
+        kept = command("analyze", "--json", "--fail-on", "never", file)
+        yield Played(
+            players,
+            there.server.results,
+            json.loads((report / "report.json").read_text()),
+            json.loads(kept.text),
+        )
+    assert not [one for one in threading.enumerate() if one not in before and one.is_alive()]
+
+
+def device_of(analysis: dict[str, Any], player: Player) -> dict[str, Any]:
+    """The device by its UUID, or where it never said Hello by its address."""
+    found = [one for one in analysis["devices"] if player.uuid == one["uuid"]]
+    found = found or [one for one in analysis["devices"] if player.address in json.dumps(one)]
+    assert len(found) == 1, player.row
+    device: dict[str, Any] = found[0]
+    return device
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_live_analysis_says_what_was_played(played: Played, name: str) -> None:
+    player, row = played.players[name], ROWS[name]
+    device = device_of(played.live, player)
+    findings = [one for one in played.live["findings"] if one["device"] == device["id"]]
+    told = {one["rule"] for one in findings if one["severity"] not in SILENCES}
+    print([line.text for line in player.said], played.results.get(player.address))
+    own_root = {"unknown-digest"} if player.lists_own_root else set()
+    assert told == row.expected.findings | own_root
+    assert device["stage"] == row.expected.stage
+    if row.expected.mode is not None:
+        assert device["mode"]["name"] == row.expected.mode
+    assert player.outcome is not None
+    assert player.outcome.provisioned == row.provisioned
+
+
+def test_the_file_that_was_kept_says_the_same(played: Played) -> None:
+    assert without_names(played.live) == without_names(played.kept)
+    assert len(played.live["devices"]) == len(ROWS)
+
+
+def without_names(value: Any) -> Any:
+    """An analysis without what names the capture and how it came."""
+    if isinstance(value, dict):
+        return {
+            key: without_names(one) for key, one in value.items() if key not in {"file", "captures", "tool"}
+        }
+    return [without_names(one) for one in value] if isinstance(value, list) else value
+
+
+def test_the_evidence_is_in_the_capture(played: Played) -> None:
+    (capture,) = played.kept["captures"]
+    findings = [one for one in played.live["findings"] if one["device"]]
+    frames = {place["frame"] for one in findings for place in one["evidence"]}
+    assert frames
+    assert 1 <= min(frames) <= max(frames) <= capture["packets"]
+
+
+def test_each_hello_that_was_said_was_heard_and_seen(played: Played) -> None:
+    for name, player in played.players.items():
+        assert player.outcome is not None
+        seen = device_of(played.live, player)["hellos"]
+        assert (
+            seen
+            == player.outcome.hellos
+            == (0 if name in ("no record", "nothing listens") else player.row.hellos)
+        )
