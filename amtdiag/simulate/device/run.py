@@ -321,7 +321,7 @@ def _key() -> RSAPrivateKey:
 
 
 def _identity(folder: Path) -> tuple[Path, bytes]:
-    """Make a self-signed certificate, as devices have it: the file of key and it, and the key's public part."""
+    """Make a self-signed certificate, as devices have it: the file of both, and the key's public part."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     from amtdiag.simulate.certificates import Wish, certify, identity

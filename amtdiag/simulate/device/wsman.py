@@ -44,6 +44,7 @@ _ACTION, _RESOURCE, _MESSAGE, _CONTEXT = map(
 )
 _BLOB, _DIGEST = map(_value, ("CertificateBlob", "DigestPassword"))
 _INSTANCE = re.compile(r"<(?:\w+:)?Selector\s+Name=\"InstanceID\"[^<>]*>([^<]*)</")
+_SPACE = re.compile(r' xmlns:(\w)="([^"]*)"')
 
 Fields = Mapping[str, str]
 
@@ -59,6 +60,7 @@ class Memory:
     """Of the key pair that it makes when asked (PKCS #1, DER)."""
     guard: Guard
     committed: bool = False
+    has_key: bool = False
     certificates: list[str] = field(default_factory=list)
     """In base64, as they were given."""
 
@@ -102,7 +104,7 @@ class Responder:
             body = self._read(verb, kind, resource, text)
             if body is None:
                 return self._fault(message, "DestinationUnreachable", None)
-            return Reply(self._http(200, self._envelope(f"{action}Response", message, body), _SOAP))
+            return Reply(self._http(200, self._envelope(f"{action}Response", resource, message, body), _SOAP))
         number = self._answers.get(verb, 0)
         if number == HANG_UP:
             return Reply(b"", verb, "hangs up")
@@ -113,7 +115,9 @@ class Responder:
             inner = EFFECTS.get(verb, _nothing)(self._memory, text) + inner
         body = f'<g:{verb}_OUTPUT xmlns:g="{resource}">{inner}</g:{verb}_OUTPUT>'
         return Reply(
-            self._http(200, self._envelope(f"{action}Response", message, body), _SOAP), verb, str(number)
+            self._http(200, self._envelope(f"{action}Response", resource, message, body), _SOAP),
+            verb,
+            str(number),
         )
 
     def _read(self, verb: str, kind: str, resource: str, text: str) -> str | None:
@@ -137,7 +141,7 @@ class Responder:
                 made = CLASSES[name](self._memory) if name in CLASSES else []
                 space = _BASES.get(name.partition("_")[0], "") + name
                 items = "".join(_instance(name, space, one) for one in made)
-                inner = f"<g:Items>{items}</g:Items><g:EndOfSequence/>"
+                inner = f"<g:Items>{items}</g:Items><g:EndOfSequence></g:EndOfSequence>"
                 return f'<g:PullResponse xmlns:g="{_ENUMERATION}">{inner}</g:PullResponse>'
             case _:
                 return None
@@ -149,7 +153,7 @@ class Responder:
             "</a:Fault>"
         )
         return Reply(
-            self._http(400, self._envelope(FAULT_ACTION, message, body), _SOAP), call or code, "fault"
+            self._http(400, self._envelope(FAULT_ACTION, "", message, body), _SOAP), call or code, "fault"
         )
 
     def _http(self, status: int, body: str, kind: str, *headers: str) -> bytes:
@@ -165,13 +169,17 @@ class Responder:
         )
 
     @staticmethod
-    def _envelope(action: str, message: str, body: str) -> str:
+    def _envelope(action: str, resource: str, message: str, body: str) -> str:
+        about = f"<c:ResourceURI>{resource}</c:ResourceURI>" if resource else ""
+        # All name spaces stand in the envelope, as AMT has it: MeshCentral misreads an element with any.
+        spaces = "".join(f' xmlns:{name}="{space}"' for name, space in dict(_SPACE.findall(body)).items())
+        body = _SPACE.sub("", body)
         return (
-            f'{_XML}<a:Envelope xmlns:a="{_ENVELOPE}" '
-            f'xmlns:b="{_ADDRESSING}" xmlns:c="{_WSMAN}"><a:Header><b:To>{_ANONYMOUS}</b:To>'
+            f'{_XML}<a:Envelope xmlns:a="{_ENVELOPE}" xmlns:b="{_ADDRESSING}" xmlns:c="{_WSMAN}"{spaces}>'
+            f"<a:Header><b:To>{_ANONYMOUS}</b:To>"
             f"<b:RelatesTo>{message}</b:RelatesTo>"
             f'<b:Action a:mustUnderstand="true">{action}</b:Action>'
-            f"<b:MessageID>uuid:{uuid4()}</b:MessageID></a:Header><a:Body>{body}</a:Body></a:Envelope>"
+            f"<b:MessageID>uuid:{uuid4()}</b:MessageID>{about}</a:Header><a:Body>{body}</a:Body></a:Envelope>"
         )
 
 
@@ -186,8 +194,8 @@ def _chosen(instances: list[Fields], wanted: str) -> Fields:
 
 
 def _instance(kind: str, resource: str, fields: Fields) -> str:
-    inner = "".join(f"<g:{name}>{value}</g:{name}>" for name, value in fields.items())
-    return f'<g:{kind} xmlns:g="{resource}">{inner}</g:{kind}>'
+    inner = "".join(f"<h:{name}>{value}</h:{name}>" for name, value in fields.items())
+    return f'<h:{kind} xmlns:h="{resource}">{inner}</h:{kind}>'
 
 
 def _reference(name: str, resource: str, instance: str, space: str) -> str:
@@ -211,7 +219,7 @@ def _commit(memory: Memory, _text: str) -> str:
 
 
 def _unprovision(memory: Memory, _text: str) -> str:
-    memory.committed = False
+    memory.committed = memory.has_key = False
     memory.certificates.clear()
     return ""
 
@@ -235,7 +243,8 @@ def _certificate(memory: Memory, text: str) -> str:
     return _reference("CreatedCertificate", AMT + kind, handle, f"{AMT}AMT_PublicKeyManagementService")
 
 
-def _key_pair(_memory: Memory, _text: str) -> str:
+def _key_pair(memory: Memory, _text: str) -> str:
+    memory.has_key = True
     kind = "AMT_PublicPrivateKeyPair"
     space = f"{AMT}AMT_PublicKeyManagementService"
     return _reference("KeyPair", AMT + kind, "Intel(r) AMT Key: Handle: 0", space)
@@ -347,13 +356,17 @@ CLASSES: dict[str, Callable[[Memory], list[Fields]]] = {
         }
         for name in ("802.3 ", "LMS ")
     ],
-    "AMT_PublicPrivateKeyPair": lambda memory: [
-        {
-            "DERKey": base64.b64encode(memory.public_key).decode("ascii"),
-            "ElementName": "Intel(r) AMT Key",
-            "InstanceID": "Intel(r) AMT Key: Handle: 0",
-        }
-    ],
+    "AMT_PublicPrivateKeyPair": lambda memory: (
+        [
+            {
+                "DERKey": base64.b64encode(memory.public_key).decode("ascii"),
+                "ElementName": "Intel(r) AMT Key",
+                "InstanceID": "Intel(r) AMT Key: Handle: 0",
+            }
+        ]
+        if memory.has_key
+        else []
+    ),
     "AMT_PublicKeyCertificate": lambda memory: [
         {
             "ElementName": "Intel(r) AMT Certificate",
