@@ -186,7 +186,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     scenario = SCENARIOS.get(arguments.scenario)
     if scenario is None:
         raise UsageError(
-            f"no scenario {safe(arguments.scenario, 100)!r}; `amtdiag simulate scenarios` lists all"
+            f"no scenario {safe(arguments.scenario, 100)}; `amtdiag simulate scenarios` lists all"
         )
     kind = arguments.type
     if scenario.kind not in (None, kind):
@@ -249,7 +249,7 @@ def _domain(name: str) -> str:
         one.isascii() and 0 < len(one) < 64 and one.replace("-", "").replace("_", "").isalnum()
         for one in labels
     ):
-        raise UsageError(f"{safe(name, 300)!r} is no domain")
+        raise UsageError(f"{safe(name, 300)} is no domain")
     return ".".join(labels)
 
 

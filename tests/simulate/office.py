@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from flaws import DOMAIN
 from helpers import ROOT
 from wire import Capturing, inside, run
 
-DOMAIN = "corp.example"
 SERVER = "10.77.0.1"
 SWITCH = "eth0"
 """The bridge that all are plugged into; it is the server's card too."""

@@ -11,16 +11,15 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from ssl import TLSVersion
 from typing import Any, NamedTuple
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from flaws import DOMAIN, Chains
 from helpers import run as command
-from making import SERVER_AUTH, SETUP_OID, SETUP_UNIT, Made, make
-from office import DOMAIN, SERVER, Office, Serving, office
+from making import Made
+from office import SERVER, Office, Serving, office
 from wire import inside
 
 from amtdiag.simulate.device import plan as plans
@@ -28,64 +27,8 @@ from amtdiag.simulate.device.run import Outcome, Run, Said
 from amtdiag.simulate.device.scenarios import SCENARIOS, Expected, Kind
 from amtdiag.simulate.roots import MODERN, Root
 
-NOW = datetime.now(UTC)
-DAY = timedelta(days=1)
-FIT = (SERVER_AUTH, SETUP_OID)
 SILENCES = {"info"}
 """Findings of these levels say nothing about what failed."""
-
-
-# --------------------------------------------------------------------------------------- what the server shows
-
-
-class Chains:
-    """Chains of a CA that the devices list; each way to spoil one is a method."""
-
-    def __init__(self) -> None:
-        self.root = make("Office Root", begins=NOW - DAY, ends=NOW + 90 * DAY)
-        self.issuing = self._make("Office Issuing CA", self.root)
-
-    @staticmethod
-    def _make(name: str, issuer: Made | None = None, **more: Any) -> Made:
-        return make(name, issuer, **{"begins": NOW - DAY, "ends": NOW + 30 * DAY, **more})
-
-    def _leaf(self, name: str = f"provisionserver.{DOMAIN}", **more: Any) -> Made:
-        return self._make(name, self.issuing, **{"usages": FIT, **more})
-
-    def good(self) -> list[Made]:
-        return [self._leaf(), self.issuing, self.root]
-
-    def by_unit(self) -> list[Made]:
-        return [self._leaf(usages=(SERVER_AUTH,), units=(SETUP_UNIT,)), self.issuing, self.root]
-
-    def of_foreign_root(self) -> list[Made]:
-        other = self._make("Another Root")
-        return [self._make(f"provisionserver.{DOMAIN}", other, usages=FIT), other]
-
-    def of_another_domain(self) -> list[Made]:
-        return [self._leaf("provisionserver.another.example"), self.issuing, self.root]
-
-    def for_the_web(self) -> list[Made]:
-        return [self._leaf(usages=(SERVER_AUTH,)), self.issuing, self.root]
-
-    def without_server_auth(self) -> list[Made]:
-        return [self._leaf(usages=(SETUP_OID,)), self.issuing, self.root]
-
-    def expired(self) -> list[Made]:
-        return [self._leaf(begins=NOW - 60 * DAY, ends=NOW - 2 * DAY), self.issuing, self.root]
-
-    def small_key(self) -> list[Made]:
-        return [self._leaf(key=rsa.generate_private_key(65537, 1024)), self.issuing, self.root]
-
-    def disordered(self) -> list[Made]:
-        return [self._leaf(), self.root, self.issuing]
-
-    def leaf_only(self) -> list[Made]:
-        return [self._leaf()]
-
-    def of_a_namesake(self) -> list[Made]:
-        """The root's name, and another key."""
-        return [*self.good()[:2], self._make("Office Root")]
 
 
 # -------------------------------------------------------------------------------------------------- the table
@@ -219,12 +162,25 @@ def _listed(root: Made) -> Root:
     return Root("office", hashlib.sha1(root.der).hexdigest(), hashlib.sha256(root.der).hexdigest())
 
 
+Analysis = dict[str, list[dict[str, Any]]]
+"""The lines of a report, by their kind."""
+
+
+def analysis(lines: list[dict[str, Any]]) -> Analysis:
+    """The report that ends a run, without what was said meanwhile."""
+    found: Analysis = {}
+    for line in lines:
+        if "timestamp" not in line:
+            found.setdefault(line["event_type"], []).append(line)
+    return found
+
+
 class Played(NamedTuple):
     players: dict[str, Player]
     results: dict[str, list[str]]
     """What became of the server's calls, by address."""
-    live: dict[str, Any]
-    kept: dict[str, Any]
+    live: Analysis
+    kept: Analysis
     """The same capture, read from the file."""
 
 
@@ -235,9 +191,11 @@ def played(tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], Path]
     folder = tmp_path_factory.mktemp("office")
     before = set(threading.enumerate())
     with office(folder) as there:
-        file, report = folder / "kept.pcapng", folder / "report"
-        words = ("-w", str(file), "-o", str(report), "--fail-on", "never")
-        with there.watched(*words) as live, ThreadPoolExecutor(len(ROWS)) as pool:
+        file = folder / "kept.pcapng"
+        with (
+            there.watched("-w", str(file), "--fail-on", "never") as live,
+            ThreadPoolExecutor(len(ROWS)) as pool,
+        ):
             chains = Chains()
             players = dict(
                 zip(
@@ -247,22 +205,19 @@ def played(tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], Path]
             for done in [pool.submit(one.play) for one in players.values()]:
                 done.result()
             there.server.wait()
-            code, _ = live.end()
+            code, lines = live.end()
         assert code == 0
-        kept = command("analyze", "--json", "--fail-on", "never", file)
+        kept = command("analyze", "--jsonl", "--fail-on", "never", file).text.splitlines()
         yield Played(
-            players,
-            there.server.results,
-            json.loads((report / "report.json").read_text()),
-            json.loads(kept.text),
+            players, there.server.results, analysis(lines), analysis([json.loads(one) for one in kept])
         )
     assert not [one for one in threading.enumerate() if one not in before and one.is_alive()]
 
 
-def device_of(analysis: dict[str, Any], player: Player) -> dict[str, Any]:
+def device_of(analysed: Analysis, player: Player) -> dict[str, Any]:
     """The device by its UUID, or where it never said Hello by its address."""
-    found = [one for one in analysis["devices"] if player.uuid == one["uuid"]]
-    found = found or [one for one in analysis["devices"] if player.address in json.dumps(one)]
+    found = [one for one in analysed["device"] if player.uuid == one["uuid"]]
+    found = found or [one for one in analysed["device"] if player.address in json.dumps(one)]
     assert len(found) == 1, player.row
     device: dict[str, Any] = found[0]
     return device
@@ -272,7 +227,7 @@ def device_of(analysis: dict[str, Any], player: Player) -> dict[str, Any]:
 def test_the_live_analysis_says_what_was_played(played: Played, name: str) -> None:
     player, row = played.players[name], ROWS[name]
     device = device_of(played.live, player)
-    findings = [one for one in played.live["findings"] if one["device"] == device["id"]]
+    findings = [one for one in played.live["finding"] if one["device"] == device["id"]]
     told = {one["rule"] for one in findings if one["severity"] not in SILENCES}
     print([line.text for line in player.said], played.results.get(player.address))
     own_root = {"unknown-digest"} if player.lists_own_root else set()
@@ -285,8 +240,11 @@ def test_the_live_analysis_says_what_was_played(played: Played, name: str) -> No
 
 
 def test_the_file_that_was_kept_says_the_same(played: Played) -> None:
-    assert without_names(played.live) == without_names(played.kept)
-    assert len(played.live["devices"]) == len(ROWS)
+    kinds = {"device", "finding", "unknown", "connection", "dhcp", "dns"}
+    assert kinds <= set(played.live)
+    for kind in sorted(kinds):
+        assert without_names(played.live[kind]) == without_names(played.kept[kind]), kind
+    assert len(played.live["device"]) == len(ROWS)
 
 
 def without_names(value: Any) -> Any:
@@ -299,8 +257,8 @@ def without_names(value: Any) -> Any:
 
 
 def test_the_evidence_is_in_the_capture(played: Played) -> None:
-    (capture,) = played.kept["captures"]
-    findings = [one for one in played.live["findings"] if one["device"]]
+    (capture,) = played.kept["capture"]
+    findings = [one for one in played.live["finding"] if one["device"]]
     frames = {place["frame"] for one in findings for place in one["evidence"]}
     assert frames
     assert 1 <= min(frames) <= max(frames) <= capture["packets"]

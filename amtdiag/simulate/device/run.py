@@ -299,6 +299,8 @@ class Run:
                 end.send(answer.data)
                 if device.memory.committed and not before:
                     self._say(device, "commit", "is provisioned")
+                if request.headers.get("connection", "").lower() == "close":
+                    return
         if first:
             self._say(device, "refused", f"the connection ends before a word is said ({end.what})")
 
