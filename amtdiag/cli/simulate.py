@@ -171,9 +171,9 @@ def run_scenarios(_arguments: argparse.Namespace) -> int:
     width = max(map(len, SCENARIOS))
     for name, one in SCENARIOS.items():
         only = f" ({one.kind} only)" if one.kind else ""
-        rules = ", ".join(sorted(one.expected.findings)) or "nothing wrong"
-        plain = " with --plain" if one.needs_plain else ""
-        print(f"{name:{width}}  {one.does}{only}\n{'':{width}}  amtdiag then finds{plain}: {rules}")
+        faults = ", ".join(sorted(one.expected.findings)) or "no fault"
+        shown = f"amtdiag then says{' (--plain)' if one.needs_plain else ''}: {faults}"
+        print(f"{name:{width}}  {one.does}{only}\n{'':{width}}  {shown}; stage {one.expected.stage}")
     return 0
 
 

@@ -99,6 +99,7 @@ class Office:
             *("--pid-file=", "--user=root", f"--log-facility={log}", f"--interface={SWITCH}"),
             *(f"--dhcp-leasefile={self._folder / 'leases'}", "--no-ping", "--dhcp-authoritative"),
             *("--bind-interfaces", "--dhcp-range=10.77.0.50,10.77.0.199,255.255.255.0,1h"),
+            "--host-record=provisionserver.astray.example,10.77.0.9",
             *(f"--domain={DOMAIN}", f"--local=/{DOMAIN}/", "--local=/elsewhere.example/"),
             f"--host-record=provisionserver.{DOMAIN},{SERVER}",
             f"--dhcp-option=6,{SERVER}",

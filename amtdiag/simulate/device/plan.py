@@ -166,26 +166,23 @@ def _points(plan: Plan) -> Iterator[tuple[str, str]]:
             "judges",
             f"the server's chain by AMT's rules, for the domain {plan.suffix or '(none: --domain)'}",
         )
-    yield (
-        "ends",
-        f"{_time(plan.window)} after the first Hello; {_time(plan.stay)} after the last event, once there",
-    )
-    yield "", "is no Hello left to send; or with Ctrl-C"
-    yield "never", "opens a connection to anything else; keeps, changes or installs anything here"
+    yield "ends", f"{_time(plan.window)} after the first Hello, or when no Hello is left to send and nothing"
+    yield "", f"has happened for {_time(plan.stay)}, or with Ctrl-C"
+    yield "never", "sends anything anywhere else; keeps or changes anything on this machine"
 
 
 def _listens(plan: Plan, address: str) -> str:
     doors = {
-        "closed": "not at all on 16993: the window has closed",
-        "silent": f"on {_place(address, DEVICE_PORT)} so that no connection is taken",
-        "mute": f"on {_place(address, DEVICE_PORT)}, and says nothing there",
-        "hangs-up": f"on {_place(address, DEVICE_PORT)}, and hangs up",
+        "closed": f"not on {_place(address, DEVICE_PORT)}",
+        "silent": f"on {_place(address, DEVICE_PORT)} (takes no connection)",
+        "mute": f"on {_place(address, DEVICE_PORT)} (says nothing)",
+        "hangs-up": f"on {_place(address, DEVICE_PORT)} (hangs up)",
     }
     versions = " to ".join(dict.fromkeys(_version(one) for one in plan.versions))
     talk = "pre-shared key" if plan.kind == "psk" else f"{versions}, asks for the server's chain"
     said = doors.get(plan.scenario.door, f"on {_place(address, DEVICE_PORT)} ({talk})")
     plain = f", {_place(address, PLAIN_PORT)} (no TLS)" if plan.plain else ""
-    return f"{said}{plain}, 623/udp (presence pings)"
+    return f"{said}{plain}; on port 623/udp for presence pings"
 
 
 def _version(name: str) -> str:

@@ -54,7 +54,9 @@ class TlsEnd:
     def context(self, *, asks: bool) -> ssl.SSLContext:
         """Settings for one connection; `asks` for the client's chain."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.set_ciphers("ALL:@SECLEVEL=0")  # old firmware, and chains that only this module judges
+        context.set_ciphers(
+            "ALL:!aNULL:!PSK:!SRP:@SECLEVEL=0"
+        )  # old firmware, and chains that only this module judges
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             oldest, newest = (ssl.TLSVersion[one] for one in self._versions)
