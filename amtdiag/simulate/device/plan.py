@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import NamedTuple
 from uuid import NAMESPACE_DNS, uuid5
 
@@ -100,10 +100,12 @@ class Plan(NamedTuple):
 
     @property
     def waits(self) -> tuple[float, ...]:
-        """Seconds to wait after each Hello but the last."""
-        every = len(SCHEDULE) + 1 if self.interval is None else int(self.window / self.interval) + 1
-        count = every if self.hellos is None else min(self.hellos, every)
-        return SCHEDULE[: count - 1] if self.interval is None else (self.interval,) * (count - 1)
+        """Seconds to wait after each Hello but the last, as far as the window goes."""
+        usual = SCHEDULE
+        if self.interval is not None:
+            usual = (self.interval,) * int(self.window / self.interval)
+        within = [wait for wait, at in zip(usual, accumulate(usual), strict=True) if at <= self.window]
+        return tuple(within if self.hellos is None else within[: self.hellos - 1])
 
     def message(self, card: Card) -> Device:
         """What a device says in its Hello."""
@@ -158,7 +160,8 @@ def _points(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "asks", f"{plan.dns} for {server_name(plan.domain)} before each Hello; if the answer is not"
         yield "", f"{' or '.join(plan.servers)}, no Hello is sent"
     what = f"PSK, PID {plan.cards[0].pid}" if plan.kind == "psk" else f"PKI, {len(plan.listed)} roots"
-    yield "sends", f"Hellos ({what}) to {_place(server, plan.hello_port)} over TCP: {_rhythm(plan)}"
+    yield "sends", f"Hellos ({what}) to {_place(server, plan.hello_port)} over TCP:"
+    yield "", _rhythm(plan)
     for address in shared:
         yield "listens", _listens(plan, address)
     if plan.kind == "pki" and plan.scenario.door == "open":
@@ -168,7 +171,7 @@ def _points(plan: Plan) -> Iterator[tuple[str, str]]:
         )
     yield "ends", f"{_time(plan.window)} after the first Hello, or when no Hello is left to send and nothing"
     yield "", f"has happened for {_time(plan.stay)}, or with Ctrl-C"
-    yield "never", "sends anything anywhere else; keeps or changes anything on this machine"
+    yield "never", "begins to talk to anyone else; keeps or changes anything on this machine"
 
 
 def _listens(plan: Plan, address: str) -> str:
