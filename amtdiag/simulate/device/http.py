@@ -43,39 +43,38 @@ class Requests:
         return whole
 
     def _next(self) -> Request | None:
-        head, found, rest = bytes(self._data).partition(b"\r\n\r\n")
-        if not found:
-            if len(self._data) > MOST_HEAD:
+        end = self._data.find(b"\r\n\r\n", 0, MOST_HEAD)
+        if end < 0:
+            if len(self._data) >= MOST_HEAD:
                 raise TooMuch("no end of the header")
             return None
-        first, *lines = head.decode("latin-1").split("\r\n")
+        first, *lines = self._data[:end].decode("latin-1").split("\r\n")
         words = first.split(" ")
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
             raise TooMuch("no HTTP request")
         headers = {
             name.strip().lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)
         }
-        body = self._body(headers, rest)
+        body = self._body(headers, end + 4)
         if body is None:
             return None
         content, used = body
-        del self._data[: len(head) + 4 + used]
+        del self._data[:used]
         return Request(words[0], words[1], headers, content)
 
-    @staticmethod
-    def _body(headers: dict[str, str], rest: bytes) -> tuple[bytes, int] | None:
-        """The body, and how many bytes it took; None where it is not whole."""
+    def _body(self, headers: dict[str, str], at: int) -> tuple[bytes, int] | None:
+        """The body that begins there, and where it ends; None where it is not whole."""
         if headers.get("transfer-encoding", "").lower() == "chunked":
-            return _unchunked(rest)
+            return _unchunked(self._data, at)
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:9]) > MOST_BODY:
             raise TooMuch("too long")
-        size = int(length)
-        return (rest[:size], size) if len(rest) >= size else None
+        end = at + int(length)
+        return (bytes(self._data[at:end]), end) if len(self._data) >= end else None
 
 
-def _unchunked(rest: bytes) -> tuple[bytes, int] | None:
-    body, at = bytearray(), 0
+def _unchunked(rest: bytearray, at: int) -> tuple[bytes, int] | None:
+    body = bytearray()
     while True:
         head = _CHUNK.match(rest, at)
         if head is None:

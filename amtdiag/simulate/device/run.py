@@ -9,8 +9,9 @@ import ssl
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
@@ -110,6 +111,7 @@ class Run:
         self._last = time.monotonic()
         self._cleanup = contextlib.ExitStack()
         self._speaking: dict[str, _Device] = {}
+        self._saying: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def __enter__(self) -> Self:
         """Open all ports. MissingToolError where one cannot be had."""
@@ -168,6 +170,7 @@ class Run:
         """Say Hellos and be called back, until it is over or somebody `asked` to stop."""
         began = self._last = time.monotonic()
         due = [(began, number) for number in range(len(self._devices))]
+        under_way: list[Future[None]] = []
         with ThreadPoolExecutor(_AT_ONE_TIME) as pool:
             while not asked():
                 now = time.monotonic()
@@ -176,14 +179,17 @@ class Run:
                     device = self._devices[number]
                     if device.memory.committed:
                         continue
-                    pool.submit(self._speak, device)
+                    under_way.append(pool.submit(self._speak, device))
                     if (wait := next(device.waits, None)) is not None:
                         heapq.heappush(due, (now + wait, number))
+                under_way = [one for one in under_way if not one.done() or one.result()]  # raises what it did
                 done = all(one.memory.committed for one in self._devices) or not due
                 if now - began >= self._plan.window or (done and now - self._last >= self._plan.stay):
                     break
                 time.sleep(_TICK)
             self._stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._hang_up()
         committed = sum(one.memory.committed for one in self._devices)
         return Outcome(len(self._devices), committed, self._hellos, self._connections)
 
@@ -207,7 +213,8 @@ class Run:
         try:
             self._hello(device, target, payload)
         except OSError as error:
-            self._say(device, "hello", f"{where} takes no Hello: {error.strerror or error}")
+            if not self._stop.is_set():  # or it was ended from here
+                self._say(device, "hello", f"{where} takes no Hello: {error.strerror or error}")
             return
         with self._lock:
             self._hellos += 1
@@ -218,6 +225,8 @@ class Run:
             talk.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             talk.settimeout(_CONNECT)
             talk.bind((device.card.address, 0))
+            with self._lock:
+                self._saying.add(talk)
             talk.connect((target, self._plan.hello_port))
             sent = 0
             for share in self._plan.scenario.hello_parts:
@@ -230,6 +239,14 @@ class Run:
             talk.settimeout(_GOODBYE)
             with contextlib.suppress(OSError):
                 talk.recv(1)
+
+    def _hang_up(self) -> None:
+        """End what is being said, so that nobody waits for a server that does not answer."""
+        with self._lock:
+            saying = list(self._saying)
+        for talk in saying:
+            with contextlib.suppress(OSError):
+                talk.shutdown(socket.SHUT_RDWR)
 
     # -------------------------------------------------------------------------------------- being called back
 
