@@ -196,7 +196,7 @@ def _version(name: str) -> str:
 def _rhythm(plan: Plan) -> str:
     waits = plan.waits
     if not waits:
-        return "one"
+        return "one each" if len(plan.cards) > 1 else "one"
     parts = [f"{len(list(same))} x after {_time(wait)}" for wait, same in groupby(waits)]
     return f"now, then {', '.join(parts)}"
 
