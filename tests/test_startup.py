@@ -51,6 +51,8 @@ def modules_after(*words: object, code: str = SAY_WHAT_IS_LOADED) -> set[str]:
         ["analyze", "--help"],
         ["live", "--help"],
         ["listen", "--help"],
+        ["simulate", "device", "--help"],
+        ["simulate", "device", "--server", "127.0.0.1", "--dry-run"],
     ],
     ids=lambda words: " ".join(getattr(word, "name", word)[:16] for word in words),
 )

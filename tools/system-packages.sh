@@ -19,6 +19,9 @@ TOOLS="
     jq:jq
     tcpdump:tcpdump
     xxd:xxd
+    ip:iproute2
+    dnsmasq:dnsmasq-base
+    udhcpc:udhcpc
 "
 without="tests that need them will be skipped"
 if [ "${1:-}" = lab ]; then

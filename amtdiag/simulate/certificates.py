@@ -76,13 +76,13 @@ class Wish:
     """Signed as was usual until 2015."""
 
 
-def certify(wish: Wish, issuer: Authority | None = None) -> Authority:
-    """Make a certificate, signed by its issuer or by itself."""
+def certify(wish: Wish, issuer: Authority | None = None, *, key: RSAPrivateKey | None = None) -> Authority:
+    """Make a certificate, signed by its issuer or by itself; `key`: in place of the one of its name."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import NameOID
 
-    key = seeded_key(wish.name, wish.bits)
+    key = key or seeded_key(wish.name, wish.bits)
     parts = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "amtdiag samples")]
     if wish.unit:
         parts.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, wish.unit))
