@@ -17,6 +17,7 @@ from amtdiag.frames import plain
 from amtdiag.model import SEVERITIES, Diagnosis, Finding, Unknown
 from amtdiag.report.names import device_names, find_device
 from amtdiag.report.verdict import stuck_devices, title_of, verdict
+from amtdiag.report.zones import Wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,17 +163,19 @@ class Analysis:
         """One row a capture file; columns: `amtdiag.frames.captures`."""
         return frames.captures(self._diagnosis)
 
-    def timeline(self, device: str | None = None, ax: Axes | None = None) -> Axes:
+    def timeline(self, device: str | None = None, ax: Axes | None = None, tz: Wanted = "UTC") -> Axes:
         """Draw what happened when: of one device, or of all of them.
 
         `device` is an id, UUID, MAC or address, or a part of one that fits a single device. Without `ax` a
-        new pyplot figure is made, which Jupyter shows. Raises `UsageError` where no device or several fit.
+        new pyplot figure is made, which Jupyter shows. `tz` is the zone of the times of day: `UTC`, `local`
+        for your own, or a name such as `Europe/Berlin`. Raises `UsageError` where no device or several fit,
+        and where there is no such zone.
         """
         from amtdiag.report import charts
 
         if device is None:
-            return charts.fleet_timeline(self._diagnosis, ax)
-        return charts.device_timeline(self._diagnosis, self._find(device), ax)
+            return charts.fleet_timeline(self._diagnosis, ax, tz)
+        return charts.device_timeline(self._diagnosis, self._find(device), ax, tz)
 
     def failures(self, device: str | None = None, ax: Axes | None = None) -> Axes:
         """Draw what is wrong: the findings about one device, or how many devices each rule concerns.
@@ -184,6 +187,38 @@ class Analysis:
         if device is None:
             return charts.fleet_failures(self._diagnosis, ax)
         return charts.device_failures(self._diagnosis, self._find(device), ax)
+
+    def failures_over_time(self, ax: Axes | None = None, tz: Wanted = "UTC") -> Axes:
+        """Draw how many devices had which trouble when; `ax` and `tz` as for `timeline`."""
+        from amtdiag.report import charts
+
+        return charts.fleet_failures_over_time(self._diagnosis, ax, tz)
+
+    def funnel(self, ax: Axes | None = None) -> Axes:
+        """Draw how many devices came as far as each stage, and how many stopped there."""
+        from amtdiag.report import charts
+
+        return charts.fleet_funnel(self._diagnosis, ax)
+
+    def stages(self, ax: Axes | None = None) -> Axes:
+        """Draw which device passed which stage; of more than 200, how many of each group did."""
+        from amtdiag.report import charts
+
+        return charts.fleet_stages(self._diagnosis, ax)
+
+    def retry_gaps(self, device: str | None = None, ax: Axes | None = None) -> Axes:
+        """Draw how long devices wait before each Hello, beside what others document; `device` as above."""
+        from amtdiag.report import charts
+
+        if device is None:
+            return charts.fleet_retry_gaps(self._diagnosis, ax)
+        return charts.device_retry_gaps(self._diagnosis, self._find(device), ax)
+
+    def roots(self, ax: Axes | None = None) -> Axes:
+        """Draw in how many devices' lists each root certificate stands, and what no catalogue names."""
+        from amtdiag.report import charts
+
+        return charts.fleet_roots(self._diagnosis, ax)
 
     def modes(self, ax: Axes | None = None) -> Axes:
         """Draw how many devices ended in each mode."""
@@ -210,14 +245,23 @@ class Analysis:
 
         return dumps(self.to_dict())
 
-    def save(self, folder: str | PathLike[str]) -> Path:
+    def save(
+        self, folder: str | PathLike[str], charts: str | Iterable[str] = ("png", "svg"), tz: Wanted = "UTC"
+    ) -> Path:
         """Write the report to a folder, as `amtdiag analyze -o` does, and return its path.
 
-        The folder is made where there is none. Raises `UsageError` where it cannot be written.
+        The folder is made where there is none. `charts` are the formats that they are written in: `png`,
+        `svg`, both, or none (an empty tuple, in a tenth of the time); `tz` is as for `timeline`. Raises
+        `UsageError` where it cannot be written, and for a format or zone that there is not.
         """
+        from amtdiag.report.charts import FORMATS
         from amtdiag.report.folder import write_report
 
-        return Path(write_report(self._diagnosis, folder))
+        wanted = {charts} if isinstance(charts, str) else set(charts)
+        if not wanted <= set(FORMATS):
+            raise UsageError(f"charts are written as {' or '.join(FORMATS)}")
+        formats = [one for one in FORMATS if one in wanted]
+        return Path(write_report(self._diagnosis, folder, formats, tz))
 
     def to_parquet(self, folder: str | PathLike[str]) -> Path:
         """Write all tables to a folder as Parquet datasets, partitioned by day, and return its path.

@@ -40,8 +40,17 @@ from amtdiag.report.charts.style import text_of
 from amtdiag.report.charts.timescale import TimeScale, duration
 from amtdiag.times import SECOND
 
-FLEET = (charts.fleet_timeline, charts.fleet_failures, charts.fleet_modes)
-ONE = (charts.device_timeline, charts.device_failures)
+FLEET = (
+    charts.fleet_timeline,
+    charts.fleet_failures,
+    charts.fleet_failures_over_time,
+    charts.fleet_funnel,
+    charts.fleet_stages,
+    charts.fleet_modes,
+    charts.fleet_retry_gaps,
+    charts.fleet_roots,
+)
+ONE = (charts.device_timeline, charts.device_failures, charts.device_retry_gaps)
 
 
 @pytest.fixture(autouse=True)
@@ -246,7 +255,8 @@ def test_files(tmp_path: Path) -> None:
     found = fleet(3, hellos=2)
     paths = charts.write_charts(found, tmp_path / "new" / "charts")
     assert {path.name for path in paths} == {path.name for path in (tmp_path / "new" / "charts").iterdir()}
-    stems = {f"fleet-{name}" for name in ("timeline", "failures", "modes")}
+    stems = {f"fleet-{name}" for name in ("timeline", "failures", "failures-over-time", "funnel", "stages")}
+    stems |= {f"fleet-{name}" for name in ("modes", "retry-gaps", "roots")}
     stems |= {f"device-{n:03d}-{name}" for n in (1, 2, 3) for name in ("timeline", "failures")}
     assert {path.name for path in paths} == {f"{one}.{end}" for one in stems for end in ("png", "svg")} | {
         "index.csv"
