@@ -70,10 +70,8 @@ def draw_gaps(view: View, device_id: str | None, place: Place) -> Axes:
     """As `fleet_retry_gaps`, of all devices or one."""
     gaps = _gaps(view, None if device_id is None else view.device(device_id).id)
     if not gaps:
-        return says(
-            axes_at(place, 3),
-            "No device says Hello twice, with a retry count" if view.devices else "No devices",
-        )
+        nothing = "No device says Hello twice, with a retry count" if view.devices else "No devices"
+        return says(axes_at(place, 3), nothing)
     ax = axes_at(place, 6)
     last = max(count for own in gaps.values() for count, _ in own)
     _draw_schedules(ax, max(last, 15))
