@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from math import ceil
+from pathlib import Path
 
 import matplotlib as mpl
 import pytest
@@ -22,6 +23,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from test_frames import START, Story, fleet
 
+from amtdiag.analysis import read
 from amtdiag.model import Diagnosis
 from amtdiag.report import charts
 from amtdiag.times import SECOND
@@ -32,9 +34,11 @@ HERE = (".".join(mpl.__version__.split(".")[:2]), ft2font.__freetype_version__)
 
 SAVED = {"dpi": 60, "pil_kwargs": {"optimize": True}}
 TOLERANCE = 1
-"""Root mean square of the differences, of 255. A bar one pixel thinner makes more than 3, a letter in a label 8."""
+"""Root mean square of the differences, of 255. A bar one pixel thinner makes over 3, another letter 8."""
 LEFT, RIGHT, TOP, BOTTOM = 3.3, 2.4, 1.3, 1.1
 """Inches beside the axes, which have a fixed place: no text decides where they are."""
+
+RECORDED = Path(__file__).parent.parent / "sample_pcaps" / "recorded" / "mesh_closed.pcapng"
 
 several = lru_cache(fleet)
 
@@ -60,18 +64,20 @@ Place = Callable[[float], Axes]
 BERLIN = "Europe/Berlin"
 CHARTS: dict[str, Callable[[Place], Axes]] = {
     "device_timeline": lambda at: charts.device_timeline(one := several(1), first(one), at),
-    "device_timeline_in_berlin": lambda at: charts.device_timeline(one := several(1), first(one), at, BERLIN),
+    "device_timeline_in_berlin": lambda at: charts.device_timeline(several(1), first(several(1)), at, BERLIN),
     "device_failures": lambda at: charts.device_failures(one := several(1), first(one), at),
     "device_retry_gaps": lambda at: charts.device_retry_gaps(one := retrying(), first(one), at),
     "fleet_timeline_of_few": lambda at: charts.fleet_timeline(several(12), at),
     "fleet_timeline_of_many": lambda at: charts.fleet_timeline(several(210, hellos=1), at),
     "fleet_failures": lambda at: charts.fleet_failures(several(12), at),
-    "fleet_failures_over_time": lambda at: charts.fleet_failures_over_time(several(40, every=20 * SECOND), at),
+    "fleet_failures_over_time": lambda at: charts.fleet_failures_over_time(
+        several(40, every=20 * SECOND), at
+    ),
     "fleet_funnel": lambda at: charts.fleet_funnel(several(40, every=20 * SECOND), at),
     "fleet_modes": lambda at: charts.fleet_modes(several(12), at),
     "fleet_retry_gaps_of_few": lambda at: charts.fleet_retry_gaps(retrying(), at),
     "fleet_retry_gaps_of_many": lambda at: charts.fleet_retry_gaps(several(12), at),
-    "fleet_roots": lambda at: charts.fleet_roots(several(12), at),
+    "fleet_roots": lambda at: charts.fleet_roots(read(RECORDED).diagnosis, at),
     "fleet_stages_of_few": lambda at: charts.fleet_stages(several(12), at),
     "fleet_stages_of_many": lambda at: charts.fleet_stages(several(130, hellos=1), at),
     "fleet_stages_of_a_crowd": lambda at: charts.fleet_stages(several(210, hellos=1), at),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from amtdiag.model import DeviceRecord, Diagnosis, Stage
 from amtdiag.report.charts.parts import Fill, count_axis, fills_legend
-from amtdiag.report.charts.style import BLUE, DARK, GREEN, GREY, PALE, axes_at, headings, says
+from amtdiag.report.charts.style import BLUE, DARK, GREEN, ORANGE, PALE, axes_at, headings, says
 from amtdiag.report.charts.view import View
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ FUNNEL: dict[Part, Fill] = {
     "seen": Fill("went on from here", BLUE),
     "unseen": Fill("went on; this stage is not in the capture", PALE, ".."),
     "done": Fill("Operational", GREEN),
-    "open": Fill("the last stage seen, nothing proves a stop", GREY, "\\\\"),
+    "open": Fill("the last stage seen, nothing proves a stop", ORANGE, "\\\\"),
     "stopped": Fill("stopped here", DARK, "//"),
 }
 """What the parts of a bar mean, from the left."""
@@ -93,4 +93,5 @@ def _title(view: View, counts: Counter[tuple[Stage, Part]]) -> str:
     most = max(STAGES, key=lambda stage: stopped[stage])
     if stopped[most] == number:
         return f"{number:,} of {total:,} device{'s' * (total > 1)} stopped, at {stage_name(most)}"
-    return f"{number:,} of {total:,} devices stopped, most of them at {stage_name(most)} ({stopped[most]:,})"
+    where = f"{stage_name(most)} ({stopped[most]:,})"
+    return f"{number:,} of {total:,} devices stopped, more at {where} than elsewhere"

@@ -164,7 +164,7 @@ def _dress(ax: Axes, gaps: Sequence[int]) -> None:
     from matplotlib.ticker import MaxNLocator, NullLocator
 
     low = min(*gaps, 10 * SECOND) / SECOND / 1.6
-    high = max(*gaps, 4000 * SECOND) / SECOND * 1.6
+    high = max(*gaps, 4000 * SECOND) / SECOND * 2.5
     ax.set_yscale("log")
     ax.set_ylim(low, high)
     ticks = [one / SECOND for one in _TICKS if low <= one / SECOND <= high]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MOST_CAUSES = 12
 _BINS = 120
-_TALLEST = 0.78
+_TALLEST = 0.68
 """Of a row."""
 
 

@@ -106,7 +106,7 @@ def fills_legend(ax: Axes, fills: Iterable[Fill]) -> None:
     ]
     ax.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.45, 0), bbox_transform=below(ax, 43),
-        ncols=4, frameon=False, fontsize=9,
+        ncols=2, frameon=False, fontsize=9,
     )  # fmt: skip
 
 

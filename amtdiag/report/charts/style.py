@@ -50,11 +50,11 @@ LOOKS: dict[EventOutcome, Look] = {
     "reset": Look("connection reset", "D", PINK),
     "partial": Look("connection, beginning not captured", "s", GREY),
     "refused": Look("connection refused", "X", RED),
-    "rejected": Look("rejected by ICMP", "X", ORANGE),
+    "rejected": Look("rejected by ICMP", "X", ORANGE, filled=False),
     "unanswered": Look("unanswered", "v", ORANGE, filled=False),
-    "asked": Look("asked", "o", GREY, filled=False),
+    "asked": Look("asked", "d", GREY, filled=False),
     "answered": Look("answered", "P", GREEN),
-    "failed": Look("answered with no", "X", PINK),
+    "failed": Look("answered with no", "P", PINK, filled=False),
 }
 
 
