@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,19 +12,20 @@ from amtdiag import frames
 from amtdiag.config import Cluster, Options
 from amtdiag.errors import UsageError
 from amtdiag.frames import plain
-from amtdiag.model import SEVERITIES, Diagnosis, Finding, Unknown
-from amtdiag.report.names import device_names, find_device
-from amtdiag.report.verdict import stuck_devices, title_of, verdict
+from amtdiag.model import DeviceRecord, Diagnosis, Unknown
+from amtdiag.report.names import find_device
+from amtdiag.report.verdict import stuck_devices, verdict
 from amtdiag.report.zones import Wanted
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from rich.console import Console, ConsoleOptions, RenderableType
+
+    from amtdiag.report.device import Device
 
 _LARGEST_PORT = 65_535
 _MOST_CHAIN_BYTES = 16 << 20
-_MOST_ROWS = 30
-_MOST_CAUSES = 20
 
 
 def read(
@@ -163,6 +162,16 @@ class Analysis:
         """One row a capture file; columns: `amtdiag.frames.captures`."""
         return frames.captures(self._diagnosis)
 
+    def device(self, device: str) -> Device:
+        """Return one device, which shows its whole story in Jupyter.
+
+        `device` is an id, UUID, MAC or address, or a part of one that fits a single device. Raises
+        `UsageError` where no device or several fit.
+        """
+        from amtdiag.report.device import Device
+
+        return Device(self._diagnosis, self._record(device))
+
     def timeline(self, device: str | None = None, ax: Axes | None = None, tz: Wanted = "UTC") -> Axes:
         """Draw what happened when: of one device, or of all of them.
 
@@ -228,8 +237,11 @@ class Analysis:
 
     def _find(self, wanted: str) -> str:
         """Return the id of the one device that is meant."""
+        return self._record(wanted).id
+
+    def _record(self, wanted: str) -> DeviceRecord:
         try:
-            return find_device(self._diagnosis.devices, wanted).id
+            return find_device(self._diagnosis.devices, wanted)
         except UsageError as error:
             raise UsageError(f"{error}; .devices lists them") from error
 
@@ -277,95 +289,14 @@ class Analysis:
         files = len(self._diagnosis.captures)
         return f"<amtdiag.Analysis of {files} file{'s' * (files != 1)}: {plain(self.verdict, 300)}>"
 
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[RenderableType]:
+        """Print what `amtdiag analyze` prints."""
+        from amtdiag.report.terminal import analysis_parts
+
+        return analysis_parts(self._diagnosis)
+
     def _repr_html_(self) -> str:
         """Show verdict, devices, what to do, and what cannot be known."""
-        found = self._diagnosis
-        parts = [
-            f"<p><b>{_html(self.verdict)}</b></p>",
-            *_devices_html(found, self.stuck),
-            *_causes_html(found),
-        ]
-        unknowns = Counter((one.what, one.why, one.would_decide) for one in found.unknowns)
-        if unknowns:
-            rows = (_unknown_html(*one, count) for one, count in unknowns.most_common(_MOST_CAUSES))
-            parts.append(f"<p><b>Cannot be known from this capture</b></p><ul>{''.join(rows)}</ul>")
-        said = [*found.problems, *found.notes][:_MOST_CAUSES]
-        parts += [f"<p>{_html(note)}</p>" for note in said]
-        return f"<div>{''.join(parts)}</div>"
+        from amtdiag.report.notebook import analysis_html
 
-
-# ------------------------------------------------------------------------------------------------------- HTML
-
-
-def _html(text: str, most: int = 400) -> str:
-    """Text of any origin, with its reading direction kept to itself."""
-    return f"<bdi>{escape(plain(text, most))}</bdi>"
-
-
-_LEFT = 'style="text-align:left"'
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table of cells that are HTML already."""
-    head = "".join(f"<th {_LEFT}>{one}</th>" for one in heads)
-    lines = ("".join(f"<td {_LEFT}>{cell}</td>" for cell in row) for row in rows)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _devices_html(found: Diagnosis, stuck: Iterable[str]) -> Iterable[str]:
-    if not found.devices:
-        return
-    names, held = device_names(found.devices), frozenset(stuck)
-    first: dict[str | None, Finding] = {}
-    for finding in found.findings:
-        if finding.category == "provisioning" and finding.severity in ("error", "critical"):
-            first.setdefault(finding.device, finding)
-    listed = sorted(found.devices, key=lambda one: (one.id not in held, one.first_seen))
-    yield _table(
-        ("Device", "Address", "Hellos", "Mode", "Stopped at", "Because"),
-        (
-            (
-                _html(names[one.id], 80),
-                _html(one.ips[-1] if one.ips else "", 80),
-                f"{one.hellos:,}",
-                _html(one.mode.name),
-                _html(one.stage.replace("_", "-")) if one.id in first else "",
-                _html(title_of(first[one.id].rule)) if one.id in first else "",
-            )
-            for one in listed[:_MOST_ROWS]
-        ),
-    )
-    if len(listed) > _MOST_ROWS:
-        yield f"<p>and {len(listed) - _MOST_ROWS:,} more devices: see <code>.devices</code></p>"
-
-
-def _causes_html(found: Diagnosis) -> Iterable[str]:
-    """Each rule once: how many devices, one example, the remedy."""
-    groups: dict[str, list[Finding]] = {}
-    for finding in found.findings:
-        groups.setdefault(finding.rule, []).append(finding)
-    if not groups:
-        return
-    rows = []
-    for rule, group in list(groups.items())[:_MOST_CAUSES]:
-        first, count = group[0], len({one.device for one in group if one.device})
-        severity = max((one.severity for one in group), key=SEVERITIES.index)
-        row = f" ({first.catalogue})" if first.catalogue else ""
-        rows.append(
-            (
-                _html(severity),
-                _html(title_of(rule) + row),
-                f"{count:,}",
-                _html(first.summary),
-                _html(first.remedy),
-            )
-        )
-    yield _table(("Severity", "Finding", "Devices", "For example", "What to do"), rows)
-    if len(groups) > _MOST_CAUSES:
-        yield f"<p>and {len(groups) - _MOST_CAUSES:,} more rules: see <code>.findings</code></p>"
-
-
-def _unknown_html(what: str, why: str, would_decide: str, count: int) -> str:
-    many = f" ({count:,} devices)" if count > 1 else ""
-    return f"<li>{_html(what)}{many}: {_html(why)}. It would take {_html(would_decide)}.</li>"
+        return analysis_html(self._diagnosis)

@@ -175,6 +175,12 @@ class Hello(NamedTuple):
         types: dict[int | None, HelloType] = {2: "psk", 3: "pki"}
         return types.get(self.version, "unknown")
 
+    def _repr_html_(self) -> str:
+        """Show a Hello in a notebook."""
+        from amtdiag.model.display import hello_html
+
+        return hello_html(self)
+
 
 class HelloEvent(NamedTuple):
     """A Hello on the wire."""
@@ -328,6 +334,12 @@ class HelloRecord(NamedTuple):
         """The digests of its list, each with its verdicts."""
         return self.judgement.digests
 
+    def _repr_html_(self) -> str:
+        """Show a Hello of a capture in a notebook."""
+        from amtdiag.model.display import record_html
+
+        return record_html(self)
+
 
 class ModeSpan(NamedTuple):
     """A mode that a device was in from `since` on."""
@@ -423,6 +435,12 @@ class Finding(NamedTuple):
     candidates: tuple[Candidate, ...] = ()
     overcome: bool = False
     """A later attempt got through: history, not a verdict."""
+
+    def _repr_html_(self) -> str:
+        """Show a finding in a notebook."""
+        from amtdiag.model.display import finding_html
+
+        return finding_html(self)
 
 
 class Unknown(NamedTuple):
