@@ -26,7 +26,7 @@ def record_html(record: HelloRecord) -> str:
         (
             str(one.digest.index),
             text(one.digest.algorithm),
-            text(one.name or "no catalogue names it"),
+            text(one.name or ""),
             text(", ".join(one.verdicts)),
             code(one.digest.value.hex(), 130),
         )
@@ -99,7 +99,7 @@ def _facts(hello: Hello) -> Iterable[tuple[str, str | None]]:
         yield "PID", text(hello.pid + check)
     if hello.admin_credentials is not None:
         flag = _FLAGS.get(hello.admin_credentials, str(hello.admin_credentials))
-        yield "Administrator's password", text(flag)
+        yield "Admin credentials", text(flag)
     if hello.declared_digests is not None:
         yield "Digests", f"{len(hello.digests)} of {hello.declared_digests} that it declares"
     if hello.missing_bytes:
