@@ -19,7 +19,8 @@ from test_frames import EMPTY, HOSTILE, fleet, harmless, hostile_diagnosis, text
 import amtdiag
 from amtdiag.analysis import Analysis, read
 from amtdiag.errors import UsageError
-from amtdiag.model import Candidate
+from amtdiag.model import Candidate, Finding, Hello, HelloRecord
+from amtdiag.report.device import Device
 
 TAGS = {"div", "p", "b", "bdi", "table", "thead", "tbody", "tr", "th", "td", "code", "details", "summary"}
 SAMPLES = Path(__file__).parent.parent / "sample_pcaps"
@@ -31,7 +32,7 @@ def printed(shown: object) -> str:
     return out.getvalue()
 
 
-# ----------------------------------------------------------------------------------------------------- a device
+# ----------------------------------------------------------------------------------------------- a device
 
 
 def test_the_page_of_a_device() -> None:
@@ -57,7 +58,7 @@ def test_what_a_device_knows() -> None:
     assert (device.id, device.name, device.address) == (DEVICE, "939b524b..7a2b", "10.99.71.48")
     assert device.stuck
     assert device.record is found.diagnosis.devices[0]
-    assert [one.rule for one in device.findings][0] == "connect-back-refused"
+    assert device.findings[0].rule == "connect-back-refused"
     assert device.hellos == found.diagnosis.hellos
     assert repr(device).startswith("<amtdiag.Device 939b524b..7a2b: Stopped at connect-back")
     document = device.to_dict()
@@ -87,7 +88,7 @@ def test_a_device_with_many_hellos_and_findings_has_a_short_page() -> None:
     assert len(html) < 60_000
 
 
-# --------------------------------------------------------------------------------------------- finding and Hello
+# --------------------------------------------------------------------------------------- finding and Hello
 
 
 def test_a_finding_shows_what_to_do() -> None:
@@ -102,7 +103,10 @@ def test_a_finding_shows_what_to_do() -> None:
 
 def test_a_hello_shows_itself() -> None:
     wire = amtdiag.build_hello(uuid=DEVICE[5:], retry_count=3, digests=[(2, b"\x07" * 32)])
-    for wanted, hello in (("retry 3", amtdiag.parse_hello(wire)), ("not whole", amtdiag.parse_hello(wire[:-3]))):
+    for wanted, hello in (
+        ("retry 3", amtdiag.parse_hello(wire)),
+        ("not whole", amtdiag.parse_hello(wire[:-3])),
+    ):
         assert isinstance(hello, amtdiag.Hello)
         assert wanted in Page(hello._repr_html_()).text
     whole = amtdiag.parse_hello(wire)
@@ -118,15 +122,16 @@ def test_a_hello_shows_itself() -> None:
     assert "unknown" in page.text
 
 
-# ------------------------------------------------------------------------------------------------------- all
+# ------------------------------------------------------------------------------------------------- all
 
 
 @settings(max_examples=12)
 @given(st.lists(texts, min_size=1, max_size=8))
 def test_hostile_text_stays_text(words: list[str]) -> None:
     found = Analysis(hostile_diagnosis(words))
-    shown = [found.device(one.id) for one in found.diagnosis.devices if one.id.strip()][:1]
-    pages = [*shown, *found.diagnosis.findings[:2], *found.diagnosis.hellos[:2]]
+    shown = [Device(found.diagnosis, one) for one in found.diagnosis.devices[:1]]
+    pages: list[Device | Finding | Hello | HelloRecord] = [*shown, *found.diagnosis.findings[:2]]
+    pages += found.diagnosis.hellos[:2]
     pages += [record.event.hello for record in found.diagnosis.hellos[:1]]
     for one in pages:
         page = Page(one._repr_html_())
@@ -150,7 +155,7 @@ def test_rich_prints_what_the_command_prints() -> None:
     assert "No AMT device" in printed(Analysis(EMPTY))
 
 
-# ------------------------------------------------------------------------------------- within a running event loop
+# ------------------------------------------------------------------------------- within a running event loop
 
 
 def test_reading_in_a_running_event_loop() -> None:
