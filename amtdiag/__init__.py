@@ -19,14 +19,27 @@ TYPE_CHECKING = False  # not from typing: importing that takes longer than the r
 if TYPE_CHECKING:
     from amtdiag.analysis import Analysis, read
     from amtdiag.config import Options
-    from amtdiag.model import Hello
+    from amtdiag.model import Finding, Hello
     from amtdiag.protocols.hello import build as build_hello
     from amtdiag.protocols.hello import parse as parse_hello
+    from amtdiag.report.device import Device
 
-__all__ = ["Analysis", "Hello", "Options", "__version__", "build_hello", "parse_hello", "read"]
+__all__ = [
+    "Analysis",
+    "Device",
+    "Finding",
+    "Hello",
+    "Options",
+    "__version__",
+    "build_hello",
+    "parse_hello",
+    "read",
+]
 
 _HOMES = {
     "Analysis": ("amtdiag.analysis", "Analysis"),
+    "Device": ("amtdiag.report.device", "Device"),
+    "Finding": ("amtdiag.model", "Finding"),
     "Hello": ("amtdiag.model", "Hello"),
     "Options": ("amtdiag.config", "Options"),
     "build_hello": ("amtdiag.protocols.hello", "build"),

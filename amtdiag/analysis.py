@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,18 +12,20 @@ from amtdiag import frames
 from amtdiag.config import Cluster, Options
 from amtdiag.errors import UsageError
 from amtdiag.frames import plain
-from amtdiag.model import SEVERITIES, Diagnosis, Finding, Unknown
-from amtdiag.report.names import device_names, find_device
-from amtdiag.report.verdict import stuck_devices, title_of, verdict
+from amtdiag.model import DeviceRecord, Diagnosis, Unknown
+from amtdiag.report.names import find_device
+from amtdiag.report.verdict import stuck_devices, verdict
+from amtdiag.report.zones import Wanted
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from rich.console import Console, ConsoleOptions, RenderableType
+
+    from amtdiag.report.device import Device
 
 _LARGEST_PORT = 65_535
 _MOST_CHAIN_BYTES = 16 << 20
-_MOST_ROWS = 30
-_MOST_CAUSES = 20
 
 
 def read(
@@ -162,17 +162,29 @@ class Analysis:
         """One row a capture file; columns: `amtdiag.frames.captures`."""
         return frames.captures(self._diagnosis)
 
-    def timeline(self, device: str | None = None, ax: Axes | None = None) -> Axes:
+    def device(self, device: str) -> Device:
+        """Return one device, which shows its whole story in Jupyter.
+
+        `device` is an id, UUID, MAC or address, or a part of one that fits a single device. Raises
+        `UsageError` where no device or several fit.
+        """
+        from amtdiag.report.device import Device
+
+        return Device(self._diagnosis, self._record(device))
+
+    def timeline(self, device: str | None = None, ax: Axes | None = None, tz: Wanted = "UTC") -> Axes:
         """Draw what happened when: of one device, or of all of them.
 
         `device` is an id, UUID, MAC or address, or a part of one that fits a single device. Without `ax` a
-        new pyplot figure is made, which Jupyter shows. Raises `UsageError` where no device or several fit.
+        new pyplot figure is made, which Jupyter shows. `tz` is the zone of the times of day: `UTC`, `local`
+        for your own, or a name such as `Europe/Berlin`. Raises `UsageError` where no device or several fit,
+        and where there is no such zone.
         """
         from amtdiag.report import charts
 
         if device is None:
-            return charts.fleet_timeline(self._diagnosis, ax)
-        return charts.device_timeline(self._diagnosis, self._find(device), ax)
+            return charts.fleet_timeline(self._diagnosis, ax, tz)
+        return charts.device_timeline(self._diagnosis, self._find(device), ax, tz)
 
     def failures(self, device: str | None = None, ax: Axes | None = None) -> Axes:
         """Draw what is wrong: the findings about one device, or how many devices each rule concerns.
@@ -184,6 +196,38 @@ class Analysis:
         if device is None:
             return charts.fleet_failures(self._diagnosis, ax)
         return charts.device_failures(self._diagnosis, self._find(device), ax)
+
+    def failures_over_time(self, ax: Axes | None = None, tz: Wanted = "UTC") -> Axes:
+        """Draw how many devices had which trouble when; `ax` and `tz` as for `timeline`."""
+        from amtdiag.report import charts
+
+        return charts.fleet_failures_over_time(self._diagnosis, ax, tz)
+
+    def funnel(self, ax: Axes | None = None) -> Axes:
+        """Draw how many devices came as far as each stage, and how many stopped there."""
+        from amtdiag.report import charts
+
+        return charts.fleet_funnel(self._diagnosis, ax)
+
+    def stages(self, ax: Axes | None = None) -> Axes:
+        """Draw which device passed which stage; of more than 200, how many of each group did."""
+        from amtdiag.report import charts
+
+        return charts.fleet_stages(self._diagnosis, ax)
+
+    def retry_gaps(self, device: str | None = None, ax: Axes | None = None) -> Axes:
+        """Draw how long devices wait before each Hello, beside what others document; `device` as above."""
+        from amtdiag.report import charts
+
+        if device is None:
+            return charts.fleet_retry_gaps(self._diagnosis, ax)
+        return charts.device_retry_gaps(self._diagnosis, self._find(device), ax)
+
+    def roots(self, ax: Axes | None = None) -> Axes:
+        """Draw in how many devices' lists each root certificate stands, and what no catalogue names."""
+        from amtdiag.report import charts
+
+        return charts.fleet_roots(self._diagnosis, ax)
 
     def modes(self, ax: Axes | None = None) -> Axes:
         """Draw how many devices ended in each mode."""
@@ -212,8 +256,11 @@ class Analysis:
 
     def _find(self, wanted: str) -> str:
         """Return the id of the one device that is meant."""
+        return self._record(wanted).id
+
+    def _record(self, wanted: str) -> DeviceRecord:
         try:
-            return find_device(self._diagnosis.devices, wanted).id
+            return find_device(self._diagnosis.devices, wanted)
         except UsageError as error:
             raise UsageError(f"{error}; .devices lists them") from error
 
@@ -229,14 +276,23 @@ class Analysis:
 
         return dumps(self.to_dict())
 
-    def save(self, folder: str | PathLike[str]) -> Path:
+    def save(
+        self, folder: str | PathLike[str], charts: str | Iterable[str] = ("png", "svg"), tz: Wanted = "UTC"
+    ) -> Path:
         """Write the report to a folder, as `amtdiag analyze -o` does, and return its path.
 
-        The folder is made where there is none. Raises `UsageError` where it cannot be written.
+        The folder is made where there is none. `charts` are the formats that they are written in: `png`,
+        `svg`, both, or none (an empty tuple, in a tenth of the time); `tz` is as for `timeline`. Raises
+        `UsageError` where it cannot be written, and for a format or zone that there is not.
         """
+        from amtdiag.report.charts import FORMATS
         from amtdiag.report.folder import write_report
 
-        return Path(write_report(self._diagnosis, folder))
+        wanted = {charts} if isinstance(charts, str) else set(charts)
+        if not wanted <= set(FORMATS):
+            raise UsageError(f"charts are written as {' or '.join(FORMATS)}")
+        formats = [one for one in FORMATS if one in wanted]
+        return Path(write_report(self._diagnosis, folder, formats, tz))
 
     def to_parquet(self, folder: str | PathLike[str]) -> Path:
         """Write all tables to a folder as Parquet datasets, partitioned by day, and return its path.
@@ -252,95 +308,14 @@ class Analysis:
         files = len(self._diagnosis.captures)
         return f"<amtdiag.Analysis of {files} file{'s' * (files != 1)}: {plain(self.verdict, 300)}>"
 
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[RenderableType]:
+        """Print what `amtdiag analyze` prints."""
+        from amtdiag.report.terminal import analysis_parts
+
+        return analysis_parts(self._diagnosis)
+
     def _repr_html_(self) -> str:
         """Show verdict, devices, what to do, and what cannot be known."""
-        found = self._diagnosis
-        parts = [
-            f"<p><b>{_html(self.verdict)}</b></p>",
-            *_devices_html(found, self.stuck),
-            *_causes_html(found),
-        ]
-        unknowns = Counter((one.what, one.why, one.would_decide) for one in found.unknowns)
-        if unknowns:
-            rows = (_unknown_html(*one, count) for one, count in unknowns.most_common(_MOST_CAUSES))
-            parts.append(f"<p><b>Cannot be known from this capture</b></p><ul>{''.join(rows)}</ul>")
-        said = [*found.problems, *found.notes][:_MOST_CAUSES]
-        parts += [f"<p>{_html(note)}</p>" for note in said]
-        return f"<div>{''.join(parts)}</div>"
+        from amtdiag.report.notebook import analysis_html
 
-
-# ------------------------------------------------------------------------------------------------------- HTML
-
-
-def _html(text: str, most: int = 400) -> str:
-    """Text of any origin, with its reading direction kept to itself."""
-    return f"<bdi>{escape(plain(text, most))}</bdi>"
-
-
-_LEFT = 'style="text-align:left"'
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table of cells that are HTML already."""
-    head = "".join(f"<th {_LEFT}>{one}</th>" for one in heads)
-    lines = ("".join(f"<td {_LEFT}>{cell}</td>" for cell in row) for row in rows)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _devices_html(found: Diagnosis, stuck: Iterable[str]) -> Iterable[str]:
-    if not found.devices:
-        return
-    names, held = device_names(found.devices), frozenset(stuck)
-    first: dict[str | None, Finding] = {}
-    for finding in found.findings:
-        if finding.category == "provisioning" and finding.severity in ("error", "critical"):
-            first.setdefault(finding.device, finding)
-    listed = sorted(found.devices, key=lambda one: (one.id not in held, one.first_seen))
-    yield _table(
-        ("Device", "Address", "Hellos", "Mode", "Stopped at", "Because"),
-        (
-            (
-                _html(names[one.id], 80),
-                _html(one.ips[-1] if one.ips else "", 80),
-                f"{one.hellos:,}",
-                _html(one.mode.name),
-                _html(one.stage.replace("_", "-")) if one.id in first else "",
-                _html(title_of(first[one.id].rule)) if one.id in first else "",
-            )
-            for one in listed[:_MOST_ROWS]
-        ),
-    )
-    if len(listed) > _MOST_ROWS:
-        yield f"<p>and {len(listed) - _MOST_ROWS:,} more devices: see <code>.devices</code></p>"
-
-
-def _causes_html(found: Diagnosis) -> Iterable[str]:
-    """Each rule once: how many devices, one example, the remedy."""
-    groups: dict[str, list[Finding]] = {}
-    for finding in found.findings:
-        groups.setdefault(finding.rule, []).append(finding)
-    if not groups:
-        return
-    rows = []
-    for rule, group in list(groups.items())[:_MOST_CAUSES]:
-        first, count = group[0], len({one.device for one in group if one.device})
-        severity = max((one.severity for one in group), key=SEVERITIES.index)
-        row = f" ({first.catalogue})" if first.catalogue else ""
-        rows.append(
-            (
-                _html(severity),
-                _html(title_of(rule) + row),
-                f"{count:,}",
-                _html(first.summary),
-                _html(first.remedy),
-            )
-        )
-    yield _table(("Severity", "Finding", "Devices", "For example", "What to do"), rows)
-    if len(groups) > _MOST_CAUSES:
-        yield f"<p>and {len(groups) - _MOST_CAUSES:,} more rules: see <code>.findings</code></p>"
-
-
-def _unknown_html(what: str, why: str, would_decide: str, count: int) -> str:
-    many = f" ({count:,} devices)" if count > 1 else ""
-    return f"<li>{_html(what)}{many}: {_html(why)}. It would take {_html(would_decide)}.</li>"
+        return analysis_html(self._diagnosis)

@@ -29,6 +29,20 @@ def safe(text: str | bytes, limit: int = 256) -> str:
     return "".join(out[:limit]) + ("…" if len(out) > limit else "")
 
 
+def plain(text: str, most: int | None = None) -> str:
+    r"""Return text that cannot act on what shows it, cut to `most` characters.
+
+    Text of a capture has passed `safe` on its way into the model, so that nothing changes here; what
+    slipped through all the same (ESC, bidi, surrogates) is written as ``\xNN``. Unlike `safe` this can be
+    repeated: it leaves a backslash alone.
+    """
+    if most is not None and len(text) > most:
+        text = text[: max(most - 1, 0)] + "…"
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else safe(one) for one in text)
+
+
 def _shown(character: str) -> str:
     if character == "\\":
         return "\\\\"

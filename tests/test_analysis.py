@@ -157,6 +157,10 @@ def test_charts_of_the_fleet() -> None:
     assert found.timeline(ax=left) is left
     assert found.failures(ax=middle) is middle
     assert found.modes(ax=right) is right
+    for draw in (found.funnel, found.stages, found.retry_gaps, found.roots, found.failures_over_time):
+        own = plt.figure().add_subplot()
+        assert draw(ax=own) is own
+    assert isinstance(found.retry_gaps("10.0.0.1"), Axes)
     figure.draw_without_rendering()
     assert isinstance(found.failures("10.0.0.1"), Axes)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -33,15 +35,28 @@ from test_frames import (
     texts,
 )
 
+from amtdiag.analysis import Analysis, read
 from amtdiag.errors import UsageError
 from amtdiag.model import Diagnosis
 from amtdiag.report import charts
 from amtdiag.report.charts.style import text_of
 from amtdiag.report.charts.timescale import TimeScale, duration
+from amtdiag.report.charts.view import View
+from amtdiag.report.zones import Wanted, Zone
 from amtdiag.times import SECOND
 
-FLEET = (charts.fleet_timeline, charts.fleet_failures, charts.fleet_modes)
-ONE = (charts.device_timeline, charts.device_failures)
+CLOSED = Path(__file__).parent.parent / "sample_pcaps" / "recorded" / "mesh_closed.pcapng"
+FLEET = (
+    charts.fleet_timeline,
+    charts.fleet_failures,
+    charts.fleet_failures_over_time,
+    charts.fleet_funnel,
+    charts.fleet_stages,
+    charts.fleet_modes,
+    charts.fleet_retry_gaps,
+    charts.fleet_roots,
+)
+ONE = (charts.device_timeline, charts.device_failures, charts.device_retry_gaps)
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +189,118 @@ def test_one_rule_with_two_rows_of_the_catalogue_names_both() -> None:
     )
 
 
+def test_the_funnel_counts_who_came_how_far() -> None:
+    said = words(charts.fleet_funnel(fleet(30), off_screen))
+    assert "21 of 30 devices stopped, more at connect-back (9) than elsewhere" in said
+    assert "30 came this far, 4 stopped" in said, "at connection"
+    assert "went on; this stage is not in the capture" in said, "the capture shows neither DHCP nor DNS"
+    assert "Operational" in said
+    quiet = replace(fleet(2), findings=())
+    assert "None of 2 devices is proven to be stopped" in words(charts.fleet_funnel(quiet, off_screen))
+
+
+def test_machines_without_amt_are_in_no_funnel() -> None:
+    found = fleet(2)
+    others = tuple(replace(one, is_amt=False) for one in found.devices)
+    for draw in (charts.fleet_funnel, charts.fleet_stages):
+        assert "No devices" in words(draw(replace(found, devices=others), off_screen))
+
+
+@pytest.mark.parametrize("count", [5, 41, 81, charts.MOST_MAPPED])
+def test_every_device_has_a_row_in_the_map_of_stages(count: int) -> None:
+    found = fleet(count, hellos=1)
+    ax = charts.fleet_stages(found, off_screen)
+    said = words(ax).splitlines()
+    assert all(View(found).names[one.id] in said for one in found.devices)
+    names = {View(found).names[one.id] for one in found.devices}
+    boxes = [one.get_window_extent() for one in ax.texts if one.get_text() in names]
+    assert len(boxes) == count
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[number + 1 :]), "names overlap"
+
+
+def test_the_map_of_a_crowd_counts() -> None:
+    said = words(charts.fleet_stages(fleet(charts.MOST_MAPPED + 10, hellos=1), off_screen))
+    assert "210 devices, grouped by what stops them" in said
+    assert "30 failed" in said
+
+
+def test_failures_over_time_begin_and_end() -> None:
+    """Five refused devices, one after another: never more than two at a time."""
+    story = Story()
+    for device in range(5):
+        device_story(story, device + 1, START + device * 100 * SECOND, 0)
+    ax = charts.fleet_failures_over_time(story.diagnosis(), off_screen)
+    said = words(ax)
+    assert "5 devices, error" in said
+    assert [one.get_text() for one in ax.texts if one.get_text().isdigit()] == ["2"]
+    assert "UTC" in ax.get_xlabel()
+
+
+def test_gaps_are_those_that_were_measured() -> None:
+    found = fleet(3, hellos=3)
+    ax = charts.device_retry_gaps(found, found.devices[0].id, off_screen)
+    said = words(ax)
+    assert {"21 s", "31 s"} <= set(said.splitlines())
+    assert "as documented by help of SCCM 2007 SP1" in said
+    line = next(one for one in ax.get_lines() if one.get_marker() == "o")
+    assert np.asarray(line.get_xdata()).tolist() == [1, 2]
+    assert np.asarray(line.get_ydata()).tolist() == [21, 31]
+    many = charts.fleet_retry_gaps(fleet(20, hellos=3), off_screen)
+    assert "the middle half" in words(many)
+    assert ax.get_yscale() == many.get_yscale() == "log"
+
+
+def test_roots_that_no_catalogue_names_come_first() -> None:
+    found = read(CLOSED).diagnosis
+    said = set(words(charts.fleet_roots(found, off_screen)).splitlines())
+    assert "4 digests that no catalogue names, in 1 of 1 device" in said
+    assert sum(one.startswith("unknown sha256 0") for one in said) == 3
+    mixed = read(CLOSED.parent).diagnosis
+    labels = [one.get_text() for one in charts.fleet_roots(mixed, off_screen).get_yticklabels()]
+    strange = [one.startswith("unknown") for one in labels]
+    assert strange == sorted(strange, reverse=True)
+    assert 0 < sum(strange) < len(strange)
+
+
 # ------------------------------------------------------------------------------------------------------- time
+
+
+def test_times_are_of_the_zone_that_the_reader_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = fleet(1)
+    identity = found.devices[0].id
+
+    def label(tz: Wanted) -> str:
+        return charts.device_timeline(found, identity, off_screen, tz).get_xlabel()
+
+    assert label("UTC").startswith("time since 2026-03-02 09:01:11 (UTC)")
+    assert "2026-03-02 10:01:11 (CET, UTC+01:00)" in label("Europe/Berlin")
+    assert "2026-03-02 14:46:11 (UTC+05:45)" in label(timezone(timedelta(hours=5, minutes=45)))
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert "2026-03-02 04:01:11 (EST, UTC-05:00)" in label("local")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    for none in ("Europe/Atlantis", "../../etc/passwd", "", "\x1b[2J"):
+        with pytest.raises(UsageError, match="no time zone") as caught:
+            label(none)
+        assert str(caught.value).isprintable()
+
+
+def test_summer_time_begins_within_a_chart() -> None:
+    zone = Zone("Europe/Berlin")
+    before = 1_774_745_999 * SECOND  # 2026-03-29 00:59:59 UTC
+    assert (zone.clock(before), zone.clock(before + SECOND)) == ("2026-03-29 01:59:59", "2026-03-29 03:00:00")
+    assert zone.name(before + SECOND) == "CEST, UTC+02:00"
+
+
+@given(st.integers(-(2**70), 2**70), st.sampled_from(["UTC", "local", "Asia/Tokyo", "America/Anchorage"]))
+def test_any_time_can_be_shown(ts: int, name: str) -> None:
+    zone = Zone(name)
+    assert len(zone.clock(ts)) == len("2026-03-29 00:59:59")
+    assert "UTC" in zone.name(ts)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +372,8 @@ def test_files(tmp_path: Path) -> None:
     found = fleet(3, hellos=2)
     paths = charts.write_charts(found, tmp_path / "new" / "charts")
     assert {path.name for path in paths} == {path.name for path in (tmp_path / "new" / "charts").iterdir()}
-    stems = {f"fleet-{name}" for name in ("timeline", "failures", "modes")}
+    stems = {f"fleet-{name}" for name in ("timeline", "failures", "failures-over-time", "funnel", "stages")}
+    stems |= {f"fleet-{name}" for name in ("modes", "retry-gaps", "roots")}
     stems |= {f"device-{n:03d}-{name}" for n in (1, 2, 3) for name in ("timeline", "failures")}
     assert {path.name for path in paths} == {f"{one}.{end}" for one in stems for end in ("png", "svg")} | {
         "index.csv"
@@ -276,6 +403,20 @@ def test_only_the_most_troubled_devices_are_drawn(tmp_path: Path) -> None:
     assert [row["timeline"] for row in rows] == ["device-001-timeline.png", *[""] * 5]
     assert [row["number"] for row in rows] == ["1", *[""] * 5]
     assert charts.write_charts(EMPTY, tmp_path / "empty")
+
+
+def test_one_format_or_none(tmp_path: Path) -> None:
+    found = Analysis(fleet(1, hellos=2))
+    found.save(tmp_path / "one", charts="svg")
+    made = {path.suffix for path in (tmp_path / "one" / "charts").iterdir()}
+    assert made == {".svg", ".csv"}
+    assert "device-001-timeline.svg" in (tmp_path / "one" / "charts" / "index.csv").read_text("utf-8")
+    found.save(tmp_path / "none", charts=())
+    assert [path.name for path in (tmp_path / "none" / "charts").iterdir()] == ["index.csv"]
+    with pytest.raises(UsageError, match="png or svg"):
+        found.save(tmp_path / "other", charts="pdf")
+    with pytest.raises(UsageError, match="no time zone"):
+        found.save(tmp_path / "nowhere", tz="Europe/Atlantis")
 
 
 @pytest.mark.parametrize("count", [charts.MOST_ROWS, 300])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import cycle
@@ -505,3 +506,22 @@ def test_a_finding_about_the_capture_has_no_device() -> None:
     found: Finding = replace(fleet(1).findings[0], device=None, evidence=())
     table = frames.findings(replace(fleet(1), findings=(found,)))
     assert table[["device", "file", "frame", "frames"]].isna().all(axis=None)
+
+
+# ---------------------------------------------------------------------------------------------- documentation
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_column_is_documented_with_its_type(table: str) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "formats.md").read_text("utf-8")
+    section = page.partition(f"\n### Table {table}\n")[2].partition("\n### ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
+    made = TABLES[table](EMPTY)
+    types = {name: kind for name, kind, _ in rows}
+    assert list(types) == list(made.columns)
+    for column, dtype in made.dtypes.items():
+        ordered = isinstance(dtype, pd.CategoricalDtype) and dtype.ordered
+        assert types[str(column)] == f"{dtype}{', ordered' if ordered else ''}", column
+    for name, _, meaning in rows:
+        assert ("second" in meaning) == name.endswith("_s"), f"{name}: durations say their unit"
+        assert ("bytes" in meaning) >= (name in {"bytes", "snaplen", "missing_bytes", "trailing_bytes"}), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import ssl
@@ -13,6 +14,7 @@ import pytest
 from helpers import SAMPLES, run
 
 pytest.importorskip("scapy")
+from amtdiag.analysis import Analysis, read
 from amtdiag.config import Limits, Options
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.pid import read_pairs
@@ -144,6 +146,16 @@ def test_what_the_secrets_open_is_read(capture: Capture, inside: bool) -> None:
     assert frames == sorted(frames)
     assert all(1 <= frame <= found["captures"][0]["packets"] for frame in frames)
     assert "1 of 1 TLS conversations with devices were decrypted" in run("analyze", *words).text
+
+
+def test_secrets_in_a_running_event_loop(capture: Capture) -> None:
+    """As in Jupyter: what waits for tshark must not need a loop of its own."""
+
+    async def cell() -> Analysis:
+        return read(capture.path, keylog=capture.key_log)
+
+    opened = [one.opened_by for one in asyncio.run(cell()).diagnosis.connections if one.opened_by]
+    assert opened
 
 
 def refused_13(folder: Path) -> Capture:

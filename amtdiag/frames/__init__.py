@@ -20,7 +20,7 @@ from amtdiag.frames.tables import (
     stopping_rule,
     worst_of,
 )
-from amtdiag.frames.text import plain
+from amtdiag.safetext import plain
 
 __all__ = [
     "MODES",

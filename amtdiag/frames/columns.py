@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from amtdiag.frames.text import plain
 from amtdiag.model import Endpoints, Evidence
+from amtdiag.safetext import plain
 
 _LARGEST = 2**63 - 1
 

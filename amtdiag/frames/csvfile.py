@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from amtdiag.frames.text import plain
+from amtdiag.safetext import plain
 from amtdiag.times import rfc3339
 
 if TYPE_CHECKING:

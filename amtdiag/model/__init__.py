@@ -177,6 +177,12 @@ class Hello(NamedTuple):
         """Type 2 is a pre-shared key (psk), Type 3 remote configuration (pki)."""
         return _HELLO_TYPES.get(self.version, "unknown")
 
+    def _repr_html_(self) -> str:
+        """Show a Hello in a notebook."""
+        from amtdiag.model.display import hello_html
+
+        return hello_html(self)
+
 
 class HelloEvent(NamedTuple):
     """A Hello on the wire."""
@@ -330,6 +336,12 @@ class HelloRecord(NamedTuple):
         """The digests of its list, each with its verdicts."""
         return self.judgement.digests
 
+    def _repr_html_(self) -> str:
+        """Show a Hello of a capture in a notebook."""
+        from amtdiag.model.display import record_html
+
+        return record_html(self)
+
 
 class ModeSpan(NamedTuple):
     """A mode that a device was in from `since` on."""
@@ -425,6 +437,12 @@ class Finding(NamedTuple):
     candidates: tuple[Candidate, ...] = ()
     overcome: bool = False
     """A later attempt got through: history, not a verdict."""
+
+    def _repr_html_(self) -> str:
+        """Show a finding in a notebook."""
+        from amtdiag.model.display import finding_html
+
+        return finding_html(self)
 
 
 class Unknown(NamedTuple):

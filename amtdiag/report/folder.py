@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 
 from amtdiag import frames
 from amtdiag.errors import UsageError
 from amtdiag.model import Diagnosis
-from amtdiag.report.charts import write_charts
+from amtdiag.report.charts import FORMATS, Format, write_charts
 from amtdiag.report.jsonout import analysis_text, dumps, hello_json
+from amtdiag.report.zones import Wanted
 
 _TABLES = {
     "hellos.csv": frames.hellos,
@@ -22,11 +23,17 @@ _TABLES = {
 }
 
 
-def write_report(diagnosis: Diagnosis, folder: str | PathLike[str]) -> Path:
+def write_report(
+    diagnosis: Diagnosis,
+    folder: str | PathLike[str],
+    formats: Sequence[Format] = FORMATS,
+    tz: Wanted = "UTC",
+) -> Path:
     """Write the whole report below `folder`, which is made where it is not there, and return it.
 
-    report.json and hellos.jsonl are what the command line prints; the tables are CSV; charts/ holds a PNG
-    and an SVG of each chart. Raises `UsageError` where the folder cannot be written.
+    report.json and hellos.jsonl are what the command line prints; the tables are CSV; charts/ holds the
+    charts in each of the `formats`, with times of day of the zone `tz`. Raises `UsageError` where the folder
+    cannot be written, and where there is no such zone.
     """
     target = Path(folder)
     try:
@@ -35,7 +42,7 @@ def write_report(diagnosis: Diagnosis, folder: str | PathLike[str]) -> Path:
         _write(target / "hellos.jsonl", (dumps(hello_json(record)) + "\n" for record in diagnosis.hellos))
         for name, table in _TABLES.items():
             frames.write_csv(table(diagnosis), target / name)
-        write_charts(diagnosis, target / "charts")
+        write_charts(diagnosis, target / "charts", formats=formats, tz=tz)
     except OSError as error:
         shown = frames.plain(str(folder))
         raise UsageError(f"the report cannot be written to {shown}: {error.strerror or error}") from error

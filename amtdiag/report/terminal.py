@@ -45,10 +45,11 @@ _SELDOM = "rmcp"
 
 def print_analysis(diagnosis: Diagnosis, console: Console | None = None) -> None:
     """Print the report to standard output, or to `console`."""
-    print_parts(_parts(diagnosis), console)
+    print_parts(analysis_parts(diagnosis), console)
 
 
-def _parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
+def analysis_parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
+    """Yield the report piece by piece."""
     names = device_names(diagnosis.devices)
     yield _header(diagnosis)
     yield Text(_seen(diagnosis), style="dim")

@@ -36,6 +36,7 @@ from amtdiag.report.charts.style import (
 )
 from amtdiag.report.charts.timescale import TimeScale, duration, thinned
 from amtdiag.report.charts.view import View, titled
+from amtdiag.report.zones import Wanted
 from amtdiag.times import span
 
 if TYPE_CHECKING:
@@ -59,13 +60,14 @@ _ALWAYS: tuple[EventKind, ...] = ("hello", "connection", "connect_back")
 _SEEN_BY: dict[EventKind, str] = {"connection": "device_to_server", "connect_back": "server_to_device"}
 
 
-def device_timeline(diagnosis: Diagnosis, device_id: str, ax: Place = None) -> Axes:
+def device_timeline(diagnosis: Diagnosis, device_id: str, ax: Place = None, tz: Wanted = "UTC") -> Axes:
     """Draw what one device and its server did, in lanes: DHCP, DNS, Hello, the connections, RMCP.
 
     The strip at the top is the mode. Numbers over the Hellos are their retry counts, arrows the gaps between
-    them. Raises `UsageError` for a device that the diagnosis does not know.
+    them. Times are of the zone `tz`, as for `Analysis.timeline`. Raises `UsageError` for a device that the
+    diagnosis does not know, and for a zone that there is not.
     """
-    return draw_timeline(View(diagnosis), device_id, ax)
+    return draw_timeline(View(diagnosis, tz), device_id, ax)
 
 
 def draw_timeline(view: View, device_id: str, place: Place) -> Axes:
@@ -79,7 +81,7 @@ def draw_timeline(view: View, device_id: str, place: Place) -> Axes:
     capture_end = _capture_end(view.diagnosis, device.last_seen)
     if capture_end is not None:
         times.append(capture_end)
-    scale = TimeScale(times)
+    scale = TimeScale(times, view.zone)
 
     _draw_modes(ax, device, scale, len(lanes))
     for kind in lanes:

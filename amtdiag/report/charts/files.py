@@ -7,51 +7,72 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from amtdiag.frames import csv_safe, plain
 from amtdiag.model import DeviceRecord, Diagnosis
-from amtdiag.report.charts import device, fleet
+from amtdiag.report.charts import device, fleet, funnel, gaps, overtime, roots, stagemap
 from amtdiag.report.charts.style import DPI, WIDTH
 from amtdiag.report.charts.view import View
+from amtdiag.report.zones import Wanted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from amtdiag.report.charts.style import Place
 
-_FLEET = {"timeline": fleet.draw_timeline, "failures": fleet.draw_failures, "modes": fleet.draw_modes}
+Format = Literal["png", "svg"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_FLEET: dict[str, Callable[[View, Place], Axes]] = {
+    "timeline": fleet.draw_timeline,
+    "failures": fleet.draw_failures,
+    "failures-over-time": overtime.draw_over_time,
+    "funnel": funnel.draw_funnel,
+    "stages": stagemap.draw_stages,
+    "modes": fleet.draw_modes,
+    "retry-gaps": lambda view, place: gaps.draw_gaps(view, None, place),
+    "roots": roots.draw_roots,
+}
 _DEVICE = {"timeline": device.draw_timeline, "failures": device.draw_failures}
 
 
-def write_charts(diagnosis: Diagnosis, folder: str | PathLike[str], most: int = 20) -> list[Path]:
-    """Write PNG and SVG files of all charts into `folder`, and return their paths.
+def write_charts(
+    diagnosis: Diagnosis,
+    folder: str | PathLike[str],
+    most: int = 20,
+    formats: Sequence[Format] = FORMATS,
+    tz: Wanted = "UTC",
+) -> list[Path]:
+    """Write files of all charts into `folder`, in each of the `formats`, and return their paths.
 
-    The fleet has three charts, each device two; only the first `most` devices have theirs drawn, the
+    The fleet has eight charts, each device two; only the first `most` devices have theirs drawn, the
     troubled ones first. File names are numbers, never text of a capture: index.csv lists all devices and
-    says which have which. The SVGs are the same in every run. Raises OSError.
+    says which have which. Times of day are those of the zone `tz`. The SVGs are the same in every run.
+    Raises OSError, and `UsageError` where there is no such zone.
     """
     import matplotlib as mpl
 
+    view = View(diagnosis, tz)
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    view = View(diagnosis)
     listed = view.troubled_first()
     paths = []
     with mpl.rc_context():
         mpl.rcdefaults()  # a report looks the same whatever the user's own settings
         mpl.rcParams["svg.hashsalt"] = "amtdiag"
         for name, draw in _FLEET.items():
-            paths += _save(partial(draw, view), target / f"fleet-{name}")
+            paths += _save(partial(draw, view), target / f"fleet-{name}", formats)
         for number, one in enumerate(listed[:most], 1):
             for name, draw_one in _DEVICE.items():
-                paths += _save(partial(draw_one, view, one.id), target / f"device-{number:03d}-{name}")
+                stem = target / f"device-{number:03d}-{name}"
+                paths += _save(partial(draw_one, view, one.id), stem, formats)
     index = target / "index.csv"
-    _write_index(view, listed, most, index)
+    _write_index(view, listed, most if formats else 0, index, "png" if "png" in formats else "svg")
     return [*paths, index]
 
 
-def _save(draw: Callable[[Place], Axes], stem: Path) -> list[Path]:
+def _save(draw: Callable[[Place], Axes], stem: Path, formats: Sequence[Format]) -> list[Path]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -64,20 +85,26 @@ def _save(draw: Callable[[Place], Axes], stem: Path) -> list[Path]:
         figure.set_size_inches(WIDTH, height)
         return figure.add_subplot()
 
+    paths = [stem.with_suffix(f".{one}") for one in FORMATS if one in formats]
+    if not paths:
+        return []
     draw(place)
     # Not savefig, which draws everything once more than it needs to: these files are most of the time that a
     # report takes. Drawing the first lays the chart out, for both.
-    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
     pixels: Any = FigureCanvasAgg(figure)
-    # Level 1 takes 60 % of the time of the usual 6; its files are 5 % larger.
-    pixels.print_png(png, metadata={"Software": "amtdiag"}, pil_kwargs={"compress_level": 1})
-    figure.set_layout_engine("none")
-    vectors: Any = FigureCanvasSVG(figure)
-    vectors.print_svg(svg, metadata={"Date": None, "Creator": "amtdiag"})
-    return [png, svg]
+    if "png" in formats:
+        # Level 1 takes 60 % of the time of the usual 6; its files are 5 % larger.
+        pixels.print_png(paths[0], metadata={"Software": "amtdiag"}, pil_kwargs={"compress_level": 1})
+    else:
+        figure.draw_without_rendering()
+    if "svg" in formats:
+        figure.set_layout_engine("none")
+        vectors: Any = FigureCanvasSVG(figure)
+        vectors.print_svg(paths[-1], metadata={"Date": None, "Creator": "amtdiag"})
+    return paths
 
 
-def _write_index(view: View, listed: Sequence[DeviceRecord], most: int, path: Path) -> None:
+def _write_index(view: View, listed: Sequence[DeviceRecord], most: int, path: Path, shown: Format) -> None:
     """Say which device each number is; devices without charts have none."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -87,5 +114,5 @@ def _write_index(view: View, listed: Sequence[DeviceRecord], most: int, path: Pa
             texts = (one.id, one.ips[-1] if one.ips else "", stopping.rule if stopping else "")
             identity, address, cause = (csv_safe(plain(text)) for text in texts)
             stuck = "yes" if one.id in view.stuck else "no"
-            charts = [f"device-{number:03d}-{name}.png" if number <= most else "" for name in _DEVICE]
+            charts = [f"device-{number:03d}-{name}.{shown}" if number <= most else "" for name in _DEVICE]
             writer.writerow((number if number <= most else "", identity, address, stuck, cause, *charts))

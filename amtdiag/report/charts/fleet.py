@@ -39,6 +39,7 @@ from amtdiag.report.charts.style import (
 from amtdiag.report.charts.timescale import TimeScale
 from amtdiag.report.charts.view import View, labelled, titled
 from amtdiag.report.verdict import verdict
+from amtdiag.report.zones import Wanted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,12 +48,14 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 40
 """Devices that get a row of their own in the timeline; more are grouped by what stops them."""
-_MOST_GROUPS = 12
 
 
-def fleet_timeline(diagnosis: Diagnosis, ax: Place = None) -> Axes:
-    """Draw all devices over time: a row each or, beyond `MOST_ROWS`, a row for each thing that stops them."""
-    return draw_timeline(View(diagnosis), ax)
+def fleet_timeline(diagnosis: Diagnosis, ax: Place = None, tz: Wanted = "UTC") -> Axes:
+    """Draw all devices over time: a row each or, beyond `MOST_ROWS`, a row for each thing that stops them.
+
+    Times are of the zone `tz`. Raises `UsageError` where there is none such.
+    """
+    return draw_timeline(View(diagnosis, tz), ax)
 
 
 def draw_timeline(view: View, place: Place) -> Axes:
@@ -74,7 +77,8 @@ def _rows(view: View, place: Place) -> Axes:
     own = {one.id: view.events.get(one.id, []) for one in listed}
     scale = TimeScale(
         [ts for one in listed for ts in (one.first_seen, one.last_seen)]
-        + [ts for events in own.values() for event in events for ts in (event.ts, event.last_ts)]
+        + [ts for events in own.values() for event in events for ts in (event.ts, event.last_ts)],
+        view.zone,
     )
     for row, device in enumerate(listed):
         bands = bands_of(device, device.first_seen)
@@ -121,37 +125,21 @@ def _mode_handles(ax: Axes, used: Iterable[Mode]) -> None:
             ax.plot([], [], color=MODE_COLOURS[mode], linewidth=7, alpha=0.45, label=word)
 
 
-_UNSTOPPED = ("Trouble that is not proven to stop them", "Nothing in this capture stops them")
-
-
-def _groups(view: View) -> dict[str, str]:
-    """Return the name of the group of each device."""
-    stopping = {one: cause for one in view.devices if (cause := view.cause(one))}
-    rules: defaultdict[str, list[Finding]] = defaultdict(list)
-    for cause in stopping.values():
-        rules[cause.rule].append(cause)
-    names = {rule: titled(*causes) for rule, causes in rules.items()}
-    most = [rule for rule, _ in Counter(cause.rule for cause in stopping.values()).most_common()]
-    if len(most) > _MOST_GROUPS:
-        names.update(dict.fromkeys(most[_MOST_GROUPS - 1 :], "Other causes"))
-    return {
-        one: names[stopping[one].rule] if one in stopping else _UNSTOPPED[view.doubt(one) is None]
-        for one in view.devices
-    }
-
-
 def _heat(view: View, place: Place) -> Axes:
     """Count the devices that were active in each stretch of time, for each thing that stops devices."""
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
-    causes = _groups(view)
-    sizes = Counter(causes.values())
-    groups = sorted(sizes, key=lambda name: (*(name == one for one in reversed(_UNSTOPPED)), -sizes[name]))
-    ax = axes_at(place, 2.2 + 0.62 * max(len(groups), 2))
-    row = {name: number for number, name in enumerate(groups)}
+    causes, sizes = view.groups, Counter(view.groups.values())
+    ax = axes_at(place, 2.2 + 0.62 * max(len(sizes), 2))
+    row = {name: number for number, name in enumerate(sizes)}
     scale = TimeScale(
-        ts for one in view.devices.values() for ts in (one.first_seen, one.last_seen, *_times(view, one.id))
+        (
+            ts
+            for one in view.devices.values()
+            for ts in (one.first_seen, one.last_seen, *_times(view, one.id))
+        ),
+        view.zone,
     )
     bins = 120 if len(view.devices) > 1000 else 60
     active = {
@@ -160,14 +148,14 @@ def _heat(view: View, place: Place) -> Axes:
         if device in causes
         for event in events
     }
-    cells: list[list[float]] = [[nan] * bins for _ in groups]
+    cells: list[list[float]] = [[nan] * bins for _ in sizes]
     for (group, column), count in Counter((group, column) for group, column, _ in active).items():
         cells[group][column] = count
     most = max((value for line in cells for value in line if not isnan(value)), default=1)
     norm = LogNorm(1, most) if most > 20 else Normalize(0, max(most, 1))
     edges = [column / bins for column in range(bins + 1)]
     mesh = ax.pcolormesh(
-        edges, [y - 0.4 for y in range(len(groups) + 1)], cells, cmap="YlGnBu", norm=norm, rasterized=True
+        edges, [y - 0.4 for y in range(len(sizes) + 1)], cells, cmap="YlGnBu", norm=norm, rasterized=True
     )
     figure = ax.get_figure(root=True)
     assert figure is not None
@@ -180,13 +168,13 @@ def _heat(view: View, place: Place) -> Axes:
         bar.ax.yaxis.set_minor_locator(NullLocator())
     else:
         bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    for line in range(1, len(groups)):
+    for line in range(1, len(sizes)):
         ax.axhline(line - 0.4, color="white", linewidth=4)
-    labels = [f"{wrapped(name, 36)}\n{sizes[name]:,} device{'s' * (sizes[name] > 1)}" for name in groups]
-    ax.set_yticks([number + 0.1 for number in range(len(groups))], labels=labels, fontsize=9)
+    labels = [f"{wrapped(name, 36)}\n{sizes[name]:,} device{'s' * (sizes[name] > 1)}" for name in sizes]
+    ax.set_yticks([number + 0.1 for number in range(len(sizes))], labels=labels, fontsize=9)
     for label in ax.get_yticklabels():
         label.set(**VERBATIM)
-    ax.set_ylim(len(groups) - 0.4, -0.4)
+    ax.set_ylim(len(sizes) - 0.4, -0.4)
     scale.dress(ax)
     ax.set_xlim(0, 1)
     bare(ax)

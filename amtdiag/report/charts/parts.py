@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amtdiag.frames import Event, EventOutcome
 from amtdiag.model import SEVERITIES, Basis, DeviceRecord, Mode, Severity
@@ -84,11 +84,37 @@ def rule_labels(ax: Axes, titles: Sequence[str]) -> None:
         label.set(**VERBATIM)
 
 
-def count_axis(ax: Axes, unit: str, most: int) -> None:
-    """Whole numbers only, with room for the number behind the longest bar."""
+class Fill(NamedTuple):
+    """How a part of a bar looks: not by its colour alone."""
+
+    label: str
+    colour: str
+    hatch: str = ""
+
+    def barh(self, ax: Axes, row: float, width: float, left: float, thick: float = 0.6) -> None:
+        """Draw it."""
+        look: dict[str, Any] = {"hatch": self.hatch, "edgecolor": "white"} if self.hatch else {}
+        ax.barh(row, width, thick, left, color=self.colour, linewidth=0, **look)
+
+
+def fills_legend(ax: Axes, fills: Iterable[Fill]) -> None:
+    """Name the parts of the bars."""
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(facecolor=one.colour, edgecolor="white", hatch=one.hatch, label=one.label) for one in fills
+    ]
+    ax.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.45, 0), bbox_transform=below(ax, 43),
+        ncols=2, frameon=False, fontsize=9,
+    )  # fmt: skip
+
+
+def count_axis(ax: Axes, unit: str, most: int, room: float = 0.12) -> None:
+    """Whole numbers only, with room for the words behind the longest bar: such a share of its length."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-    ax.set_xlim(0, max(most, 1) * 1.12)
+    ax.set_xlim(0, max(most, 1) * (1 + room))
     ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.grid(axis="x", color=PALE, linewidth=0.6)

@@ -25,8 +25,9 @@ DPI = 100
 # Okabe and Ito's palette, which is told apart with any colour vision; shapes tell outcomes apart as well.
 BLUE, SKY, GREEN, ORANGE, RED, PINK = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7"
 GREY, PALE, INK = "#8C8C8C", "#DDDDDD", "#333333"
+DARK = "#882255"
 SEVERITY_COLOURS: dict[Severity, str] = {
-    "critical": "#882255",
+    "critical": DARK,
     "error": RED,
     "warning": ORANGE,
     "info": SKY,
@@ -50,11 +51,11 @@ LOOKS: dict[EventOutcome, Look] = {
     "reset": Look("connection reset", "D", PINK),
     "partial": Look("connection, beginning not captured", "s", GREY),
     "refused": Look("connection refused", "X", RED),
-    "rejected": Look("rejected by ICMP", "X", ORANGE),
+    "rejected": Look("rejected by ICMP", "X", ORANGE, filled=False),
     "unanswered": Look("unanswered", "v", ORANGE, filled=False),
-    "asked": Look("asked", "o", GREY, filled=False),
+    "asked": Look("asked", "d", GREY, filled=False),
     "answered": Look("answered", "P", GREEN),
-    "failed": Look("answered with no", "X", PINK),
+    "failed": Look("answered with no", "P", PINK, filled=False),
 }
 
 
@@ -92,11 +93,14 @@ def wrapped(text: str, width: int, lines: int = 2) -> str:
     return "\n".join(textwrap.wrap(cut, width, max_lines=lines, placeholder=" …")) or cut
 
 
-def headings(ax: Axes, title: str, below: str = "") -> None:
-    """Say the finding in bold, and below it whom it is about."""
+def headings(ax: Axes, title: str, below: str = "", pad: float = 0) -> None:
+    """Say the finding in bold, and below it whom it is about.
+
+    So many points (`pad`) are left free for what stands above the axes.
+    """
     if below:
         ax.annotate(
-            text_of(below, 150), (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points",
+            text_of(below, 150), (0, 1), (0, pad + 6), xycoords="axes fraction", textcoords="offset points",
             fontsize=10, color=INK, va="bottom", **VERBATIM,
         )  # fmt: skip
     ax.set_title(
@@ -105,7 +109,7 @@ def headings(ax: Axes, title: str, below: str = "") -> None:
         fontsize=13,
         fontweight="bold",
         y=1,
-        pad=26 if below else 10,
+        pad=pad + (26 if below else 10),
         **VERBATIM,
     )
 

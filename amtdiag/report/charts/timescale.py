@@ -9,7 +9,8 @@ from math import log10
 from typing import TYPE_CHECKING
 
 from amtdiag.report.charts.style import axis_label
-from amtdiag.times import SECOND, clock
+from amtdiag.report.zones import Zone
+from amtdiag.times import SECOND
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,9 @@ class TimeScale:
     length, and both the handshake and the pause can be read.
     """
 
-    def __init__(self, times: Iterable[int]) -> None:
+    def __init__(self, times: Iterable[int], zone: Zone | None = None) -> None:
+        """`zone` is that of the times of day that `dress` writes; UTC unless given."""
+        self._zone = zone or Zone()
         points = sorted(set(times)) or [0]
         self.start, self.end = points[0], points[-1]
         total = self.end - self.start
@@ -69,7 +72,9 @@ class TimeScale:
         ax.set_xticks([self(ts) for ts in ticks], labels=[self._label(ts) for ts in ticks], fontsize=9)
         ax.set_xlim(-0.03, 1.03)
         note = ", long gaps shortened" if self.shortened else ""
-        axis_label(ax, f"time since {clock(self.start)} UTC{note}", lines=2)
+        axis_label(
+            ax, f"time since {self._zone.clock(self.start)} ({self._zone.name(self.start)}){note}", lines=2
+        )
 
     def _even(self, most: int) -> list[int]:
         total = self.end - self.start
@@ -87,7 +92,7 @@ class TimeScale:
         return sorted(taken)
 
     def _label(self, ts: int) -> str:
-        day, time = clock(ts).split(" ")
+        day, time = self._zone.clock(ts).split(" ")
         total = self.end - self.start
         if total >= 2 * _DAY:
             time = f"{day[5:]} {time[:5]}"

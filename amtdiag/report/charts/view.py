@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -11,14 +11,22 @@ from amtdiag.frames import Event, all_events, plain, stopping_rule
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding
 from amtdiag.report.names import device_names
 from amtdiag.report.verdict import label_of, stuck_devices, title_of
+from amtdiag.report.zones import Wanted, Zone
+
+UNSTOPPED = ("Trouble that is not proven to stop them", "Nothing in this capture stops them")
+"""Groups of the devices that nothing stops, the second of those without any trouble."""
+_MOST_GROUPS = 12
 
 
 class View:
     """A diagnosis, sorted by device once for all charts of it."""
 
-    def __init__(self, diagnosis: Diagnosis) -> None:
+    def __init__(self, diagnosis: Diagnosis, tz: Wanted = "UTC") -> None:
+        """`tz` is the zone in which times of day are written; raise `UsageError` where there is none such."""
         self.diagnosis = diagnosis
+        self.zone = Zone(tz)
         self.devices = {one.id: one for one in diagnosis.devices}
+        self.amt = [one for one in diagnosis.devices if one.is_amt]
         self.names = device_names(diagnosis.devices)
         self.stuck = stuck_devices(diagnosis)
         self.findings: defaultdict[str | None, list[Finding]] = defaultdict(list)
@@ -33,6 +41,29 @@ class View:
             if event.device is not None and event.kind != "other":
                 found[event.device].append(event)
         return found
+
+    @cached_property
+    def groups(self) -> Mapping[str, str]:
+        """What stops each device, in words, as a group of devices; the largest come first."""
+        stopping = {one: cause for one in self.devices if (cause := self.cause(one))}
+        rules: defaultdict[str, list[Finding]] = defaultdict(list)
+        for cause in stopping.values():
+            rules[cause.rule].append(cause)
+        names = {rule: titled(*causes) for rule, causes in rules.items()}
+        most = sorted(rules, key=lambda rule: -len(rules[rule]))
+        if len(most) > _MOST_GROUPS:
+            names.update(dict.fromkeys(most[_MOST_GROUPS - 1 :], "Other causes"))
+        named = {
+            one: names[stopping[one].rule] if one in stopping else UNSTOPPED[self.doubt(one) is None]
+            for one in self.devices
+        }
+        sizes = Counter(named.values())
+
+        def rank(identity: str) -> tuple[bool, bool, int, str]:
+            name = named[identity]
+            return name == UNSTOPPED[1], name == UNSTOPPED[0], -sizes[name], name
+
+        return {identity: named[identity] for identity in sorted(named, key=rank)}
 
     def device(self, identity: str) -> DeviceRecord:
         """Raise `UsageError` where there is no such device."""

@@ -1,0 +1,118 @@
+"""What stops devices, and when: how many had which trouble in each stretch of time."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from amtdiag.model import SEVERITIES, Diagnosis, Finding, Severity
+from amtdiag.report.charts.parts import severity_legend
+from amtdiag.report.charts.style import (
+    INK,
+    PALE,
+    SEVERITY_COLOURS,
+    VERBATIM,
+    axes_at,
+    bare,
+    headings,
+    says,
+    wrapped,
+)
+from amtdiag.report.charts.timescale import TimeScale
+from amtdiag.report.charts.view import View, titled
+from amtdiag.report.verdict import verdict
+from amtdiag.report.zones import Wanted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from amtdiag.report.charts.style import Place
+
+_MOST_CAUSES = 12
+_BINS = 120
+_TALLEST = 0.68
+"""Of a row."""
+
+
+def fleet_failures_over_time(diagnosis: Diagnosis, ax: Place = None, tz: Wanted = "UTC") -> Axes:
+    """Draw for each cause, over time, how many devices have that trouble; all rows have one scale.
+
+    A device counts from the first to the last packet that shows its trouble, so that one which got through
+    later stops counting then. Times are of the zone `tz`. Raises `UsageError` where there is none such.
+    """
+    return draw_over_time(View(diagnosis, tz), ax)
+
+
+def draw_over_time(view: View, place: Place) -> Axes:
+    """As `fleet_failures_over_time`."""
+    causes = _causes(view)
+    if not causes:
+        return says(axes_at(place, 3), "No failures" if view.devices else "No devices")
+    shown = causes[:_MOST_CAUSES]
+    ax = axes_at(place, 2.1 + 0.7 * max(len(shown), 2))
+    scale = TimeScale(_moments(view), view.zone)
+    counts = [_counted(group, scale) for group in shown]
+    most = max(max(line.values()) for line in counts)
+    for row, (group, line) in enumerate(zip(shown, counts, strict=True)):
+        floor = row + 0.4
+        ax.axhline(floor, color=PALE, linewidth=0.8)
+        columns = sorted(line)
+        ax.bar(
+            [column / _BINS for column in columns], [-_TALLEST * line[column] / most for column in columns],
+            1 / _BINS, floor, align="edge", color=SEVERITY_COLOURS[_severity(group)], linewidth=0,
+        )  # fmt: skip
+        peak = max(columns, key=lambda column: line[column])
+        ax.annotate(
+            f"{line[peak]:,}", ((peak + 0.5) / _BINS, floor - _TALLEST * line[peak] / most), (0, 2),
+            textcoords="offset points", ha="center", va="bottom", fontsize=8.5, color=INK,
+        )  # fmt: skip
+    labels = [f"{wrapped(titled(*group), 36)}\n{_devices(group)}" for group in shown]
+    ax.set_yticks([row + 0.1 for row in range(len(shown))], labels=labels, fontsize=9)
+    for label in ax.get_yticklabels():
+        label.set(**VERBATIM)
+    ax.set_ylim(len(shown) - 0.5, -0.62)
+    scale.dress(ax)
+    bare(ax)
+    severity_legend(ax, {_severity(group) for group in shown})
+    rest = len(causes) - len(shown)
+    more = f"; {rest} more causes are not shown" if rest else ""
+    below = f"devices that had this trouble at that time; the number is the most of them{more}"
+    headings(ax, verdict(view.diagnosis), below)
+    return ax
+
+
+def _causes(view: View) -> list[list[Finding]]:
+    """The troubles with provisioning that have a time, by rule; the gravest first, then the most common."""
+    rules: defaultdict[str, list[Finding]] = defaultdict(list)
+    for one in view.diagnosis.findings:
+        if one.category == "provisioning" and one.severity != "info" and one.first_ts is not None:
+            rules[one.rule].append(one)
+    return sorted(rules.values(), key=lambda group: (-SEVERITIES.index(_severity(group)), -len(group)))
+
+
+def _moments(view: View) -> list[int]:
+    """What the axis has to show: all of the devices' time, not only that of their troubles."""
+    seen = [ts for one in view.diagnosis.devices for ts in (one.first_seen, one.last_seen)]
+    found = [ts for one in view.diagnosis.findings for ts in (one.first_ts, one.last_ts) if ts is not None]
+    return [*seen, *found]
+
+
+def _counted(group: list[Finding], scale: TimeScale) -> Counter[int]:
+    """Return how many have the trouble in each of the stretches in which somebody has."""
+    counts: Counter[int] = Counter()
+    for one in group:
+        assert one.first_ts is not None
+        last = one.first_ts if one.last_ts is None else one.last_ts
+        first_bin, last_bin = (min(int(scale(ts) * _BINS), _BINS - 1) for ts in (one.first_ts, last))
+        counts.update(range(first_bin, last_bin + 1))
+    return counts
+
+
+def _severity(group: list[Finding]) -> Severity:
+    return max((one.severity for one in group), key=SEVERITIES.index)
+
+
+def _devices(group: list[Finding]) -> str:
+    count = len({one.device for one in group if one.device})
+    who = f"{count:,} device{'s' * (count != 1)}" if count else "no device"
+    return f"{who}, {_severity(group)}"

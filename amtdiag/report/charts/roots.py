@@ -1,0 +1,131 @@
+"""Which root certificates how many devices trust, by the digests in their Hellos."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from amtdiag.model import Diagnosis, JudgedDigest
+from amtdiag.report.charts.parts import Fill, count_axis, fills_legend
+from amtdiag.report.charts.style import BLUE, DARK, GREY, ORANGE, VERBATIM, axes_at, headings, says, text_of
+from amtdiag.report.charts.view import View
+from amtdiag.trust.verdicts import DUPLICATE, EXPIRED, MALFORMED, UNKNOWN, UNUSABLE, WEAK, ZERO
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from amtdiag.report.charts.style import Place
+
+MOST_ROOTS = 40
+"""Bars of the chart. Digests that no catalogue names come before the roots that are left out."""
+_MOST_STRANGERS = 15
+_SHOWN_DIGITS = 16
+
+STRANGE = Fill("no catalogue names it: added by somebody, or planted", DARK, "xx")
+BROKEN = Fill("no digest of anything: malformed or zero", GREY, "\\\\")
+STALE = Fill("expired, weak, or of no use from ME 16 on", ORANGE, "//")
+SOUND = Fill("a root that the catalogue names", BLUE)
+ROOT_FILLS = (STRANGE, BROKEN, STALE, SOUND)
+
+
+class _Held(NamedTuple):
+    """A root, or a digest that is none, and who has it."""
+
+    label: str
+    fill: Fill
+    devices: frozenset[str]
+
+
+def fleet_roots(diagnosis: Diagnosis, ax: Place = None) -> Axes:
+    """Draw in how many devices' lists each root stands; digests that no catalogue names come first.
+
+    A root counts once for a device, by whichever of its digests it is listed. Devices whose lists were not
+    captured whole count as far as theirs was.
+    """
+    return draw_roots(View(diagnosis), ax)
+
+
+def draw_roots(view: View, place: Place) -> Axes:
+    """As `fleet_roots`."""
+    listed, devices, partial = _held(view)
+    if not listed:
+        return says(axes_at(place, 3), "No Hello with a list of roots" if view.devices else "No devices")
+    shown, rest = _fewest(listed)
+    ax = axes_at(place, 1.8 + 0.28 * max(len(shown), 3))
+    for row, one in enumerate(shown):
+        one.fill.barh(ax, row, len(one.devices), 0, thick=0.66)
+        ax.annotate(
+            f"{len(one.devices):,}", (len(one.devices), row), (5, 0), textcoords="offset points", va="center",
+            fontsize=9,
+        )  # fmt: skip
+    ax.set_yticks(range(len(shown)), labels=[text_of(one.label, 72) for one in shown], fontsize=9)
+    for label in ax.get_yticklabels():
+        label.set(**VERBATIM)
+    ax.set_ylim(len(shown) - 0.4, -0.6)
+    count_axis(ax, "devices that list it" + (f" ({rest:,} more are not shown)" if rest else ""), len(devices))
+    fills_legend(ax, [fill for fill in ROOT_FILLS if any(one.fill is fill for one in shown)])
+    strange = [one for one in listed if one.fill is STRANGE]
+    who = len(frozenset().union(*(one.devices for one in strange)))
+    below = f"{len(devices):,} device{'s' * (len(devices) > 1)} with a list of roots"
+    if partial:
+        below += f", {partial:,} of them in part only"
+    headings(ax, _title(len(strange), who, len(devices)), below)
+    return ax
+
+
+def _title(strange: int, who: int, devices: int) -> str:
+    if not strange:
+        return "The catalogue names every root"
+    what = f"{strange:,} digest{'s' * (strange > 1)} that no catalogue names"
+    return f"{what}, in {who:,} of {devices:,} device{'s' * (devices > 1)}"
+
+
+def _held(view: View) -> tuple[list[_Held], frozenset[str], int]:
+    """Return the roots, the devices that list any, and of how many of those no list is whole."""
+    own: defaultdict[str, set[JudgedDigest]] = defaultdict(set)
+    whole = set()
+    for record in view.diagnosis.hellos:
+        if record.digests:
+            own[record.device].update(record.digests)
+            if record.event.hello.complete:
+                whole.add(record.device)
+    having: defaultdict[str, set[str]] = defaultdict(set)
+    fills: dict[str, Fill] = {}
+    for device, judged in own.items():
+        for one in judged:
+            label = one.name or f"{_kind(one)} {one.digest.algorithm} {_short(one.digest.value)}"
+            having[label].add(device)
+            # Of a root's digests the best counts: it is the one that a chain may end in.
+            fills[label] = max(fills.get(label, STRANGE), _fill(one.verdicts), key=ROOT_FILLS.index)
+    listed = [_Held(label, fills[label], frozenset(some)) for label, some in having.items()]
+    listed.sort(key=lambda one: (ROOT_FILLS.index(one.fill) > 1, -len(one.devices), one.label))
+    return listed, frozenset(own), len(own) - len(whole)
+
+
+def _fill(verdicts: Iterable[str]) -> Fill:
+    said = set(verdicts)
+    if UNKNOWN in said:
+        return STRANGE
+    if said & {MALFORMED, ZERO}:
+        return BROKEN
+    return STALE if said & {EXPIRED, WEAK, UNUSABLE} else SOUND
+
+
+def _kind(one: JudgedDigest) -> str:
+    return next((word for word in (MALFORMED, ZERO, UNKNOWN) if word in one.verdicts), DUPLICATE)
+
+
+def _short(digest: bytes) -> str:
+    text = digest.hex()
+    return text if len(text) <= _SHOWN_DIGITS else f"{text[:_SHOWN_DIGITS]}…"
+
+
+def _fewest(listed: list[_Held]) -> tuple[list[_Held], int]:
+    """Return what there is room for, and how many are left out."""
+    odd = [one for one in listed if one.fill in ROOT_FILLS[:2]]
+    named = [one for one in listed if one.fill not in ROOT_FILLS[:2]]
+    room = MOST_ROOTS - min(len(named), MOST_ROOTS - _MOST_STRANGERS)
+    shown = odd[:room]
+    shown += named[: MOST_ROOTS - len(shown)]
+    return shown, len(listed) - len(shown)
