@@ -213,7 +213,8 @@ class Analysis:
     def save(self, folder: str | PathLike[str]) -> Path:
         """Write the report to a folder, as `amtdiag analyze -o` does, and return its path.
 
-        The folder is made where there is none. Raises `UsageError` where it cannot be written.
+        report.html in it is the page for people. The folder is made where there is none. Raises `UsageError`
+        where it cannot be written.
         """
         from amtdiag.report.folder import write_report
 
