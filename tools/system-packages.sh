@@ -14,6 +14,7 @@ TOOLS="
     openssl:openssl
     jq:jq
     xxd:xxd
+    chromium:chromium
 "
 without="tests that need them will be skipped"
 if [ "${1:-}" = lab ]; then
