@@ -281,9 +281,10 @@ class Analysis:
     ) -> Path:
         """Write the report to a folder, as `amtdiag analyze -o` does, and return its path.
 
-        The folder is made where there is none. `charts` are the formats that they are written in: `png`,
-        `svg`, both, or none (an empty tuple, in a tenth of the time); `tz` is as for `timeline`. Raises
-        `UsageError` where it cannot be written, and for a format or zone that there is not.
+        report.html in it is the page for people. The folder is made where there is none. `charts` are the
+        formats that they are written in: `png`, `svg`, both, or none (an empty tuple, in a tenth of the
+        time); `tz` is as for `timeline`. Raises `UsageError` where it cannot be written, and for a format or
+        zone that there is not.
         """
         from amtdiag.report.charts import FORMATS
         from amtdiag.report.folder import write_report

@@ -168,20 +168,32 @@ def assert_svg(path: Path) -> None:
     assert names.isdisjoint({"script", "a", "image", "foreignObject", "iframe"})
 
 
-REPORT_NAME = re.compile(r"(charts/)?[a-z][a-z0-9-]*\.(json|jsonl|csv|png|svg)")
+def assert_page(path: Path) -> None:
+    """Only our own two scripts, and no attribute that runs one; a browser looks closer in its own test."""
+    text = path.read_text(encoding="utf-8")
+    assert_plain(text)
+    tags = re.findall(r"<script[^>]*>", text)
+    assert tags == ['<script type="application/json" id="model">', "<script>"]
+    shown = re.sub(r"<(script|style)[^>]*>.*?</\1>", "", text, flags=re.DOTALL)
+    assert not re.search(r"<(img|iframe|object|embed|form|base)\b|<[^>]*\son\w+=", shown)
+
+
+REPORT_NAME = re.compile(r"(charts/)?[a-z][a-z0-9-]*\.(html|json|jsonl|csv|png|svg)")
 
 
 def assert_report(folder: Path) -> None:
     """A folder of files with our own names, each harmless."""
     files = sorted(path for path in folder.rglob("*") if not path.is_dir())
     assert {"report.json", "hellos.jsonl", "devices.csv"} <= {path.name for path in files}
-    assert {path.suffix for path in files} == {".json", ".jsonl", ".csv", ".png", ".svg"}
+    assert {path.suffix for path in files} == {".html", ".json", ".jsonl", ".csv", ".png", ".svg"}
     for path in files:
         assert REPORT_NAME.fullmatch(path.relative_to(folder).as_posix()), path
         if path.suffix == ".csv":
             assert_csv(path)
         elif path.suffix == ".svg":
             assert_svg(path)
+        elif path.suffix == ".html":
+            assert_page(path)
         elif path.suffix == ".png":
             assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
         else:

@@ -22,6 +22,7 @@ TOOLS="
     ip:iproute2
     dnsmasq:dnsmasq-base
     udhcpc:udhcpc
+    chromium:chromium
 "
 without="tests that need them will be skipped"
 if [ "${1:-}" = lab ]; then

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         metavar="DIR",
         dest="folder",
-        help="write report.json, tables and charts to this folder",
+        help="write report.html, a page to open and pass on, and JSON, tables and charts to this folder",
     )
     parser.add_argument(
         "--parquet",

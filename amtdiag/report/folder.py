@@ -1,4 +1,4 @@
-"""A report as a folder: JSON, tables, charts. No file name in it comes from a capture."""
+"""A report as a folder: a page, JSON, tables, charts. No file name in it comes from a capture."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from amtdiag import frames
 from amtdiag.errors import UsageError
 from amtdiag.model import Diagnosis
 from amtdiag.report.charts import FORMATS, Format, write_charts
+from amtdiag.report.html import render_page
 from amtdiag.report.jsonout import analysis_text, dumps, hello_json
 from amtdiag.report.zones import Wanted
 
@@ -31,13 +32,15 @@ def write_report(
 ) -> Path:
     """Write the whole report below `folder`, which is made where it is not there, and return it.
 
-    report.json and hellos.jsonl are what the command line prints; the tables are CSV; charts/ holds the
-    charts in each of the `formats`, with times of day of the zone `tz`. Raises `UsageError` where the folder
-    cannot be written, and where there is no such zone.
+    report.html is for people, a page that needs no other file; report.json and hellos.jsonl are what the
+    command line prints; the tables are CSV; charts/ holds the charts in each of the `formats`, with times of
+    day of the zone `tz`. Raises `UsageError` where the folder cannot be written, and where there is no such
+    zone.
     """
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
+        _write(target / "report.html", render_page(diagnosis))
         _write(target / "report.json", analysis_text(diagnosis))
         _write(target / "hellos.jsonl", (dumps(hello_json(record)) + "\n" for record in diagnosis.hellos))
         for name, table in _TABLES.items():

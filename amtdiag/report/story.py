@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from amtdiag.checks.base import address_filter, frames
-from amtdiag.model import DeviceRecord, Diagnosis, Finding
+from amtdiag.model import DeviceRecord, Diagnosis, Finding, OwnRoot
 from amtdiag.named import NamedTuple
 
+LANES = {
+    "dhcp": "DHCP",
+    "dns": "DNS",
+    "device_to_server": "device to server",
+    "server_to_device": "server to device",
+    "rmcp": "RMCP",
+}
+"""What a capture may show of a device, as people call it."""
 _OUTCOMES = {True: "passed", False: "failed", None: "open"}
 
 
@@ -63,3 +72,29 @@ def device_filter(device: DeviceRecord) -> str:
     if device.macs:
         return f"eth.addr=={device.macs[0]}" + (f" || {by_address}" if by_address else "")
     return by_address
+
+
+def first_causes(diagnosis: Diagnosis) -> dict[str, Finding]:
+    """Return by device the first finding that may stop it."""
+    causes: dict[str, Finding] = {}
+    for finding in diagnosis.findings:
+        stops = finding.category == "provisioning" and finding.severity != "info" and not finding.overcome
+        if finding.device is not None and stops:
+            causes.setdefault(finding.device, finding)
+    return causes
+
+
+def source_of(finding: Finding) -> str:
+    """Return the capture that shows a finding, as a shell reads it."""
+    if not finding.evidence:
+        return ""
+    file = finding.evidence[0].file
+    return "CAPTURE" if file == "standard input" else shlex.quote(file)
+
+
+def own_root_line(own: OwnRoot) -> str:
+    """Say how many devices carry the digest of the caller's root."""
+    known = len(own.carried_by) + len(own.not_by)
+    devices = "1 device" if known == 1 else f"{known:,} devices"
+    line = f"Your root, {own.name}: of {devices}, {len(own.carried_by)} carry its digest"
+    return f"{line}; of {len(own.unknown)} no whole list was seen." if own.unknown else f"{line}."

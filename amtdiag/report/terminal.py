@@ -14,10 +14,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from amtdiag.model import DeviceRecord, Diagnosis, Finding, HelloRecord, OwnRoot, Unknown
+from amtdiag.model import DeviceRecord, Diagnosis, Finding, HelloRecord, Unknown
 from amtdiag.report.console import Command, indented, print_parts
 from amtdiag.report.names import device_names
-from amtdiag.report.story import device_filter, stories
+from amtdiag.report.story import LANES, device_filter, first_causes, own_root_line, source_of, stories
 from amtdiag.report.verdict import label_of, stuck_devices, title_of, verdict
 from amtdiag.times import clock, span
 from amtdiag.trust.verdicts import VERDICTS
@@ -32,13 +32,6 @@ _STEP_STYLES = {"passed": "green", "failed": "red", "open": "yellow"}
 _MOST_NOTES = 12
 _STYLES = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "cyan"}
 _HELLO_TYPES = {"psk": "PSK", "pki": "PKI", "unknown": "?", None: "none"}
-_LANES = {
-    "dhcp": "DHCP",
-    "dns": "DNS",
-    "device_to_server": "device to server",
-    "server_to_device": "server to device",
-    "rmcp": "RMCP",
-}
 _SELDOM = "rmcp"
 """Nobody pings a device as a rule: that it is not seen is nothing to mention."""
 
@@ -63,7 +56,7 @@ def analysis_parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
             yield indented(f"... and {more:,} more devices (all of them: --json or -o)")
     if diagnosis.own_root is not None:
         yield Text()
-        yield Text(_own_root_line(diagnosis.own_root))
+        yield Text(own_root_line(diagnosis.own_root))
     groups = _groups(diagnosis.findings)
     for findings in groups:
         if findings[0].severity != "info":
@@ -102,8 +95,8 @@ def _seen(diagnosis: Diagnosis) -> str:
     """Name the lanes that the capture shows for at least one device."""
     if not diagnosis.devices:
         return "Looked for Hellos on any port, connections to ports 9971 and 9972, DNS, RMCP."
-    seen = [text for lane, text in _LANES.items() if any(d.visibility.get(lane) for d in diagnosis.devices)]
-    unseen = [text for lane, text in _LANES.items() if text not in seen and lane != _SELDOM]
+    seen = [text for lane, text in LANES.items() if any(d.visibility.get(lane) for d in diagnosis.devices)]
+    unseen = [text for lane, text in LANES.items() if text not in seen and lane != _SELDOM]
     line = f"Seen here: {', '.join(seen) or 'nothing'}."
     if unseen:
         line += f" Not seen: {', '.join(unseen)}."
@@ -112,7 +105,7 @@ def _seen(diagnosis: Diagnosis) -> str:
 
 def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:
     stuck = stuck_devices(diagnosis)
-    first_cause = _first_causes(diagnosis)
+    first_cause = first_causes(diagnosis)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("Device", "Address", "Hello", "Mode", "Stopped at", "Because"):
         table.add_column(heading, overflow="fold")
@@ -132,19 +125,9 @@ def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:
     return table
 
 
-def _first_causes(diagnosis: Diagnosis) -> dict[str, Finding]:
-    """By device: the first finding that may stop it."""
-    causes: dict[str, Finding] = {}
-    for finding in diagnosis.findings:
-        stops = finding.category == "provisioning" and finding.severity != "info" and not finding.overcome
-        if finding.device is not None and stops:
-            causes.setdefault(finding.device, finding)
-    return causes
-
-
 def _stories(diagnosis: Diagnosis, names: dict[str, str]) -> Iterable[RenderableType]:
     """What each troubled device went through, those that fare alike told once."""
-    told, left_out = stories(diagnosis, _first_causes(diagnosis), _MOST_STORIES)
+    told, left_out = stories(diagnosis, first_causes(diagnosis), _MOST_STORIES)
     for story in told:
         device = story.device
         heading = Text(f"{names[device.id]}, step by step", style="bold")
@@ -171,27 +154,12 @@ def _stories(diagnosis: Diagnosis, names: dict[str, str]) -> Iterable[Renderable
         fitting = [one for one in device.schedules if one.fits]
         if fitting:
             yield _labelled("Gaps", f"like those in the {fitting[0].documented_by}: {fitting[0].text}")
-        source = _source(story.cause)
+        source = source_of(story.cause)
         if source:
             yield Command(f"  Look: tshark -r {source} -Y {shlex.quote(device_filter(device))}")
     if left_out:
         yield Text()
         yield indented(f"... and {left_out:,} more troubled devices (all of them: --json or -o)")
-
-
-def _source(finding: Finding) -> str:
-    """The capture that shows a finding, as a shell reads it."""
-    if not finding.evidence:
-        return ""
-    file = finding.evidence[0].file
-    return "CAPTURE" if file == "standard input" else shlex.quote(file)
-
-
-def _own_root_line(own: OwnRoot) -> str:
-    known = len(own.carried_by) + len(own.not_by)
-    devices = "1 device" if known == 1 else f"{known:,} devices"
-    line = f"Your root, {own.name}: of {devices}, {len(own.carried_by)} carry its digest"
-    return f"{line}; of {len(own.unknown)} no whole list was seen." if own.unknown else f"{line}."
 
 
 def _hello_text(device: DeviceRecord) -> str:
@@ -230,7 +198,7 @@ def _cause(findings: Sequence[Finding], names: dict[str, str]) -> Iterable[Rende
         yield indented(f"{number}. {candidate.cause}? To decide: {candidate.would_decide}", 4)
     yield _labelled("Do", first.remedy)
     if first.display_filter and first.evidence and first.severity != "info":
-        yield Command(f"  Look: tshark -r {_source(first)} -Y {shlex.quote(first.display_filter)}")
+        yield Command(f"  Look: tshark -r {source_of(first)} -Y {shlex.quote(first.display_filter)}")
 
 
 def _unknowns(unknowns: Sequence[Unknown]) -> Iterable[RenderableType]:

@@ -62,8 +62,8 @@ def _situation(diagnosis: Diagnosis, devices: int) -> str:
         are = "is" if len(stuck) == 1 else "are"
         first = _first_cause(diagnosis, ("error", "critical"))
         doubtful = len(_troubled(diagnosis) - stuck)
-        more = f", {doubtful} more {'has' if doubtful == 1 else 'have'} trouble" if doubtful else ""
-        return f"{len(stuck)} of {_devices(devices)} {are} stuck{more}. First to fix: {first}."
+        more = f", {doubtful:,} more {'has' if doubtful == 1 else 'have'} trouble" if doubtful else ""
+        return f"{len(stuck):,} of {_devices(devices)} {are} stuck{more}. First to fix: {first}."
     troubled = _first_cause(diagnosis, ("warning",))
     if troubled:
         return f"{_devices(devices)} seen, none proven to be stuck. First to look at: {troubled}."

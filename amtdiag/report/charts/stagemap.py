@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from amtdiag.model import DeviceRecord, Diagnosis, Stage
+from amtdiag.named import NamedTuple
 from amtdiag.report.charts.funnel import STAGES, stage_name
 from amtdiag.report.charts.parts import legend
 from amtdiag.report.charts.style import (

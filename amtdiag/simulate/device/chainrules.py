@@ -11,7 +11,9 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from amtdiag.named import NamedTuple
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

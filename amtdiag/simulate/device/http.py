@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from typing import NamedTuple
+
+from amtdiag.named import NamedTuple
 
 MOST_HEAD = 16 << 10
 MOST_BODY = 256 << 10

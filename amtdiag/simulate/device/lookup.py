@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import socket
 import struct
-from typing import NamedTuple
+
+from amtdiag.named import NamedTuple
 
 PORT = 53
 NAME = "ProvisionServer"

@@ -15,8 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
+from amtdiag.named import NamedTuple
 from amtdiag.simulate.device import chainrules, pskend, rmcp, tlsend, wsman
 from amtdiag.simulate.device.door import Entrance, bound, family
 from amtdiag.simulate.device.http import Requests, TooMuch, reply

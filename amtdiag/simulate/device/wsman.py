@@ -11,9 +11,9 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from amtdiag.named import NamedTuple
 from amtdiag.simulate.device.http import Guard, Request, reply
 from amtdiag.simulate.device.scenarios import FAULT, HANG_UP
 from amtdiag.simulate.web import AMT, REALM, USER
