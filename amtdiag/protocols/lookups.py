@@ -15,11 +15,14 @@ _MOST_EVIDENCE = 8
 
 
 class _Open:
-    __slots__ = ("answer", "answers", "client", "evidence", "message", "other", "queries", "server", "ts")
+    __slots__ = (
+        "answer", "answers", "client", "evidence", "message", "other", "port", "queries", "server", "ts",
+    )  # fmt: skip
 
-    def __init__(self, ts: int, client: str, server: str, message: dns.Message) -> None:
+    def __init__(self, ts: int, client: str, port: int, server: str, message: dns.Message) -> None:
         self.ts = ts
         self.client = client
+        self.port = port
         self.server = server
         self.message = message
         self.queries = 0
@@ -46,6 +49,7 @@ class _Open:
             names=answer.names if answer else (),
             other_addresses=self.other if forged else (),
             evidence=tuple(self.evidence),
+            port=self.port,
         )
 
 
@@ -56,7 +60,14 @@ class Lookups:
         self._open: OrderedDict[tuple[str, str, int, int, str, int], _Open] = OrderedDict()
 
     def take(
-        self, data: bytes, ts: int, ends: tuple[str, str], port: int, evidence: tuple[Evidence, ...]
+        self,
+        data: bytes,
+        ts: int,
+        ends: tuple[str, str],
+        port: int,
+        evidence: tuple[Evidence, ...],
+        *,
+        tcp: bool = False,
     ) -> Iterator[LookupEvent]:
         """Take one message from the first of `ends` to the second; yield what its time proves over.
 
@@ -74,7 +85,7 @@ class Lookups:
             yield self._open.pop(key).event()
             one = None
         if one is None:
-            one = self._open[key] = _Open(ts, client, server, message)
+            one = self._open[key] = _Open(ts, client, 0 if tcp else port, server, message)
         if len(one.evidence) < _MOST_EVIDENCE:
             one.evidence += evidence
         one.queries += not message.is_response

@@ -18,7 +18,7 @@ from amtdiag.model import DeviceRecord, Diagnosis, Finding, HelloRecord, OwnRoot
 from amtdiag.report.console import Command, indented, print_parts
 from amtdiag.report.names import device_names
 from amtdiag.report.story import device_filter, stories
-from amtdiag.report.verdict import label_of, stuck_devices, title_of, verdict
+from amtdiag.report.verdict import first_causes, label_of, stuck_devices, title_of, verdict
 from amtdiag.times import clock, span
 from amtdiag.trust.verdicts import VERDICTS
 
@@ -111,7 +111,7 @@ def _seen(diagnosis: Diagnosis) -> str:
 
 def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:
     stuck = stuck_devices(diagnosis)
-    first_cause = _first_causes(diagnosis)
+    first_cause = first_causes(diagnosis)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("Device", "Address", "Hello", "Mode", "Stopped at", "Because"):
         table.add_column(heading, overflow="fold")
@@ -131,19 +131,9 @@ def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:
     return table
 
 
-def _first_causes(diagnosis: Diagnosis) -> dict[str, Finding]:
-    """By device: the first finding that may stop it."""
-    causes: dict[str, Finding] = {}
-    for finding in diagnosis.findings:
-        stops = finding.category == "provisioning" and finding.severity != "info" and not finding.overcome
-        if finding.device is not None and stops:
-            causes.setdefault(finding.device, finding)
-    return causes
-
-
 def _stories(diagnosis: Diagnosis, names: dict[str, str]) -> Iterable[RenderableType]:
     """What each troubled device went through, those that fare alike told once."""
-    told, left_out = stories(diagnosis, _first_causes(diagnosis), _MOST_STORIES)
+    told, left_out = stories(diagnosis, first_causes(diagnosis), _MOST_STORIES)
     for story in told:
         device = story.device
         heading = Text(f"{names[device.id]}, step by step", style="bold")
