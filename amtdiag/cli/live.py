@@ -27,6 +27,7 @@ from amtdiag.times import SECOND
 
 if TYPE_CHECKING:
     from amtdiag.capture.source import Source
+    from amtdiag.model import Diagnosis
     from amtdiag.watch import Plan
 
 _STUCK_AFTER = 15
@@ -99,6 +100,13 @@ def run(arguments: argparse.Namespace) -> int:
     options, plan = read_options(arguments, arguments.root_of), _plan(arguments)
     if arguments.folder:
         _make_folder(arguments.folder)
+
+    def write(diagnosis: Diagnosis) -> None:
+        if arguments.folder:
+            from amtdiag.report.folder import write_report
+
+            write_report(diagnosis, arguments.folder)
+
     say_how_it_reads()
     on_screen = not (arguments.jsonl or arguments.plain) and _has_screen()
     source = open_source(arguments, options)
@@ -114,15 +122,12 @@ def run(arguments: argparse.Namespace) -> int:
             if on_screen:
                 from amtdiag.screen import watch_on_screen
 
-                diagnosis = watch_on_screen(watch, stop, arguments.folder)
+                diagnosis = watch_on_screen(watch, stop, arguments.folder, write)
             else:
                 diagnosis = watch.run(lambda: stop.asked)
+                write(diagnosis)
     finally:
         source.close()
-    if arguments.folder:
-        from amtdiag.report.folder import write_report
-
-        write_report(diagnosis, arguments.folder)
     teller.report(diagnosis)
     return exit_code(diagnosis, arguments.fail_on)
 

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 _LOOK_EVERY = 0.5
 """Seconds."""
 _REPORTS = Path("reports")
+_PARTS = ("devices", "alerts", "about")
 _HELP = """\
 /        show only devices that have these words somewhere: an
          address, a UUID or MAC, a mode, stage, verdict, rule.
          Enter keeps the filter, Esc takes it away
-p        hold the view still; packets are taken and kept meanwhile
+p        hold the view still; packets are taken all the same
 s        write the report as of now to a folder
 Tab      go to the next part: devices, device, alerts
 Up Down  choose a device, or move the text
@@ -87,6 +88,7 @@ class LiveApp(App[None]):
     .-wide #left { width: 3fr; height: 1fr; }
     .-wide #about { width: 2fr; height: 1fr; }
     .-wide #alerts { height: 14; }
+    #left.-alone #alerts { height: 1fr; }
     Help { align: center middle; }
     #help { width: 68; height: auto; max-height: 90%; border: round ansi_blue; padding: 0 1; }
     """
@@ -105,7 +107,7 @@ class LiveApp(App[None]):
         self, state: State, stop: Stop, folder: str | None, is_over: Callable[[], bool] = lambda: False
     ) -> None:
         """`folder` takes the report that is saved; `is_over` says that the capture has ended."""
-        super().__init__()
+        super().__init__(ansi_color=True)
         self._state = state
         self._stop = stop
         self._folder = folder
@@ -115,6 +117,7 @@ class LiveApp(App[None]):
         self._rows_of: tuple[Shown | None, str] = (None, "")
         self._about: tuple[Shown | None, str] = (None, "")
         self._paused_at: int | None = None
+        self._zoomed = False
         self._said = ""
         self._titles: dict[str | None, str] = {}
         self._is_saving = False
@@ -254,8 +257,8 @@ class LiveApp(App[None]):
 
     def action_escape(self) -> None:
         """Take the filter away, or leave the zoom."""
-        if self.screen.maximized is not None:
-            self.screen.minimize()
+        if self._zoomed:
+            self.action_zoom()
             return
         self.query_one("#filter", Input).value = ""
         self._close_filter()
@@ -267,10 +270,15 @@ class LiveApp(App[None]):
 
     def action_zoom(self) -> None:
         """Give the part with the focus all of the screen."""
-        if self.screen.maximized is not None:
-            self.screen.minimize()
-        elif self.focused is not None and self.focused.id != "filter":
-            self.screen.maximize(self.focused, container=False)
+        focus = self.focused.id if self.focused is not None else None
+        if not self._zoomed and focus not in _PARTS:
+            return
+        self._zoomed = not self._zoomed
+        for part in _PARTS:
+            self.query_one(f"#{part}").display = not self._zoomed or part == focus
+        left = self.query_one("#left")
+        left.display = not self._zoomed or focus != "about"
+        left.set_class(self._zoomed, "-alone")
 
     def action_help(self) -> None:
         """Show what the keys do."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from amtdiag.frames import plain
 from amtdiag.frames.event import Event, all_events
 from amtdiag.model import DeviceRecord, Diagnosis, Finding
 from amtdiag.report.story import device_filter, steps_of
@@ -29,6 +30,9 @@ def detail_of(diagnosis: Diagnosis, device_id: str) -> Text:
         text.append_text(part)
         text.append("\n")
     text.rstrip()
+    lines = text.plain.split("\n")
+    if not all(map(str.isprintable, lines)):  # what slipped through is shown, and the colours are not
+        return Text("\n".join(map(plain, lines)))
     return text
 
 

@@ -6,6 +6,7 @@ lines.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -19,15 +20,26 @@ class Stop(Protocol):
     asked: bool
 
 
-def watch_on_screen(watch: Watch, stop: Stop, folder: str | None) -> Diagnosis:
-    """Capture and show what is seen until told to stop; `folder` is where the report is to be saved."""
+def watch_on_screen(
+    watch: Watch, stop: Stop, folder: str | None, at_end: Callable[[Diagnosis], None]
+) -> Diagnosis:
+    """Capture and show what is seen until told to stop; `folder` is where the report is to be saved.
+
+    `at_end` is done before the screen is left: a terminal that does not take the last of it cannot hold up
+    what is written.
+    """
     from amtdiag.screen.app import LiveApp
     from amtdiag.screen.state import State
+
+    def capture() -> Diagnosis:
+        diagnosis = watch.run(lambda: stop.asked)
+        at_end(diagnosis)
+        return diagnosis
 
     lines: Teller = watch.teller
     state = watch.teller = State(watch.names)
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(watch.run, lambda: stop.asked)
+        running = pool.submit(capture)
         try:
             LiveApp(state, stop, folder, is_over=running.done).run()
         finally:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from helpers import replace
 
-from amtdiag.capture.source import Counts, Tap
 from amtdiag.capture.linklayer import ETHERNET
+from amtdiag.capture.source import Counts, Tap
 from amtdiag.config import Options
 from amtdiag.live import Live
 from amtdiag.model import Diagnosis, Finding
 from amtdiag.news import Desk, News
 from amtdiag.pipeline import diagnose
+from amtdiag.screen.app import LiveApp
 from amtdiag.screen.state import State
 from amtdiag.watch import Counters
 
@@ -79,11 +79,6 @@ def many(diagnosis: Diagnosis, count: int) -> Diagnosis:
     return replace(diagnosis, devices=tuple(devices), findings=tuple(findings))
 
 
-def text_of(app: object) -> list[str]:
+def text_of(app: LiveApp) -> list[str]:
     """What stands on the screen, line by line."""
-    from textual.app import App
-
-    assert isinstance(app, App)
-    screen = app.screen
-    lines: Sequence[Sequence[object]] = screen._compositor.render_strips()
-    return ["".join(getattr(part, "text", "") for part in line) for line in lines]
+    return ["".join(part.text for part in line) for line in app.screen._compositor.render_strips()]
