@@ -71,8 +71,7 @@ class LiveApp(App[None]):
     CSS = """
     #verdict { height: auto; max-height: 2; text-style: bold; }
     #status { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    #filter { height: 1; border: none; display: none; }
-    #filter.-open { display: block; }
+    #filter { height: 1; border: none; }
     #devices, #about, #alerts { border-top: solid ansi_bright_black; scrollbar-size-vertical: 1; }
     #about { padding: 0 1; }
     #devices:focus, #about:focus, #alerts:focus { border-top: heavy ansi_blue; }
@@ -93,7 +92,8 @@ class LiveApp(App[None]):
     #help { width: 68; height: auto; max-height: 90%; border: round ansi_blue; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter", key_display="/"),
+        # Before the part with the focus gets to know of it: what is typed next belongs to the filter already.
+        Binding("slash", "filter", "Filter", key_display="/", priority=True),
         Binding("p", "pause", "Pause"),
         Binding("s", "save", "Save report"),
         Binding("z", "zoom", "Zoom"),
@@ -132,7 +132,9 @@ class LiveApp(App[None]):
                 yield AlertList()
             with VerticalScroll(id="about", can_focus=True):
                 yield Static(id="device")
-        yield Input(placeholder="words that a device has to have", id="filter", compact=True)
+        wanted = Input(placeholder="words that a device has to have", id="filter", compact=True)
+        wanted.display = False
+        yield wanted
         yield Static(id="status")
         yield Footer(show_command_palette=False)
 
@@ -236,9 +238,13 @@ class LiveApp(App[None]):
 
     def action_filter(self) -> None:
         """Ask for words."""
+        if isinstance(self.screen, Help):
+            return
         line = self.query_one("#filter", Input)
-        line.add_class("-open")
-        line.focus()
+        if self.focused is line:
+            line.insert_text_at_cursor("/")
+        line.display = True
+        self.screen.set_focus(line)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while it is typed."""
@@ -252,7 +258,7 @@ class LiveApp(App[None]):
         self._close_filter()
 
     def _close_filter(self) -> None:
-        self.query_one("#filter", Input).remove_class("-open")
+        self.query_one("#filter", Input).display = False
         self.query_one(DeviceTable).focus()
 
     def action_escape(self) -> None:
