@@ -41,7 +41,8 @@ def watch_on_screen(
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(capture)
         try:
-            LiveApp(state, stop, folder, is_over=running.done).run()
+            # The mouse is left to the terminal: what is shown can be selected and copied.
+            LiveApp(state, stop, folder, is_over=running.done).run(mouse=False)
         finally:
             watch.teller = lines
         return running.result()

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
@@ -109,12 +108,6 @@ class DeviceTable(Lines):
                 self._keep_in_view()
         self.changed()
 
-    def choose(self, device: str) -> None:
-        """Choose a device."""
-        for at, row in enumerate(self._rows):
-            if row.id == device:
-                self._go(at)
-
     def count(self) -> int:
         """See `Lines`: the heading is one."""
         return len(self._rows) + 1
@@ -145,11 +138,6 @@ class DeviceTable(Lines):
             text.pad_right(max(width - text.cell_len, 0))
             text.stylize("reverse" if self.has_focus else "underline")
         return text
-
-    def on_click(self, event: events.Click) -> None:
-        """Choose the device that was clicked on."""
-        if event.y > 0:
-            self._go(self.scroll_offset.y + event.y - 1)
 
     def action_move(self, by: int) -> None:
         """Choose another one."""

@@ -26,8 +26,8 @@ def wire() -> Iterator[Wire]:
 
 
 def test_what_is_seen_and_keys(wire: Wire, tmp_path: Path) -> None:
-    kept, folder = tmp_path / "kept.pcapng", tmp_path / "report"
-    with on_terminal(wire, "-w", str(kept), "-o", str(folder)) as terminal:
+    kept = tmp_path / "kept.pcapng"
+    with on_terminal(wire, "-w", str(kept)) as terminal:
         terminal.wait_for("received")
         wire.send(packets_of(REFUSED))
         terminal.wait_for("939b524b..7a2b 10.99.71.48     PKI x1  setup connect-back")
@@ -45,7 +45,6 @@ def test_what_is_seen_and_keys(wire: Wire, tmp_path: Path) -> None:
         code = terminal.end()
     assert code == 1
     assert packets_of(kept) == wanted_of(REFUSED)
-    assert len(json.loads((folder / "report.json").read_text())["devices"]) == 1
     _, after = terminal.raw.split(LEAVES_SCREEN)
     assert "1 of 1 device is stuck. First to fix" in after.decode()
 
@@ -99,7 +98,8 @@ def test_a_terminal_that_takes_nothing_costs_no_packet(wire: Wire, tmp_path: Pat
     report = json.loads((folder / "report.json").read_text())
     (capture,) = report["captures"]
     assert capture["drops"] == 0
-    assert packets_of(kept) == wanted_of(FLEET)[: len(packets_of(kept))]
+    wanted = frozenset(wanted_of(FLEET))
+    assert packets_of(kept) == [one for one in packets if one in wanted]
     assert capture["packets"] == len(packets_of(kept))
     assert len(report["devices"]) > 5
 
