@@ -115,33 +115,36 @@ class LiveApp(App[None]):
         self._shown: Shown | None = None
         self._wanted = ""
         self._rows_of: tuple[Shown | None, str] = (None, "")
-        self._about: tuple[Shown | None, str] = (None, "")
+        self._device_of: tuple[Shown | None, str] = (None, "")
         self._paused_at: int | None = None
         self._zoomed = False
         self._said = ""
         self._titles: dict[str | None, str] = {}
         self._is_saving = False
+        self._verdict, self._status, self._device = Static(id="verdict"), Static(id="status"), Static()
+        self._table, self._alerts = DeviceTable(), AlertList()
+        self._about = VerticalScroll(id="about", can_focus=True)
+        self._line = Input(placeholder="words that a device has to have", id="filter", compact=True)
+        self._line.display = False
         self.theme = "ansi-dark"  # the terminal's own colours, be it dark or light
 
     def compose(self) -> ComposeResult:
         """Lay out the parts."""
-        yield Static(id="verdict")
+        yield self._verdict
         with Horizontal(id="body"):
             with Vertical(id="left"):
-                yield DeviceTable()
-                yield AlertList()
-            with VerticalScroll(id="about", can_focus=True):
-                yield Static(id="device")
-        wanted = Input(placeholder="words that a device has to have", id="filter", compact=True)
-        wanted.display = False
-        yield wanted
-        yield Static(id="status")
+                yield self._table
+                yield self._alerts
+            with self._about:
+                yield self._device
+        yield self._line
+        yield self._status
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self.query_one("#about").border_title = "Device"
-        self.query_one(DeviceTable).focus()
+        self._about.border_title = "Device"
+        self._table.focus()
         self.look()
         self.set_interval(_LOOK_EVERY, self.look)
 
@@ -149,19 +152,21 @@ class LiveApp(App[None]):
 
     def look(self) -> None:
         """Draw what there is now; end where the capture has ended."""
+        if not self._table.is_attached:  # the screen is being left
+            return
         if self._is_over():
             self.exit()
             return
         if self._paused_at is None:
             self._shown = self._state.shown
-            self.query_one(AlertList).show(self._state.alerts)
+            self._alerts.show(self._state.alerts)
         self._draw_rows()
         self._draw_device()
         self._draw_titles()
-        self.query_one("#status", Static).update(self._status())
+        self._status.update(self._standing())
 
     def _draw_rows(self) -> None:
-        table, shown = self.query_one(DeviceTable), self._shown
+        shown = self._shown
         if shown is None:
             return
         now = self._paused_at or time.time_ns()
@@ -169,32 +174,30 @@ class LiveApp(App[None]):
         if self._rows_of[0] is not shown or self._rows_of[1] != self._wanted:
             self._rows_of = key
             self._rows = filtered(shown.rows, self._wanted)
-        table.show(self._rows, now)
+        self._table.show(self._rows, now)
 
     def _draw_device(self) -> None:
-        chosen = self.query_one(DeviceTable).chosen
+        chosen = self._table.chosen
         name = chosen.id if chosen is not None else ""
-        if self._shown is None or (self._about[0] is self._shown and self._about[1] == name):
+        if self._shown is None or (self._device_of[0] is self._shown and self._device_of[1] == name):
             return
-        moved = self._about[1] != name
-        self._about = (self._shown, name)
+        moved = self._device_of[1] != name
+        self._device_of = (self._shown, name)
         text = detail_of(self._shown.diagnosis, name) if name else Text("No device yet.", style="dim")
-        self.query_one("#device", Static).update(text)
+        self._device.update(text)
         if moved:
-            self.query_one("#about", VerticalScroll).scroll_home(animate=False)
+            self._about.scroll_home(animate=False)
 
     def _draw_titles(self) -> None:
         shown = self._shown
         verdict = "Nothing has been judged yet." if shown is None else shown.verdict
-        self.query_one("#verdict", Static).update(Text(plain(verdict)))
+        self._verdict.update(Text(plain(verdict)))
         all_of_them = len(shown.rows) if shown is not None else 0
-        table = self.query_one(DeviceTable)
-        here = table.count() - 1
+        here = self._table.count() - 1
         of = f"{here:,} of {all_of_them:,}" if self._wanted else f"{all_of_them:,}"
         wanted = f" with '{plain(self._wanted, 40)}'" if self._wanted else ""
-        self._title(table, f"Devices ({of}{wanted})")
-        alerts = self.query_one(AlertList)
-        self._title(alerts, f"Alerts ({alerts.count()})")
+        self._title(self._table, f"Devices ({of}{wanted})")
+        self._title(self._alerts, f"Alerts ({self._alerts.count()})")
 
     def _title(self, part: DeviceTable | AlertList, title: str) -> None:
         """Set a title, not again where it is the same: that would draw the whole part."""
@@ -202,7 +205,8 @@ class LiveApp(App[None]):
             self._titles[part.id] = title
             part.border_title = Text(title)
 
-    def _status(self) -> Text:
+    def _standing(self) -> Text:
+        """Where the capture stands."""
         one, state = self._state.counters, self._state
         text = Text(no_wrap=True, overflow="ellipsis")
         if self._stop.asked:
@@ -240,11 +244,10 @@ class LiveApp(App[None]):
         """Ask for words."""
         if isinstance(self.screen, Help):
             return
-        line = self.query_one("#filter", Input)
-        if self.focused is line:
-            line.insert_text_at_cursor("/")
-        line.display = True
-        self.screen.set_focus(line)
+        if self.focused is self._line:
+            self._line.insert_text_at_cursor("/")
+        self._line.display = True
+        self.screen.set_focus(self._line)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while it is typed."""
@@ -258,15 +261,15 @@ class LiveApp(App[None]):
         self._close_filter()
 
     def _close_filter(self) -> None:
-        self.query_one("#filter", Input).display = False
-        self.query_one(DeviceTable).focus()
+        self._line.display = False
+        self._table.focus()
 
     def action_escape(self) -> None:
         """Take the filter away, or leave the zoom."""
         if self._zoomed:
             self.action_zoom()
             return
-        self.query_one("#filter", Input).value = ""
+        self._line.value = ""
         self._close_filter()
 
     def action_pause(self) -> None:
@@ -295,7 +298,7 @@ class LiveApp(App[None]):
         if self._stop.asked:
             self.exit()
         self._stop.asked = True
-        self.query_one("#status", Static).update(self._status())
+        self._status.update(self._standing())
 
     def action_save(self) -> None:
         """Write the report as it stands, in a thread."""
