@@ -40,6 +40,8 @@ class News(NamedTuple):
     withdrawn: Sequence[Withdrawn]
     departed: Sequence[Departed]
     facts: Sequence[Fact]
+    alarms: Sequence[Finding]
+    """What stands of the alerts that no report has; see `amtdiag.alarms`."""
     facts_left_out: int
     """Facts of which there were too many at one time."""
 
@@ -60,9 +62,10 @@ class Desk:
     def sift(self, diagnosis: Diagnosis, over: Sequence[FlowKey], now: int) -> News:
         """Say what is new in a diagnosis."""
         departed = self._live.departures(diagnosis)
-        raised = self._live.alerts(diagnosis, self.alarms.look(diagnosis, now))
+        alarms = self.alarms.look(diagnosis, now)
+        raised = self._live.alerts(diagnosis, alarms)
         facts, left_out = self._facts(diagnosis, over, now)
-        return News(now, diagnosis, raised, self._live.withdrawn(), departed, facts, left_out)
+        return News(now, diagnosis, raised, self._live.withdrawn(), departed, facts, alarms, left_out)
 
     def _facts(self, diagnosis: Diagnosis, over: Sequence[FlowKey], now: int) -> tuple[list[Fact], int]:
         owners = Owners(diagnosis)

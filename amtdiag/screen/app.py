@@ -183,7 +183,7 @@ class LiveApp(App[None]):
             return
         moved = self._device_of[1] != name
         self._device_of = (self._shown, name)
-        text = detail_of(self._shown.diagnosis, name) if name else Text("No device yet.", style="dim")
+        text = detail_of(self._shown.with_alarms, name) if name else Text("No device yet.", style="dim")
         self._device.update(text)
         if moved:
             self._about.scroll_home(animate=False)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from amtdiag.alarms import TITLES
 from amtdiag.frames import plain
 from amtdiag.frames.event import Event, all_events
 from amtdiag.model import DeviceRecord, Diagnosis, Finding
@@ -87,7 +88,7 @@ def _near(diagnosis: Diagnosis, device: DeviceRecord) -> Diagnosis:
 
 
 def _finding(one: Finding) -> Iterator[Text]:
-    heading = Text(title_of(one.rule), style=f"bold {SEVERITY_STYLES[one.severity]}")
+    heading = Text(TITLES.get(one.rule) or title_of(one.rule), style=f"bold {SEVERITY_STYLES[one.severity]}")
     facts = [one.severity, one.basis, *(["overcome"] if one.overcome else [])]
     heading.append(f"  {' · '.join(facts)}", style="not bold dim")
     yield heading

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from amtdiag.alarms import STUCK
 from amtdiag.frames.event import Event, all_events
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, Severity
 from amtdiag.report.names import device_names
@@ -13,6 +14,7 @@ from amtdiag.times import SECOND
 
 _HELLO_TYPES = {"psk": "PSK", "pki": "PKI", "unknown": "?", None: ""}
 _KINDS = {"connect_back": "connect-back", "dhcp": "DHCP", "dns": "DNS", "rmcp": "RMCP", "hello": "Hello"}
+_LABELS = {STUCK: "stuck"}
 NO_TROUBLE = "no trouble"
 
 
@@ -37,7 +39,10 @@ class Row(NamedTuple):
 
 
 def rows_of(diagnosis: Diagnosis) -> list[Row]:
-    """Return a row for each device: what is stuck first, then what has trouble, then by first sight."""
+    """Return a row for each device: what is stuck first, then what has trouble, then by first sight.
+
+    The findings may hold alerts of a live run besides those of the report.
+    """
     names, stuck, causes = device_names(diagnosis.devices), stuck_devices(diagnosis), first_causes(diagnosis)
     worst = _worst(diagnosis.findings)
     events = _last_events(diagnosis)
@@ -98,7 +103,7 @@ def _row(device: DeviceRecord, name: str, finding: Finding | None, event: Event 
     address = device.ips[-1] if device.ips else "-"
     hello = f"{kind} x{device.hellos}" if device.hellos else kind or "none"
     stage = device.stage.replace("_", "-")
-    verdict = label_of(finding.rule) if finding is not None else NO_TROUBLE
+    verdict = NO_TROUBLE if finding is None else _LABELS.get(finding.rule) or label_of(finding.rule)
     mode = device.mode.name
     rule = finding.rule if finding is not None else ""
     words = " ".join((

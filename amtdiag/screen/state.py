@@ -41,6 +41,9 @@ class Shown(NamedTuple):
 
     now: int
     diagnosis: Diagnosis
+    """As the report has it."""
+    with_alarms: Diagnosis
+    """The same with the alerts of a live run among its findings."""
     verdict: str
     rows: Sequence[Row]
 
@@ -71,7 +74,8 @@ class State:
     def prepare(self, news: News) -> None:
         """See `Teller`."""
         found = news.diagnosis
-        self._prepared = Shown(news.now, found, verdict(found), rows_of(found))
+        with_alarms = found._replace(findings=(*found.findings, *news.alarms))
+        self._prepared = Shown(news.now, found, with_alarms, verdict(found), rows_of(with_alarms))
 
     def judged(self, news: News) -> None:
         """See `Teller`."""

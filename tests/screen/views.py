@@ -21,10 +21,10 @@ from amtdiag.watch import Counters
 class Told:
     """A state, and who tells it."""
 
-    def __init__(self) -> None:
+    def __init__(self, stuck_after: int = 0) -> None:
         self.state = State("eth0")
         live = Live("live:eth0", [Tap("eth0", ETHERNET)], Options())
-        self.desk = Desk(live, 0, frozenset())
+        self.desk = Desk(live, stuck_after, frozenset())
 
     def tell(self, diagnosis: Diagnosis, now: int | None = None) -> News:
         at = now or max((one.last_seen for one in diagnosis.devices), default=0)
