@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     say_how_it_reads()
     on_screen = not (arguments.jsonl or arguments.plain) and _has_screen()
+    if on_screen:
+        # Half a second, in which no packet is waiting yet; nor does a second thread import anything meanwhile.
+        import_module("amtdiag.screen.app")
     source = open_source(arguments, options)
     try:
         with until_told() as stop:

@@ -38,7 +38,7 @@ _HELP = """\
          Enter keeps the filter, Esc takes it away
 p        hold the view still; packets are taken all the same
 s        write the report as of now to a folder
-Tab      go to the next part: devices, device, alerts
+Tab      go to the next part: devices, alerts, device
 Up Down  choose a device, or move the text
 z        give the part you are in the whole screen, and back
 q        end with the report, as Ctrl-C; the packets are kept

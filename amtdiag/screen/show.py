@@ -28,6 +28,7 @@ def watch_on_screen(
     `at_end` is done before the screen is left: a terminal that does not take the last of it cannot hold up
     what is written.
     """
+    from amtdiag.screen.app import LiveApp
     from amtdiag.screen.state import State
 
     def capture() -> Diagnosis:
@@ -40,8 +41,6 @@ def watch_on_screen(
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(capture)
         try:
-            from amtdiag.screen.app import LiveApp  # takes half a second, in which packets are taken already
-
             # The mouse is left to the terminal: what is shown can be selected and copied.
             LiveApp(state, stop, folder, is_over=running.done).run(mouse=False)
         finally:

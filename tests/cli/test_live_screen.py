@@ -64,10 +64,12 @@ def test_sigterm_ends_it_with_the_report(wire: Wire, tmp_path: Path) -> None:
 def test_killed_it_leaves_a_capture(wire: Wire, tmp_path: Path) -> None:
     with on_terminal(wire, "-w", str(tmp_path / "ring.pcapng"), "-b", "filesize:2") as terminal:
         terminal.wait_for("received")
-        for one in packets_of(REFUSED):
-            wire.send([one])
-            time.sleep(0.002)
-        terminal.wait_for("Devices (1)")
+        packets, wanted = packets_of(REFUSED), wanted_of(REFUSED)
+        half = packets.index(wanted[15])
+        wire.send(packets[:half])
+        terminal.wait_for("15 received")
+        wire.send(packets[half:])
+        terminal.wait_for(f"{len(wanted)} received")
         terminal.process.kill()
         terminal.end()
     files = sorted(tmp_path.glob("ring_*.pcapng"))
