@@ -82,6 +82,8 @@ def on_terminal(
 def program_on_terminal(
     words: Sequence[str], *, size: tuple[int, int] = (80, 24), env: Mapping[str, str] | None = None
 ) -> Iterator[Terminal]:
+    # pytest-xdist sets the size of its own terminal for its workers.
+    here = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
     process = subprocess.Popen(
@@ -90,7 +92,7 @@ def program_on_terminal(
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        env={**os.environ, "TERM": "xterm-256color", **(env or {})},
+        env={**here, "TERM": "xterm-256color", **(env or {})},
     )
     os.close(theirs)
     try:

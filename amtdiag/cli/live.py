@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     say_how_it_reads()
     on_screen = not (arguments.jsonl or arguments.plain) and _has_screen()
     if on_screen:
-        # Half a second, in which no packet is waiting yet; nor does a second thread import anything meanwhile.
+        # Half a second, in which no packet is waiting yet, and no second thread imports anything.
         import_module("amtdiag.screen.app")
     source = open_source(arguments, options)
     try:
