@@ -57,6 +57,7 @@ def told_of(diagnosis: Diagnosis) -> Told:
 def test_it_fits_the_terminal(
     fleet: Diagnosis, size: tuple[int, int], colour: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
     if not colour:
         monkeypatch.setenv("NO_COLOR", "1")
 
