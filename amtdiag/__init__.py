@@ -7,6 +7,7 @@
     analysis.devices  # pandas tables: also .hellos .digests .findings .events .captures
     analysis.timeline()  # matplotlib charts: also .failures(); both take a device
     analysis.save("reports/today")
+    analysis = amtdiag.sniff("eth0", duration=60)  # the same of an interface
 
 Importing this package costs next to nothing: what a name stands for is imported when it is first used.
 """
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from amtdiag.protocols.hello import build as build_hello
     from amtdiag.protocols.hello import parse as parse_hello
     from amtdiag.report.device import Device
+    from amtdiag.sniffing import sniff
 
 __all__ = [
     "Analysis",
@@ -34,6 +36,7 @@ __all__ = [
     "build_hello",
     "parse_hello",
     "read",
+    "sniff",
 ]
 
 _HOMES = {
@@ -45,6 +48,7 @@ _HOMES = {
     "build_hello": ("amtdiag.protocols.hello", "build"),
     "parse_hello": ("amtdiag.protocols.hello", "parse"),
     "read": ("amtdiag.analysis", "read"),
+    "sniff": ("amtdiag.sniffing", "sniff"),
 }
 """Public name: the module it lives in, and its name there."""
 

@@ -62,6 +62,23 @@ def read(
         raise UsageError(f"at least one worker has to read, not {workers}")
     on = Cluster(cluster) if cluster else None
     options = Options(extra, strict=strict, workers=workers, cluster=on)
+    options = own_certificates(options, root_of, cert, cert_password)
+    if keylog is not None:
+        options = options._replace(key_log=_read_with(bytes, Path(keylog)))
+    if psk is not None:
+        from amtdiag.protocols.pid import read_pairs
+
+        options = options._replace(keys=_read_with(read_pairs, Path(psk)))
+    return Analysis(diagnose(paths, options))
+
+
+def own_certificates(
+    options: Options,
+    root_of: str | PathLike[str] | None,
+    cert: str | PathLike[str] | None,
+    cert_password: str | None,
+) -> Options:
+    """Add the caller's root and provisioning chain; see `read`."""
     if root_of is not None:
         from amtdiag.trust.ownroot import own_root
 
@@ -73,13 +90,7 @@ def read(
         password = None if cert_password is None else cert_password.encode
         chain, leaf = _read_with(lambda data: own_chain(data, password), Path(cert))
         options = options._replace(chain=chain, chain_name=leaf)
-    if keylog is not None:
-        options = options._replace(key_log=_read_with(bytes, Path(keylog)))
-    if psk is not None:
-        from amtdiag.protocols.pid import read_pairs
-
-        options = options._replace(keys=_read_with(read_pairs, Path(psk)))
-    return Analysis(diagnose(paths, options))
+    return options
 
 
 _Found = TypeVar("_Found")

@@ -18,7 +18,15 @@ from amtdiag.capture.linklayer import link_name
 from amtdiag.capture.selection import Selection
 from amtdiag.capture.source import Frame, Tap
 from amtdiag.config import MIB, Limits, Options
-from amtdiag.model import CaptureInfo, DeviceRecord, Diagnosis, Finding, HelloEvent
+from amtdiag.model import (
+    CaptureInfo,
+    ConnectionEvent,
+    DeviceRecord,
+    Diagnosis,
+    Endpoints,
+    Finding,
+    HelloEvent,
+)
 from amtdiag.named import NamedTuple
 from amtdiag.pipeline import Seen, conclude, hello_ports, interest, limit_notes
 from amtdiag.provisioning.events import Events
@@ -54,6 +62,22 @@ class Departed(NamedTuple):
     hellos: int
     mode: str
     stage: str
+
+
+class Withdrawn(NamedTuple):
+    """A finding that was an alert, and why it is none any more."""
+
+    finding: Finding
+    reason: str
+
+
+FlowKey = tuple[int, Endpoints]
+"""When a connection began, and its ends."""
+
+
+def key_of(link: ConnectionEvent) -> FlowKey:
+    """Return what tells a connection from all others, however it is judged."""
+    return link.ts, link.ends
 
 
 class File:
@@ -105,9 +129,13 @@ class Live:
         self._notes: list[str] = []
         self._told_hellos: OrderedDict[tuple[object, ...], None] = OrderedDict()
         self._hellos_read = 0
+        self._links_read = 0
+        self._over: list[FlowKey] = []
         self._told: OrderedDict[str, None] = OrderedDict()
+        self._standing: dict[str, Finding] = {}
+        self._withdrawn: list[Withdrawn] = []
         self._devices: tuple[DeviceRecord, ...] = ()
-        self._has_forgotten = False
+        self._has_forgotten = self._shows_forgotten = False
         self.departed: OrderedDict[str, Departed] = OrderedDict()
         self.packets = 0
         self.news = False
@@ -174,9 +202,21 @@ class Live:
         way = "forward" if by > 0 else "back"
         self.note(f"the clock was set {way} by {span(abs(by))}, to {rfc3339(now)}: what was open then is cut")
 
+    def over(self) -> list[FlowKey]:
+        """Return which connections have come to their end since the last call."""
+        self._note_over()
+        over, self._over = self._over, []
+        return over
+
+    def _note_over(self) -> None:
+        links = self._journal.events.connections
+        self._over += map(key_of, links[self._links_read :])
+        self._links_read = len(links)
+
     def so_far(self, now: int) -> Seen:
         """Return a copy of what is known as of now: `conclude` may judge it while the run goes on."""
         self.news = False
+        self._mark()
         pairs = set(self._journal.told())
         odd = Packets(self._selection.openings(pairs))
         return self._seen(self._journal.so_far(now, [odd]), now)
@@ -193,38 +233,63 @@ class Live:
         """Return the diagnosis at the end."""
         self._journal.feed(Packets(self._decoder.leftovers()))
         self._journal.finish()
+        self._mark()
         pairs = set(self._journal.told())
         self._journal.feed_odd(Packets(self._selection.openings(pairs)))
         return self.conclude(self._seen(self._journal.events, now))
 
-    def alerts(self, diagnosis: Diagnosis) -> list[Finding]:
-        """Return the findings that were not there before, under whichever name their device had."""
+    def alerts(self, diagnosis: Diagnosis, alarms: Sequence[Finding] = ()) -> list[Finding]:
+        """Return the findings that were not there before, under whichever name their device had.
+
+        `alarms` are those that only a live run has. `withdrawn` tells which have gone since.
+        """
         found = []
+        standing: dict[str, Finding] = {}
+        self._withdrawn = []
         aliases = {one.id: one.aliases for one in diagnosis.devices}
-        for one in diagnosis.findings:
+        for one in (*diagnosis.findings, *alarms):
             names = [one.id]
             if one.device is not None:
                 names += [one.id.replace(one.device, other) for other in aliases.get(one.device, ())]
             if not any(name in self._told for name in names):
                 found.append(one)
+            before = [self._standing.pop(name) for name in names if name in self._standing]
+            if one.overcome and before and not before[0].overcome:
+                self._withdrawn.append(Withdrawn(before[0], "a later attempt got through"))
+            standing[one.id] = one
             self._told[one.id] = None
             self._told.move_to_end(one.id)
+        here = {name for one in diagnosis.devices for name in (one.id, *one.aliases)}
+        for name, one in self._standing.items():
+            self._told.pop(name, None)
+            if not one.overcome and (one.device is None or one.device in here):
+                self._withdrawn.append(Withdrawn(one, "more is known now"))
+        self._standing = standing
         while len(self._told) > _MOST_TOLD:
             self._told.popitem(last=False)
         return found
 
+    def withdrawn(self) -> list[Withdrawn]:
+        """Return the findings that came to nothing with the diagnosis that `alerts` was last asked about.
+
+        Not those of devices that have been let go of: of them nothing new is known.
+        """
+        return self._withdrawn
+
     def expire(self, now: int) -> None:
         """Let go of what is old; the next diagnosis tells which devices went with it."""
+        self._note_over()
         if self._journal.forget(now - KEPT, MOST_EVENTS):
+            self._links_read = len(self._journal.events.connections)
             self._hellos_read = len(self._journal.events.hellos)
             self._has_forgotten = self.news = True
 
     def departures(self, diagnosis: Diagnosis) -> list[Departed]:
         """Take note of the devices; return those that were there before, and went with their events."""
         before, self._devices = self._devices, diagnosis.devices
-        if not self._has_forgotten:
+        if not self._shows_forgotten:
             return []
-        self._has_forgotten = False
+        self._shows_forgotten = False
         here = {name for one in diagnosis.devices for name in (one.id, *one.aliases)}
         gone = [
             Departed(one.id, one.first_seen, one.last_seen, one.hellos, one.mode.name, one.stage)
@@ -236,6 +301,11 @@ class Live:
         while len(self.departed) > MOST_DEPARTED:
             self.departed.popitem(last=False)
         return gone
+
+    def _mark(self) -> None:
+        """The next diagnosis shows what has been let go of until now."""
+        self._shows_forgotten |= self._has_forgotten
+        self._has_forgotten = False
 
     def _seen(self, events: Events, now: int) -> Seen:
         captures = [one.info(now) for one in self._files]

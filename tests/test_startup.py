@@ -10,7 +10,7 @@ from helpers import HELLO_ONLY, SAMPLES
 
 HEAVY = {
     "cryptography", "dask", "distributed", "fsspec", "jinja2", "lxml", "matplotlib", "numpy", "pandas",
-    "pyarrow", "pydantic", "pyshark", "rich", "scapy",
+    "pyarrow", "pydantic", "pyshark", "rich", "scapy", "textual",
 }  # fmt: skip
 SAY_WHAT_IS_LOADED = """
 import sys

@@ -9,6 +9,7 @@ from pathlib import Path
 from amtdiag.cli.common import (
     add_inputs,
     add_judging,
+    add_own,
     exit_code,
     read_options,
     say_how_it_reads,
@@ -47,21 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the packets that matter as pcapng, what was found as packet comments for Wireshark",
     )
-    parser.add_argument(
-        "--root-of",
-        metavar="CHAIN",
-        help="PEM or DER file: which devices carry the digest of this chain's root?",
-    )
-    parser.add_argument(
-        "--cert",
-        metavar="FILE",
-        help="your provisioning certificate with its chain, PEM, DER or PFX: would each device accept it?",
-    )
-    parser.add_argument(
-        "--cert-password-file",
-        metavar="FILE",
-        help="its first line is the password of the PFX file (default: amtdiag asks, on a terminal)",
-    )
+    add_own(parser)
     parser.add_argument(
         "--keylog",
         metavar="FILE",

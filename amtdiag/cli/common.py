@@ -18,6 +18,7 @@ from amtdiag.safetext import safe
 _MAX_PORT = 65_535
 _MAX_WORKERS = 1024
 _MOST = 1 << 31
+_MOST_MINUTES = 1_000_000
 _MOST_BYTES = 16 << 20
 
 
@@ -32,6 +33,13 @@ def workers(text: str) -> int:
     """Read a number of processes."""
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MAX_WORKERS:
         raise argparse.ArgumentTypeError(f"a number from 1 to {_MAX_WORKERS} is wanted, not {text!r}")
+    return int(text)
+
+
+def minutes(text: str) -> int:
+    """Read a duration in minutes."""
+    if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= _MOST_MINUTES:
+        raise argparse.ArgumentTypeError(f"a number of minutes to {_MOST_MINUTES} is wanted, not {text!r}")
     return int(text)
 
 
@@ -128,6 +136,25 @@ def add_port(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_own(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the caller's own certificates."""
+    parser.add_argument(
+        "--root-of",
+        metavar="CHAIN",
+        help="PEM or DER file: which devices carry the digest of this chain's root?",
+    )
+    parser.add_argument(
+        "--cert",
+        metavar="FILE",
+        help="your provisioning certificate with its chain, PEM, DER or PFX: would each device accept it?",
+    )
+    parser.add_argument(
+        "--cert-password-file",
+        metavar="FILE",
+        help="its first line is the password of the PFX file (default: amtdiag asks, on a terminal)",
+    )
+
+
 def add_judging(parser: argparse.ArgumentParser) -> None:
     """Add what every command has that judges: whose server is right, and what counts as a failure."""
     parser.add_argument(
@@ -153,10 +180,12 @@ def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Opt
     """
     options = Options(
         ports=tuple(arguments.port),
-        strict=arguments.strict,
+        strict=getattr(arguments, "strict", False),
         servers=frozenset(getattr(arguments, "server", ())),
-        workers=arguments.workers,
-        cluster=Cluster(arguments.cluster, arguments.cluster_insecure) if arguments.cluster else None,
+        workers=getattr(arguments, "workers", None),
+        cluster=Cluster(arguments.cluster, arguments.cluster_insecure)
+        if getattr(arguments, "cluster", None)
+        else None,
     )
     if getattr(arguments, "cert", None) is not None:
         options = _with_own_chain(options, arguments.cert, arguments.cert_password_file)

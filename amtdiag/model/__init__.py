@@ -244,6 +244,8 @@ class LookupEvent(NamedTuple):
     evidence: tuple[Evidence, ...]
     rejection: str | None = None
     """Who says by ICMP that the question could not be delivered, and why."""
+    port: int = 0
+    """The client's UDP port; 0 where it is not known, or TCP was spoken."""
 
 
 class PongEvent(NamedTuple):

@@ -119,7 +119,7 @@ class DatagramReader:
                 evidence = tuple(Evidence(self._files[file], frame) for frame in frames)
                 message = stream.data[at + 2 : at + 2 + length]
                 port = connection.client[1]
-                yield from self._wanted(self._lookups.take(message, piece.ts, way, port, evidence))
+                yield from self._wanted(self._lookups.take(message, piece.ts, way, port, evidence, tcp=True))
                 at += 2 + length
 
     def finish(self) -> Iterator[DatagramEvent]:

@@ -16,11 +16,14 @@ _Key = tuple[str, str, int, int, str, int]
 
 
 class _Open:
-    __slots__ = ("answer", "answers", "client", "evidence", "message", "other", "queries", "server", "ts")
+    __slots__ = (
+        "answer", "answers", "client", "evidence", "message", "other", "port", "queries", "server", "ts",
+    )  # fmt: skip
 
-    def __init__(self, ts: int, client: str, server: str, message: dns.Message) -> None:
+    def __init__(self, ts: int, client: str, port: int, server: str, message: dns.Message) -> None:
         self.ts = ts
         self.client = client
+        self.port = port
         self.server = server
         self.message = message
         self.queries = 0
@@ -47,6 +50,7 @@ class _Open:
             names=answer.names if answer else (),
             other_addresses=self.other if forged else (),
             evidence=tuple(self.evidence),
+            port=self.port,
         )
 
 
@@ -59,7 +63,14 @@ class Lookups:
         """The same, of the names of provisioning servers: no flood of other names costs them their place."""
 
     def take(
-        self, data: bytes, ts: int, ends: tuple[str, str], port: int, evidence: tuple[Evidence, ...]
+        self,
+        data: bytes,
+        ts: int,
+        ends: tuple[str, str],
+        port: int,
+        evidence: tuple[Evidence, ...],
+        *,
+        tcp: bool = False,
     ) -> Iterator[LookupEvent]:
         """Take one message from the first of `ends` to the second; yield what its time proves over.
 
@@ -78,7 +89,7 @@ class Lookups:
             yield table.pop(key).event()
             one = None
         if one is None:
-            one = table[key] = _Open(ts, client, server, message)
+            one = table[key] = _Open(ts, client, 0 if tcp else port, server, message)
         if len(one.evidence) < _MOST_EVIDENCE:
             one.evidence += evidence
         one.queries += not message.is_response

@@ -74,16 +74,6 @@ def device_filter(device: DeviceRecord) -> str:
     return by_address
 
 
-def first_causes(diagnosis: Diagnosis) -> dict[str, Finding]:
-    """Return by device the first finding that may stop it."""
-    causes: dict[str, Finding] = {}
-    for finding in diagnosis.findings:
-        stops = finding.category == "provisioning" and finding.severity != "info" and not finding.overcome
-        if finding.device is not None and stops:
-            causes.setdefault(finding.device, finding)
-    return causes
-
-
 def source_of(finding: Finding) -> str:
     """Return the capture that shows a finding, as a shell reads it."""
     if not finding.evidence:

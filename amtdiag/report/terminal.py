@@ -17,8 +17,8 @@ from rich.text import Text
 from amtdiag.model import DeviceRecord, Diagnosis, Finding, HelloRecord, Unknown
 from amtdiag.report.console import Command, indented, print_parts
 from amtdiag.report.names import device_names
-from amtdiag.report.story import LANES, device_filter, first_causes, own_root_line, source_of, stories
-from amtdiag.report.verdict import label_of, stuck_devices, title_of, verdict
+from amtdiag.report.story import LANES, device_filter, own_root_line, source_of, stories
+from amtdiag.report.verdict import first_causes, label_of, stuck_devices, title_of, verdict
 from amtdiag.times import clock, span
 from amtdiag.trust.verdicts import VERDICTS
 

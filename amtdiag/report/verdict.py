@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from amtdiag.checks.catalogue import RULES
-from amtdiag.model import Diagnosis, Severity
+from amtdiag.model import Diagnosis, Finding, Severity
 from amtdiag.protocols.ports import DEVICE_PORTS
 
 _TITLES = {rule.id: rule.title for rule in RULES}
@@ -29,6 +29,16 @@ def stuck_devices(diagnosis: Diagnosis) -> frozenset[str]:
         for one in diagnosis.findings
         if one.device and one.category == "provisioning" and one.severity in ("error", "critical")
     )
+
+
+def first_causes(diagnosis: Diagnosis) -> dict[str, Finding]:
+    """Return by device the first finding that may stop it."""
+    causes: dict[str, Finding] = {}
+    for finding in diagnosis.findings:
+        stops = finding.category == "provisioning" and finding.severity != "info" and not finding.overcome
+        if finding.device is not None and stops:
+            causes.setdefault(finding.device, finding)
+    return causes
 
 
 def _troubled(diagnosis: Diagnosis) -> frozenset[str]:

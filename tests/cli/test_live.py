@@ -21,6 +21,7 @@ from amtdiag.capture import libpcap
 from amtdiag.capture.sniffer import Sniffer
 from amtdiag.config import Options
 from amtdiag.pipeline import interest
+from amtdiag.simulate.certificates import server_identity
 
 REFUSED = SAMPLES / "recorded" / "mesh_closed.pcapng"
 
@@ -73,18 +74,63 @@ def test_lines_have_the_shape_of_eve(wire: Wire, tmp_path: Path) -> None:
         until(lambda: any(line["event_type"] == "alert" for line in live.lines()))
         _, lines = live.end()
     stream = [line for line in lines if "timestamp" in line]
-    assert {line["event_type"] for line in stream} == {"hello", "alert", "stats"}
+    assert {line["event_type"] for line in stream} == {"hello", "alert", "stats", "flow", "dns", "dhcp"}
     (hello,) = [line for line in stream if line["event_type"] == "hello"]
     of_hello = [line for line in stream if line.get("flow_id") == hello["flow_id"]]
     assert {line["community_id"] for line in of_hello} == {hello["community_id"]}
     alerts = [line for line in stream if line["event_type"] == "alert"]
-    assert {line["finding"]["id"] for line in alerts} == {
+    of_live_alone = {"live-new-server/10.99.71.1"}
+    assert {line["finding"]["id"] for line in alerts} - of_live_alone == {
         line["id"] for line in lines if line["event_type"] == "finding"
     }
     refused = next(line for line in alerts if line["finding"]["rule"] == "connect-back-refused")
     assert (refused["src_ip"], refused["dest_port"], refused["alert"]["severity"]) == ("10.99.71.1", 16993, 1)
     assert stream[-1]["stats"]["capture"]["kernel_drops"] == 0
     assert stream[-1]["stats"]["capture"]["kernel_packets"] == len(wanted_of(REFUSED))
+
+
+def test_an_alert_that_was_overcome_is_withdrawn(wire: Wire, tmp_path: Path) -> None:
+    """The server is refused, which is an alert; then the device opens its port."""
+    packets = packets_of(SAMPLES / "connect-back-overcome.pcap")
+    with capturing(wire, tmp_path) as live:
+        wire.send(packets[:22])  # to the first refusal
+        until(lambda: bool(told(live.lines(), {"alert"})))
+        wire.send(packets[22:])
+        until(lambda: bool(told(live.lines(), {"alert_withdrawn"})))
+        _, lines = live.end()
+    (raised,) = told(lines, {"alert"})
+    (withdrawn,) = told(lines, {"alert_withdrawn"})
+    assert withdrawn["reason"] == "a later attempt got through"
+    for key in ("alert", "flow_id", "community_id", "pcap_cnt"):
+        assert withdrawn[key] == raised[key]
+    assert withdrawn["finding"]["id"] == raised["finding"]["id"]
+
+
+def told(lines: list[dict[str, Any]], kinds: set[str]) -> list[dict[str, Any]]:
+    """Alerts that the way back is closed, or such as were withdrawn."""
+    return [
+        line
+        for line in lines
+        if line["event_type"] in kinds and line["finding"]["rule"] == "connect-back-refused"
+    ]
+
+
+def test_my_own_certificate(wire: Wire, tmp_path: Path) -> None:
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(server_identity("site12.example").chain)
+    capture = SAMPLES / "tls-cut-by-device.pcapng"
+    words = ("--cert", str(chain), "--root-of", str(chain))
+    with capturing(wire, tmp_path, *words) as live:
+        wire.send(packets_of(capture))
+        until(lambda: any(line["event_type"] == "alert" for line in live.lines()))
+        _, lines = live.end()
+    from_file = [json.loads(line) for line in run("analyze", "--jsonl", *words, capture).text.splitlines()]
+    found, same = (
+        {line["rule"] for line in some if line["event_type"] == "finding" and "timestamp" not in line}
+        for some in (lines, from_file)
+    )
+    assert {"own-chain-refused", "root-not-listed"} <= found == same
+    assert found <= {line["finding"]["rule"] for line in lines if line["event_type"] == "alert"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -288,6 +334,9 @@ def test_text_on_a_terminal(wire: Wire) -> None:
         (["-i", "lo", "-w", "x", "-b", "files:1"], 2),
         (["-i", "lo", "-b", "speed:1"], 2),
         (["-i", "lo", "-a", "files:1"], 2),
+        (["-i", "lo", "--stuck-after", "-1"], 2),
+        (["-i", "lo", "--cert-password-file", "x"], 2),
+        (["-i", "lo", "--cert", "nothing-here"], 3),
         ([], 2),
     ],
 )

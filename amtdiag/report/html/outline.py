@@ -12,8 +12,8 @@ from amtdiag.frames import MODES
 from amtdiag.model import CaptureInfo, DeviceRecord, Diagnosis, Finding, Severity, Stage
 from amtdiag.named import NamedTuple
 from amtdiag.report.names import device_names
-from amtdiag.report.story import LANES, first_causes, own_root_line, source_of
-from amtdiag.report.verdict import label_of, stuck_devices, title_of, verdict
+from amtdiag.report.story import LANES, own_root_line, source_of
+from amtdiag.report.verdict import first_causes, label_of, stuck_devices, title_of, verdict
 
 State = Literal["stuck", "trouble", "unclear", "clear"]
 """stuck: something stops it. trouble: something is wrong that is not proven to stop it. unclear: the capture
