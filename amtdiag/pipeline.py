@@ -51,20 +51,13 @@ def diagnose(
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Keep Python's cycle collector from going over records that have no cycles, time and again.
-
-    What was made meanwhile is put to the collector's old objects unseen: it would else go over all of it at
-    once, and of a large fleet's records that takes as long as to judge them.
-    """
+    """Keep Python's cycle collector from going over records that have no cycles, time and again."""
     running = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if running:
-            if not gc.get_freeze_count():  # what others have frozen stays so
-                gc.freeze()
-                gc.unfreeze()
             gc.enable()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.folder:
         from amtdiag.report.folder import write_report
 
+        gc.enable()  # `entry` may have turned it off, and charts leave much behind
         write_report(diagnosis, arguments.folder)
         if arguments.parquet:
             from amtdiag.report.dataset import write_dataset

@@ -38,6 +38,9 @@ COMMANDS: dict[str, str] = {
 }
 """Command and what it does; module `amtdiag.cli.COMMAND` has `add_arguments` and `run`."""
 
+LASTING = frozenset({"live", "listen", "simulate"})
+"""Commands that may run for weeks."""
+
 
 class _Formatter(argparse.HelpFormatter):
     """Help as wide as the terminal. argparse makes one for every argument, and asks shutil, a slow import."""
@@ -96,8 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """Console script."""
-    # What a run makes lives to its end. The collector would go over it while modules are imported, and again
-    # before the process ends: a tenth of what a small capture takes.
+    # What a run makes lives to its end. The collector would go over it while modules are imported, again when
+    # all is read, and before the process ends: a tenth of what any capture takes.
+    if LASTING.isdisjoint(sys.argv[1:2]):
+        gc.disable()
     gc.set_threshold(100_000)
     try:
         code = main()
