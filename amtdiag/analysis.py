@@ -191,6 +191,25 @@ class Analysis:
 
         return charts.fleet_modes(self._diagnosis, ax)
 
+    def packets(
+        self,
+        device: str | None = None,
+        finding: str | None = None,
+        frames: Iterable[int | tuple[str, int]] | None = None,
+    ) -> list[Any]:
+        """Return the packets that prove something, dissected by Wireshark with amtdiag's dissector loaded.
+
+        `device` as for `timeline`; `finding` is the id of a finding or of a rule; `frames` are numbers where
+        one file was read, else pairs (file, number). Packets are pyshark's; where it is not installed or this
+        Python is too new for it, a warning says so and they are `amtdiag.wireshark.packets.Packet`, used
+        alike: ``packet.intelamt.uuid``. At most a thousand. Raises `UsageError` where no device or finding
+        is meant, `MissingToolError` where there is no tshark, `InputError` where a file cannot be read again.
+        """
+        from amtdiag.wireshark.packets import evidence_of, read_packets
+
+        identity = None if device is None else self._find(device)
+        return read_packets(evidence_of(self._diagnosis, identity, finding, frames))
+
     def _find(self, wanted: str) -> str:
         """Return the id of the one device that is meant."""
         try:

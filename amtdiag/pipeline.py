@@ -12,6 +12,7 @@ from typing import NamedTuple
 from amtdiag._version import __version__
 from amtdiag.capture.cores import workers_for
 from amtdiag.capture.inputs import Input, open_inputs
+from amtdiag.capture.kept import Kept
 from amtdiag.capture.kernel import Kernel, sieve_for
 from amtdiag.capture.scan import Scan
 from amtdiag.capture.selection import Interest, Selection
@@ -33,15 +34,19 @@ Progress = Callable[[int, int], None]
 
 
 def diagnose(
-    names: Sequence[str | PathLike[str]], options: Options | None = None, progress: Progress | None = None
+    names: Sequence[str | PathLike[str]],
+    options: Options | None = None,
+    progress: Progress | None = None,
+    kept: Kept | None = None,
 ) -> Diagnosis:
     """Read captures and return all that they show.
 
     `names` are files, folders, pipes, or ``-`` for standard input; several are one capture in time order.
+    `kept` notes which frames were looked into, and the inputs, to go through them once more.
     Raises `InputError` where no input at all can be read, or any cannot and `options.strict` is set.
     """
     with _collector_paused():
-        return _diagnose(names, options or Options(), progress)
+        return _diagnose(names, options or Options(), progress, kept)
 
 
 @contextmanager
@@ -56,11 +61,15 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _diagnose(names: Sequence[str | PathLike[str]], options: Options, progress: Progress | None) -> Diagnosis:
-    opened = open_inputs(names, options.limits)
+def _diagnose(
+    names: Sequence[str | PathLike[str]], options: Options, progress: Progress | None, kept: Kept | None
+) -> Diagnosis:
+    opened = open_inputs(names, options.limits, copy_pipes=kept is not None)
     if not opened.inputs or (options.strict and opened.problems):
         raise InputError("\n".join(opened.problems) or "nothing to read")
-    seen = _read(opened.inputs, options, progress)
+    if kept is not None:
+        kept.inputs = opened.inputs
+    seen = _read(opened.inputs, options, progress, kept)
     return conclude(seen._replace(notes=opened.notes + seen.notes), options, opened.problems)
 
 
@@ -122,7 +131,7 @@ class Seen(NamedTuple):
     """Which sieve stood in front of the scan."""
 
 
-def _read(inputs: list[Input], options: Options, progress: Progress | None) -> Seen:
+def _read(inputs: list[Input], options: Options, progress: Progress | None, kept: Kept | None) -> Seen:
     """Read all files, each sensor's for itself, and bring together what they show."""
     limits = options.limits
     wanted = interest(options)
@@ -137,12 +146,16 @@ def _read(inputs: list[Input], options: Options, progress: Progress | None) -> S
         while packets.sensor >= len(journals):
             journals.append(Journal(labels, ports, limits, keys))
         journals[packets.sensor].feed(packets)
+        if kept is not None:
+            kept.add(packets)
         if progress is not None:
             progress(scan.bytes_read, total)
     for one in journals:
         one.finish()
     for packets in scan.openings({pair for one in journals for pair in one.told()}):
         journals[packets.sensor].feed_odd(packets)
+        if kept is not None:
+            kept.add(packets)
     found_keys = "\n".join(one.secrets for one in scan.captures)
     captures = [one._replace(secrets="") for one in scan.captures]
     watch = Watch([[captures[file] for file in files] for files in scan.sensors.files()])

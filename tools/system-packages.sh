@@ -10,6 +10,10 @@ set -eu
 TOOLS="
     tshark:tshark
     capinfos:wireshark-common
+    mergecap:wireshark-common
+    editcap:wireshark-common
+    lua5.2:lua5.2
+    lua5.4:lua5.4
     zstd:zstd
     openssl:openssl
     jq:jq

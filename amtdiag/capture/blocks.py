@@ -1,59 +1,66 @@
-"""pcapng blocks as bytes, for whatever writes captures. Source: draft-ietf-opsawg-pcapng."""
+"""Blocks of a pcapng file, to be written: little-endian, each with its options."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-_SECTION, _INTERFACE, _STATISTICS, _ENHANCED_PACKET = 0x0A0D0D0A, 1, 5, 6
-_BYTE_ORDER = 0x1A2B3C4D
-_APPLICATION, _TSRESOL = 4, 9
-_ENDTIME, _DROPPED = 3, 5
-_NANOSECONDS = b"\x09"
-_PACKET = struct.Struct("<IIIIIII")
+SECTION, INTERFACE, STATISTICS, ENHANCED_PACKET, SECRETS = 0x0A0D0D0A, 1, 5, 6, 10
+BYTE_ORDER = 0x1A2B3C4D
+COMMENT = 1
+APPLICATION = 4
+"""Of a section."""
+IFNAME, IFDESCRIPTION, TSRESOL = 2, 3, 9
+"""Of an interface."""
+ENDTIME, IFRECV, IFDROP = 3, 4, 5
+"""Of statistics."""
+LONGEST_OPTION = 65_535
+_END = bytes(4)
 
-Option = tuple[int, bytes]
 
-
-def block(kind: int, body: bytes, options: Sequence[Option] = ()) -> bytes:
-    """Return a block with its options."""
+def block(kind: int, body: bytes, options: Iterable[tuple[int, bytes]] = ()) -> bytes:
+    """Return a block; the body has a length that is a multiple of four."""
     parts = [body]
     for code, value in options:
         parts.append(struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4))
-    if options:
-        parts.append(bytes(4))
+    if len(parts) > 1:
+        parts.append(_END)
     content = b"".join(parts)
     total = len(content) + 12
     return struct.pack("<II", kind, total) + content + struct.pack("<I", total)
 
 
-def section() -> bytes:
-    """Return the beginning of a file, which names no machine."""
-    return block(_SECTION, struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1), [(_APPLICATION, b"amtdiag")])
+def section(options: Iterable[tuple[int, bytes]]) -> bytes:
+    """Return the beginning of a section of unknown length."""
+    return block(SECTION, struct.pack("<IHHq", BYTE_ORDER, 1, 0, -1), options)
 
 
-def interface(linktype: int, snaplen: int) -> bytes:
-    """Return an interface without a name, whose stamps are nanoseconds."""
-    return block(_INTERFACE, struct.pack("<HHI", linktype, 0, snaplen), [(_TSRESOL, _NANOSECONDS)])
+def interface(linktype: int, snaplen: int, options: Iterable[tuple[int, bytes]]) -> bytes:
+    """Return the description of an interface."""
+    return block(INTERFACE, struct.pack("<HHI", linktype & 0xFFFF, 0, snaplen), options)
 
 
-def packet(number: int, ts: int, data: bytes, wirelen: int) -> bytes:
-    """Return a packet of an interface: time in nanoseconds, bytes, length on the wire."""
-    padding = bytes(-len(data) % 4)
-    total = _PACKET.size + len(data) + len(padding) + 4
-    high, low = divmod(max(ts, 0), 1 << 32)
-    head = _PACKET.pack(_ENHANCED_PACKET, total, number, high, low, len(data), wirelen)
-    return b"".join((head, data, padding, total.to_bytes(4, "little")))
+def packet(number: int, stamp: int, data: bytes, wirelen: int, options: Iterable[tuple[int, bytes]]) -> bytes:
+    """Return a packet of an interface; `stamp` counts in the unit of that."""
+    head = struct.pack("<IIIII", number, *_halves(stamp), len(data), wirelen)
+    return block(ENHANCED_PACKET, head + data + bytes(-len(data) % 4), options)
 
 
-def statistics(number: int, ended: int | None, dropped: int | None, last: int) -> bytes:
-    """Return what became of an interface: when its capture was stopped, and what it lost.
+def statistics(number: int, stamp: int, options: Iterable[tuple[int, bytes]]) -> bytes:
+    """Return what there is to say of an interface in the end."""
+    return block(STATISTICS, struct.pack("<III", number, *_halves(stamp)), options)
 
-    `last` is the stamp of the block where nothing says when the capture was stopped.
-    """
-    now = last if ended is None else ended
-    stamp = struct.pack("<II", now >> 32 & 0xFFFF_FFFF, now & 0xFFFF_FFFF)
-    options: list[Option] = [] if ended is None else [(_ENDTIME, stamp)]
-    if dropped is not None:
-        options.append((_DROPPED, dropped.to_bytes(8, "little")))
-    return block(_STATISTICS, struct.pack("<I", number) + stamp, options)
+
+def stamp_option(stamp: int) -> bytes:
+    """Return a time stamp as an option has it."""
+    return struct.pack("<II", *_halves(stamp))
+
+
+def secrets(kind: int, data: bytes) -> bytes:
+    """Return a block of decryption secrets."""
+    return block(SECRETS, struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 4))
+
+
+def _halves(stamp: int) -> tuple[int, int]:
+    """The upper and the lower 32 bits of what a file can hold."""
+    return divmod(min(max(stamp, 0), (1 << 64) - 1), 1 << 32)

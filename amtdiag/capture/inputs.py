@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from amtdiag.capture import pcap, pcapng
 from amtdiag.capture.compression import Unpacked, compression_of
+from amtdiag.capture.copies import Copy
 from amtdiag.capture.foreign import HEAD_BYTES, identify
 from amtdiag.capture.records import Container
 from amtdiag.capture.urls import UrlFile, expand, is_url, label_of, size_of
@@ -87,12 +88,24 @@ class Input:
     """One capture file. `first_ts` orders it among the others; `opened` gives its container."""
 
     def __init__(
-        self, path: Path | str | None, label: str, limits: Limits, known: Known | None = None
+        self,
+        path: Path | str | None,
+        label: str,
+        limits: Limits,
+        known: Known | None = None,
+        *,
+        copy_pipes: bool = False,
     ) -> None:
-        """Look at a file, or at what a URL names; one that is `known` already is taken as it was."""
+        """Look at a file, or at what a URL names; one that is `known` already is taken as it was.
+
+        With `copy_pipes` a pipe can be read twice.
+        """
         self.label = label
         self._path = path
         self._limits = limits
+        self._copy_pipes = copy_pipes
+        self.copy: Copy | None = None
+        """Of a pipe, where it was asked for."""
         self._file: FileIO | UrlFile | None = None
         self._raw: _Counted | None = None
         self._unpacked: Unpacked | None = None
@@ -126,6 +139,24 @@ class Input:
         path = known.path if is_url(known.path) else Path(known.path)
         return cls(path, known.label, limits, known)
 
+    @contextmanager
+    def opened_again(self) -> Iterator[Container]:
+        """Open an input that has been read: a pipe's copy in the place of the pipe, once.
+
+        Raises `InputError` and `OSError` as `opened` does, and `InputError` for a pipe that was not copied.
+        """
+        if self._size is not None:
+            with self.opened() as container:
+                yield container
+            return
+        if self.copy is None:
+            raise InputError(f"{self.label}: can be read only once")
+        self._container = None
+        try:
+            yield self._contained(self.copy.again(), CHUNK)
+        finally:
+            self.copy.close()
+
     def _probe(self) -> None:
         """Open a file, take its first time stamp, close it again: ten thousand more may follow."""
         try:
@@ -154,7 +185,14 @@ class Input:
             self._file = self._path.open("rb", buffering=0) if self._path else None
         if self._file is None and sys.stdin is None:
             raise InputError("standard input is closed")
-        stream = self._raw = _Counted(self._file or sys.stdin.buffer)
+        source: ByteStream = self._file or sys.stdin.buffer
+        if self._size is None and self._copy_pipes:
+            source = self.copy = Copy(source)
+        return self._contained(source, chunk)
+
+    def _contained(self, source: ByteStream, chunk: int) -> Container:
+        """Tell what a stream of bytes is."""
+        stream = self._raw = _Counted(source)
         # No more than the magic number, so that a slow pipe is not waited for.
         head = stream.peek(_MAGIC_BYTES)
         self._compression = compression_of(head)
@@ -207,7 +245,8 @@ class Input:
 class Opened:
     """What `open_inputs` found: readable inputs, and a line for each thing that was left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, copy_pipes: bool = False) -> None:
+        self.copy_pipes = copy_pipes
         self.inputs: list[Input] = []
         self.problems: list[str] = []
         """One line for each named input that could not be read."""
@@ -215,14 +254,16 @@ class Opened:
         """What was left out of folders, and why."""
 
 
-def open_inputs(names: Sequence[str | os.PathLike[str]], limits: Limits) -> Opened:
-    """Identify every file that `names` stand for.
+def open_inputs(
+    names: Sequence[str | os.PathLike[str]], limits: Limits, *, copy_pipes: bool = False
+) -> Opened:
+    """Identify every file that `names` stand for. With `copy_pipes` all can be read twice.
 
     A name is a file, a folder (taken with all below it, links leading out of it excepted), a pipe, a URL in
     which ``*`` may stand for several, or ``-`` for standard input. What cannot be read becomes a line in
     `problems`; files of a folder that are no captures are counted in `notes`.
     """
-    opened = Opened()
+    opened = Opened(copy_pipes=copy_pipes)
     seen: set[tuple[int, int]] = set()
     urls: set[str] = set()
     for name in names:
@@ -274,7 +315,7 @@ def _add_url(opened: Opened, name: str, seen: set[str], limits: Limits) -> None:
 
 def _add(opened: Opened, path: Path | str | None, label: str, limits: Limits) -> bool:
     try:
-        opened.inputs.append(Input(path, label, limits))
+        opened.inputs.append(Input(path, label, limits, copy_pipes=opened.copy_pipes))
     except InputError as error:
         opened.problems.append(str(error))
     except OSError as error:

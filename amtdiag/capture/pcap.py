@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 
 from amtdiag.capture.kernel import Passed, PcapLayout, Sieve, Tallies
-from amtdiag.capture.records import Record
+from amtdiag.capture.records import Origin, Record
 from amtdiag.capture.window import Window
 from amtdiag.config import Limits
 
@@ -47,6 +47,8 @@ class Pcap:
         self.truncated = False
         self.notes: list[str] = []
         self._tallies = Tallies()
+        self._linktype = 0
+        self._digits = 6
 
     def records(self, sieve: Sieve | None = None) -> Iterator[Record]:
         """Yield the packets in file order, those excepted that the sieve passes over."""
@@ -65,7 +67,8 @@ class Pcap:
         if major < _OLDEST_MAJOR:
             self.notes.append(f"pcap version {major}.{minor} is older than any that tools read")
             return
-        linktype = network & _LINKTYPE_MASK
+        linktype = self._linktype = network & _LINKTYPE_MASK
+        self._digits = 9 if unit == 1 else 6
         swapped = major == _DG_UX_MAJOR or (major == _OLDEST_MAJOR and minor < _SWAPPED_BELOW_MINOR)
         maybe_swapped = major == _OLDEST_MAJOR and minor == _SWAPPED_BELOW_MINOR
         limit = max(self._limits.record_bytes, min(snaplen, self._limits.block_bytes))
@@ -103,6 +106,10 @@ class Pcap:
                 if window.end > window.pos:
                     self._cut()
                 return
+
+    def origin(self) -> Origin:
+        """Return where the record last yielded comes from."""
+        return Origin(0, self._linktype, self.snaplen or 0, self._digits, b"", ())
 
     def passed(self) -> Passed:
         """Return what a sieve passed over."""

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 
 from amtdiag.capture.kernel import Passed, PcapngLayout, Sieve, Tallies
-from amtdiag.capture.records import Record
+from amtdiag.capture.records import Origin, Record
 from amtdiag.capture.window import Window
 from amtdiag.config import Limits
 
@@ -30,6 +30,9 @@ _FRAMES_WITHOUT_PACKET = frozenset(
 _MIN_BLOCK = 12
 _VERSIONS = {(1, 0), (1, 2)}
 """1.2 was written by some tools and is the same as 1.0."""
+_OPTION_COMMENT = 1
+_OPTION_FLAGS = 2
+_OPTION_IFNAME = 2
 _OPTION_TSRESOL = 9
 _OPTION_TSOFFSET = 14
 _OPTION_ENDTIME = 3
@@ -37,13 +40,16 @@ _OPTION_IFDROP = 5
 _DEFAULT_RESOLUTION = 1_000_000
 _MAX_DECIMAL_RESOLUTION = 19
 _MAX_BINARY_RESOLUTION = 63
+_LONGEST_NAME = 256
 _LONGEST_SILENCE = 30 * 86_400 * 1_000_000_000
 
 
 class _Interface:
-    __slots__ = ("drops", "linktype", "offset_ns", "per_second", "snaplen")
+    __slots__ = ("drops", "linktype", "name", "number", "offset_ns", "per_second", "snaplen")
 
-    def __init__(self, linktype: int, snaplen: int) -> None:
+    def __init__(self, number: int, linktype: int, snaplen: int) -> None:
+        self.number = number
+        self.name = b""
         self.linktype = linktype
         self.snaplen = snaplen
         self.per_second = _DEFAULT_RESOLUTION
@@ -71,6 +77,8 @@ class Pcapng:
         self._interfaces_seen = 0
         self._order = "<"
         self._last_ts = 0
+        self._last: tuple[_Interface, int, int] | None = None
+        """Of the record last yielded: its interface, and where its options begin and end in the buffer."""
         self._closed_drops: int | None = None
         self._said: set[str] = set()
         self.watched_until: int | None = None
@@ -166,6 +174,21 @@ class Pcapng:
             self.frame += packets
             self._last_ts = self._interfaces[interface].ns(stamp)
 
+    def origin(self) -> Origin:
+        """Return where the record last yielded comes from."""
+        if self._last is None:
+            return Origin(0, 0, 0, 6, b"", ())
+        interface, pos, end = self._last
+        digits = {10**n: n for n in range(10)}.get(interface.per_second, 9)
+        options = [
+            (code, value if code == _OPTION_COMMENT or self._order == "<" else value[::-1])
+            for code, value in self._options(self._window.data, pos, end)
+            if code in (_OPTION_COMMENT, _OPTION_FLAGS)
+        ]
+        return Origin(
+            interface.number, interface.linktype, interface.snaplen, digits, interface.name, tuple(options)
+        )
+
     def passed(self) -> Passed:
         """Return what a sieve passed over."""
         self._settle()
@@ -205,12 +228,14 @@ class Pcapng:
         if end - pos < 8:
             raise _DamagedError("an interface block that is too short")
         linktype, _, snaplen = struct.unpack_from(self._order + "HHI", data, pos)
-        interface = _Interface(linktype, snaplen)
+        interface = _Interface(self._interfaces_seen - 1, linktype, snaplen)
         for code, value in self._options(data, pos + 8, end):
             if code == _OPTION_TSRESOL and len(value) >= 1:
                 interface.per_second = self._per_second(value[0])
             elif code == _OPTION_TSOFFSET and len(value) >= 8:
                 interface.offset_ns = struct.unpack_from(self._order + "q", value)[0] * 1_000_000_000
+            elif code == _OPTION_IFNAME:
+                interface.name = value[:_LONGEST_NAME]
         self._interfaces.append(interface)
         self._tallies.add(linktype)
 
@@ -242,14 +267,18 @@ class Pcapng:
             raise _DamagedError("a packet block that is too short")
         number, high, low, caplen, wirelen = struct.unpack_from(self._order + "IIIII", data, pos)
         ts = self._stamp(number, high << 32 | low, caplen, end - pos - 20)
-        return ts, self._interfaces[number].linktype, data, pos + 20, pos + 20 + caplen, wirelen
+        interface = self._interfaces[number]
+        self._last = interface, pos + 20 + caplen + -caplen % 4, end
+        return ts, interface.linktype, data, pos + 20, pos + 20 + caplen, wirelen
 
     def _obsolete(self, data: bytearray, pos: int, end: int) -> Record:
         if end - pos < 20:
             raise _DamagedError("a packet block that is too short")
         number, _, high, low, caplen, wirelen = struct.unpack_from(self._order + "HHIIII", data, pos)
         ts = self._stamp(number, high << 32 | low, caplen, end - pos - 20)
-        return ts, self._interfaces[number].linktype, data, pos + 20, pos + 20 + caplen, wirelen
+        interface = self._interfaces[number]
+        self._last = interface, end, end
+        return ts, interface.linktype, data, pos + 20, pos + 20 + caplen, wirelen
 
     def _stamp(self, number: int, stamp: int, caplen: int, room: int) -> int:
         """Count a packet of interface `number` and return its time in ns."""
@@ -272,6 +301,7 @@ class Pcapng:
             raise _DamagedError(f"a packet claims {caplen:,} bytes in a block of {end - pos - 4:,}")
         self._once("packets without a time stamp carry that of the packet before them")
         self.frame += 1
+        self._last = interface, end, end
         return self._last_ts, interface.linktype, data, pos + 4, pos + 4 + caplen, wirelen
 
     def _statistics(self, data: bytearray, pos: int, end: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from amtdiag.capture.kernel import Passed, Sieve
 
@@ -12,6 +12,21 @@ Record = tuple[int, int, bytearray, int, int, int]
 
 The buffer is used again once the next record is asked for.
 """
+
+
+class Origin(NamedTuple):
+    """Where a record comes from, and what the file says beside it."""
+
+    interface: int
+    """Counted from 0 over all sections of the file."""
+    linktype: int
+    snaplen: int
+    digits: int
+    """Decimal digits of its second: 6 for microseconds. 9 where the file counts finer, or not in tenths."""
+    name: bytes
+    """Of the interface; empty where the file names none."""
+    options: tuple[tuple[int, bytes], ...]
+    """Those of the packet, as a pcapng file in little-endian order has them."""
 
 
 class Container(Protocol):
@@ -44,6 +59,10 @@ class Container(Protocol):
 
         With a sieve, packets that it passes over are not among them.
         """
+        ...
+
+    def origin(self) -> Origin:
+        """Return where the record last yielded comes from."""
         ...
 
     def passed(self) -> Passed:

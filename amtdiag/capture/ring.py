@@ -14,17 +14,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from amtdiag.capture.blocks import (
+    APPLICATION,
+    BYTE_ORDER,
+    ENDTIME,
+    ENHANCED_PACKET,
+    IFDROP,
+    IFNAME,
+    IFRECV,
+    INTERFACE,
+    SECTION,
+    STATISTICS,
+    TSRESOL,
+    block,
+)
 from amtdiag.capture.source import Counts, Tap
 from amtdiag.errors import UsageError
 from amtdiag.safetext import safe
 from amtdiag.times import SECOND
 
-_SECTION, _INTERFACE, _STATISTICS, _ENHANCED_PACKET = 0x0A0D0D0A, 1, 5, 6
-_BYTE_ORDER = 0x1A2B3C4D
-_OPTION_NAME, _OPTION_TSRESOL = 2, 9
-_OPTION_ENDTIME, _OPTION_IFRECV, _OPTION_IFDROP = 3, 4, 5
 _NANOSECONDS = b"\x09"
-_APPLICATION = 4
 _PACKET = struct.Struct("<IIIIIII")
 _OPEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 _KB = 1000
@@ -83,11 +92,11 @@ class Ring:
             self.path = self._pattern.with_name(name)
         self._fd = os.open(self.path, _OPEN, 0o640)
         self._size, self._began, self.frame = 0, now, 0
-        blocks = [_block(_SECTION, struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1), [(_APPLICATION, b"amtdiag")])]
+        blocks = [block(SECTION, struct.pack("<IHHq", BYTE_ORDER, 1, 0, -1), [(APPLICATION, b"amtdiag")])]
         for name, linktype in self._taps:
             body = struct.pack("<HHI", linktype, 0, self._snaplen)
-            options = [(_OPTION_NAME, os.fsencode(name)), (_OPTION_TSRESOL, _NANOSECONDS)]
-            blocks.append(_block(_INTERFACE, body, options))
+            options = [(IFNAME, os.fsencode(name)), (TSRESOL, _NANOSECONDS)]
+            blocks.append(block(INTERFACE, body, options))
         self._write(b"".join(blocks))
         self._kept.append(self.path)
         removed = None
@@ -116,7 +125,7 @@ class Ring:
             padding = bytes(-len(data) % 4)
             total = _PACKET.size + len(data) + len(padding) + 4
             high, low = divmod(max(ts, 0), 1 << 32)
-            head = _PACKET.pack(_ENHANCED_PACKET, total, number, high, low, len(data), wirelen)
+            head = _PACKET.pack(ENHANCED_PACKET, total, number, high, low, len(data), wirelen)
             blocks += (head, data, padding, total.to_bytes(4, "little"))
         self._write(b"".join(blocks))
         self.frame += len(packets)
@@ -127,13 +136,13 @@ class Ring:
             return
         stamp = struct.pack("<II", now >> 32 & 0xFFFF_FFFF, now & 0xFFFF_FFFF)
         blocks = [
-            _block(
-                _STATISTICS,
+            block(
+                STATISTICS,
                 struct.pack("<I", number) + stamp,
                 [
-                    (_OPTION_ENDTIME, stamp),
-                    (_OPTION_IFRECV, (one.received - base.received).to_bytes(8, "little")),
-                    (_OPTION_IFDROP, _lost(one, base).to_bytes(8, "little")),
+                    (ENDTIME, stamp),
+                    (IFRECV, (one.received - base.received).to_bytes(8, "little")),
+                    (IFDROP, _lost(one, base).to_bytes(8, "little")),
                 ],
             )
             for number, (one, base) in enumerate(zip(counts, self._base, strict=True))
@@ -173,13 +182,3 @@ class Ring:
 
 def _lost(one: Counts, base: Counts) -> int:
     return one.dropped + one.interface_dropped - base.dropped - base.interface_dropped
-
-
-def _block(kind: int, body: bytes, options: Sequence[tuple[int, bytes]]) -> bytes:
-    parts = [body]
-    for code, value in options:
-        parts.append(struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4))
-    parts.append(bytes(4))
-    content = b"".join(parts)
-    total = len(content) + 12
-    return struct.pack("<II", kind, total) + content + struct.pack("<I", total)

@@ -1,10 +1,12 @@
-"""tshark as one that opens what is encrypted, given the secrets."""
+"""tshark as one that opens what is encrypted, given the secrets; and where it is."""
 
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,23 @@ _PORT = 16993
 _SOURCE, _SECRETS = "in.pcap", "keys.log"
 _PROTOCOLS = ("frame", "raw", "ip", "tcp", "tls", "http")
 """All that it needs: the bytes are a stranger's, and what is not switched on cannot be attacked."""
+
+
+_ELSEWHERE = {
+    "win32": tuple(
+        f"{folder}\\Wireshark\\tshark.exe"
+        for key in ("ProgramFiles", "ProgramW6432")
+        if (folder := os.environ.get(key))
+    ),
+    "darwin": ("/Applications/Wireshark.app/Contents/MacOS/tshark",),
+}
+"""Where its installers put it without telling the search path."""
+
+
+def find_tshark() -> str | None:
+    """Return the path of tshark, None where there is none."""
+    found = shutil.which("tshark")
+    return found or next(filter(os.path.isfile, _ELSEWHERE.get(sys.platform, ())), None)
 
 
 class TsharkError(Exception):
@@ -82,7 +101,7 @@ class Decrypter:
             yield folder
 
     def _run(self, folder: Path, *output: str | Path) -> str:
-        program = shutil.which("tshark")
+        program = find_tshark()
         if program is None:
             raise MissingToolError(
                 "tshark is needed to decrypt, and is not installed (package tshark or wireshark)"

@@ -16,6 +16,11 @@ from amtdiag.cli.common import (
 )
 from amtdiag.errors import UsageError
 from amtdiag.model import Diagnosis
+from amtdiag.safetext import safe
+
+TYPE_CHECKING = False  # not from typing: a start does without it
+if TYPE_CHECKING:
+    from amtdiag.capture.kept import Kept
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--parquet",
         action="store_true",
         help="with -o: the tables also as Parquet datasets, in DIR/parquet",
+    )
+    parser.add_argument(
+        "--annotate",
+        metavar="FILE",
+        help="write the packets that matter as pcapng, what was found as packet comments for Wireshark",
     )
     parser.add_argument(
         "--root-of",
@@ -74,9 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
     options = read_options(arguments, arguments.root_of)
     if arguments.parquet:
         _check_parquet(arguments.folder)
+    kept = _kept(arguments)
     say_how_it_reads()
     with progress_bar() as progress:
-        diagnosis = diagnose(arguments.paths, options, progress)
+        diagnosis = diagnose(arguments.paths, options, progress, kept)
     say_problems(diagnosis)
     _show(diagnosis, arguments)
     if arguments.folder:
@@ -87,7 +98,33 @@ def run(arguments: argparse.Namespace) -> int:
             from amtdiag.report.dataset import write_dataset
 
             write_dataset(diagnosis, Path(arguments.folder) / "parquet")
+    if kept is not None:
+        _annotate(diagnosis, kept, arguments.annotate)
     return exit_code(diagnosis, arguments.fail_on)
+
+
+def _kept(arguments: argparse.Namespace) -> Kept | None:
+    """Return what notes the frames to be annotated; say what is wrong before the captures are read."""
+    if arguments.annotate is None:
+        return None
+    from amtdiag.capture.kept import Kept
+    from amtdiag.wireshark.annotated import check_target
+
+    check_target(arguments.annotate, arguments.paths)
+    return Kept()
+
+
+def _annotate(diagnosis: Diagnosis, kept: Kept, target: str) -> None:
+    from amtdiag.wireshark.annotated import write_annotated
+
+    written = write_annotated(diagnosis, kept, target)
+    for note in written.notes:
+        print(f"amtdiag: {note}", file=sys.stderr)
+    shown = safe(target, 4096)
+    print(
+        f"amtdiag: {shown}: {written.packets:,} packets, {written.comments:,} of them with comments",
+        file=sys.stderr,
+    )
 
 
 def _check_parquet(folder: str | None) -> None:

@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "hello": "decode or build a single Hello message",
     "compare": "put a device that works beside one that does not: what is the first difference",
     "roots": "list the root certificates that AMT firmware is known to trust",
+    "wireshark": "have Wireshark read Hellos: put a dissector into its plugin folder",
     "explain": "say what a rule means, what it looks for and what to do, or list all rules",
 }
 """Command and what it does; module `amtdiag.cli.COMMAND` has `add_arguments` and `run`."""
