@@ -64,6 +64,8 @@ def mask_packet(data: bytes, linktype: int, wirelen: int, names: Pseudonyms, bod
         if number + 1 < len(found):
             inner = found[number + 1].offset
             out[datagram.start : inner] = data[datagram.start : inner]
+            if datagram.protocol == UDP and inner >= datagram.start + _UDP_HEADER:
+                out[datagram.start + 6 : datagram.start + 8] = bytes(2)  # VXLAN may do without (RFC 7348)
             _inner_macs(data, out, datagram.start, inner, found[-1].datagram.mac, names)
     if found:
         _transport(data, out, found[-1], names, bodies)
