@@ -26,6 +26,8 @@ _CHECKSUM_AT = {TCP: 16, UDP: 6, ICMP: 2, ICMPV6: 2}
 _KEPT_TCP_OPTIONS = {2: 4, 3: 3, 4: 2, 8: 10}
 """Segment size, window scale, selective acknowledgements permitted, time stamps: kind and length."""
 _SACK = 5
+_INFORMATION, _PRIVATE = 128, 200
+"""ICMPv6 types: the first that is no error, and one of private experimentation (RFC 4443)."""
 
 
 class Payload(NamedTuple):
@@ -140,7 +142,11 @@ def _transport(data: bytes, out: bytearray, header: Header, names: Pseudonyms, b
         return
     head = data[start:body]
     out[start:body] = _tcp_options(head) if protocol == TCP else head
-    if protocol in (ICMP, ICMPV6):
+    if protocol == ICMPV6 and head[0] >= _INFORMATION:
+        out[start] = _PRIVATE  # neighbours and groups: of all that nothing is kept
+        out[start + 4 : body] = bytes(body - start - 4)
+        change = 0
+    elif protocol in (ICMP, ICMPV6):
         out[body:end] = _quoted(data[body:end], names)
         change = 0
     else:

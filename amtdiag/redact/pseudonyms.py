@@ -25,6 +25,8 @@ _KEPT_LABELS = frozenset(
 )
 """Labels that rules depend on or that say nothing of a site: the server's default name, reverse zones, and
 the top-level names by which certificates are judged."""
+_USUAL = re.compile(rb"(?:rps|mps|ema|openamt|meshcentral)(?=[-.0-9]|server|$)(?:server)?")
+"""How names of servers for other ways to activation usually begin, which is a finding."""
 KEPT_USERS = frozenset({b"admin", b"$$osadmin"})
 """AMT's own user names, which say nothing of a site and whose use is a finding."""
 
@@ -151,17 +153,29 @@ class Pseudonyms:
         return pid if wire == plain else pid[:4] + b"-" + pid[4:]
 
     def digest(self, wire: bytes) -> bytes:
-        """Return the pseudonym of a digest."""
+        """Return the pseudonym of a digest; zero stays, which is a finding."""
+        if not any(wire):
+            return wire
         return self._bytes(b"digest", wire)
 
     # --------------------------------------------------------------------------------------------- text
 
     def label(self, label: bytes) -> bytes:
         """Return the pseudonym of one label of a domain name, whatever its case."""
-        if label.lower() in self._kept or label[:1] == b"_":
+        lower = label.lower()
+        if lower in self._kept or label[:1] == b"_":
             return label
-        mixed = self._characters(b"label", label.lower())
+        usual = _USUAL.match(lower)
+        if usual:
+            mixed = usual[0] + self._characters(b"label", lower[usual.end() :])
+        else:
+            mixed = self._characters(b"label", lower)
+            while self._stays(mixed):  # no pseudonym looks like what has none; that ends, since it is a cycle
+                mixed = self._characters(b"label", mixed)
         return bytes(new - 32 if old in _UPPER else new for old, new in zip(label, mixed, strict=True))
+
+    def _stays(self, label: bytes) -> bool:
+        return label in self._kept or _USUAL.match(label) is not None
 
     def name(self, text: bytes) -> bytes:
         """Return the pseudonym of a domain name, or of an address in its place."""
