@@ -17,6 +17,8 @@ from amtdiag.redact.pseudonyms import Pseudonyms
 
 _MACS = {ETHERNET: (0, 6), 113: (6,), 276: (12,)}
 """Where link layers have MACs: Ethernet, Linux cooked captures."""
+_COOKED = {113: 12, 276: 18}
+"""Where their room for longer link-layer addresses goes on."""
 _ARP_MACS, _ARP_ADDRESSES, _ARP_END = (8, 18), (14, 24), 28
 _IPV6_HEADER, _IPV4_HEADER = 40, 20
 _ADDRESSES = {4: (12, 16, 20), 6: (8, 24, 40)}
@@ -55,6 +57,8 @@ def mask_packet(data: bytes, linktype: int, wirelen: int, names: Pseudonyms, bod
     out[: network.offset] = data[: network.offset]
     for at in _MACS.get(linktype, ()):
         out[at : at + 6] = names.mac(data[at : at + 6])
+    if linktype in _COOKED:
+        out[_COOKED[linktype] : _COOKED[linktype] + 2] = bytes(2)
     _inner_macs(data, out, 14, network.offset, network.mac if linktype == ETHERNET else b"", names)
     if network.ethertype == ARP:
         _arp(data, out, network.offset, names)

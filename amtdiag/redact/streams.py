@@ -43,17 +43,18 @@ class Content:
             return _redirection(data, self._names)
         if data[:1] and data[0] in _APF_FIRST and port not in hello_ports:
             return _apf(data, self._names)
-        if headless or (data[:2] in _FLAGS and 0 < int.from_bytes(data[2:4], "little") < 16) or port in hello_ports:
-            return self.hello(data, headless=headless)
+        begins_hello = data[:2] in _FLAGS and 0 < int.from_bytes(data[2:4], "little") < 16
+        if begins_hello or (port in hello_ports and not headless):
+            return self.hello(data)
         return data[:1] + bytes(max(0, len(data) - 1))
 
     # -------------------------------------------------------------------------------------------- Hello
 
-    def hello(self, data: bytes, *, headless: bool = False) -> bytes:
+    def hello(self, data: bytes) -> bytes:
         """Mask a Hello. Of bytes that are none, the first eight stay: they say that it is none."""
         names, version = self._names, int.from_bytes(data[2:4], "little")
         out = bytearray(data[:8])
-        if not headless and (data[:2] not in _FLAGS or not version):
+        if data[:2] not in _FLAGS or not version:
             return bytes(out) + bytes(len(data) - len(out))
         uuid = data[8:HEADER_LENGTH]
         out += names.uuid(uuid) if len(uuid) == 16 else bytes(len(uuid))
@@ -61,7 +62,7 @@ class Content:
         if version == VERSION_PSK:
             pid = body[:PID_LENGTH]
             out += names.pid(pid) if len(pid) == PID_LENGTH else bytes(len(pid))
-        elif version == VERSION_PKI or headless:
+        elif version == VERSION_PKI:
             out += self._digests(body)
         # Whether what follows is zero is told of a Hello, what it is is not.
         rest = data[len(out) :]
@@ -127,7 +128,9 @@ class Content:
             case numbers.CLIENT_KEY_EXCHANGE:
                 return self._identity(body, self._names.identity)
             case numbers.SERVER_KEY_EXCHANGE:
-                return self._identity(body, self._names.token)
+                return _unsigned(body) or self._identity(body, self._names.token)
+            case numbers.CERTIFICATE_VERIFY:
+                return body[:4] + bytes(max(0, len(body) - 4))
             case numbers.SESSION_TICKET:
                 return body[:6] + bytes(max(0, len(body) - 6))
             case numbers.CERTIFICATE_STATUS:
@@ -140,8 +143,9 @@ class Content:
         """Replace the identity, or hint, of a pre-shared key at the beginning of a key exchange."""
         end = 2 + int.from_bytes(body[:2])
         text = body[2:end]
-        is_text = 0 < len(text) == end - 2 <= 128 and all(0x20 < one < 0x7F for one in text)
-        return body[:2] + replace(text) + body[end:] if is_text else body
+        is_text = 0 < len(text) == end - 2 <= 128 and all(0x20 <= one < 0x7F for one in text)
+        kept = body[:2] + replace(text) if is_text else body[:2]
+        return kept + bytes(len(body) - len(kept))
 
     def _client_hello(self, body: bytes) -> bytes:
         out = bytearray(body)
@@ -173,7 +177,7 @@ _FLAGS = (b"\0\0", b"\1\0")
 _RECORDS = frozenset({20, 21, 22, 23})
 _LONGEST = 1 << 18
 _HARMLESS = frozenset(
-    {numbers.SERVER_HELLO, numbers.SERVER_HELLO_DONE, numbers.CERTIFICATE_VERIFY, numbers.HELLO_REQUEST}
+    {numbers.SERVER_HELLO, numbers.SERVER_HELLO_DONE, numbers.HELLO_REQUEST}
 )
 _EXTENSIONS = frozenset({5, 10, 11, 13, 16, 17, 22, 23, 43, 45, 49, 50, 51, 0xFF01})
 """Of a ClientHello: those that say what it can and wants. IANA, TLS ExtensionType values."""
@@ -192,6 +196,22 @@ def _old_hello(data: bytes) -> int:
 def _is_second_hello(body: bytes, length: int) -> bool:
     """True for the hello in the clear that follows a HelloRetryRequest and its change of cipher."""
     return body[:1] in (b"\1", b"\2") and int.from_bytes(body[1:4]) + 4 == length
+
+
+def _unsigned(body: bytes) -> bytes | None:
+    """Return a ServerKeyExchange whose signature is zero, since that tells of a key; None for another form."""
+    if body[:1] == b"\3":  # a named curve, and a point
+        end = 4 + (body[3] if len(body) > 3 else 0)
+    else:  # prime, generator, and public value
+        end = 0
+        for _ in range(3):
+            size = int.from_bytes(body[end : end + 2])
+            if not size:
+                return None
+            end += 2 + size
+    if end + 4 > len(body) or end + 4 + int.from_bytes(body[end + 2 : end + 4]) != len(body):
+        return None
+    return body[: end + 4] + bytes(len(body) - end - 4)
 
 
 def blank_certificates(body: bytes) -> bytes:
@@ -238,9 +258,16 @@ _LONGEST_HEAD = 16_384
 _KEPT_FIELDS = frozenset(
     b"connection content-length content-type server transfer-encoding".split()
 )
+_KNOWN_FIELDS = _KEPT_FIELDS | frozenset(
+    b"accept accept-encoding authorization cache-control cookie date expect host pragma soapaction user-agent"
+    b" www-authenticate".split()
+)
 _KEPT_TARGETS = frozenset({b"/", b"/wsman", b"/wsman/", b"/index.htm", b"/logon.htm", b"/SetupAndConfiguration"})
 _PARAMETER = re.compile(rb'([A-Za-z-]+)(\s*=\s*)("(?:[^"\\]|\\.)*"|[^\s,"]*)')
 _KEPT_PARAMETERS = frozenset(b"algorithm nc qop stale".split())
+_REASONS = frozenset(
+    {b"", b"OK", b"Unauthorized", b"Forbidden", b"Not Found", b"Bad Request", b"Internal Server Error"}
+)
 _SCHEME = re.compile(rb"\s*\w+")
 _REALM = b'"Digest:'
 
@@ -259,12 +286,14 @@ def http(data: bytes, names: Pseudonyms) -> bytes:
         if target is not None:
             out += found[1] + (target if target in _KEPT_TARGETS else names.token(target)) + found[3]
         else:
-            out += found[4] + (found[5] or b"")
+            reason = found[5] or b""
+            out += found[4] + (reason if reason.strip() in _REASONS else names.token(reason))
         kept = {}
         for one in fields.split(b"\r\n") if fields else ():
             name, colon, value = one.partition(b":")
             kept[name.lower()] = value.strip()
-            out += b"\r\n" + name + colon + _field(name.lower(), value, names)
+            shown = name if name.lower() in _KNOWN_FIELDS else names.token(name)
+            out += b"\r\n" + shown + colon + _field(name.lower(), value, names)
         out += b"\r\n\r\n"
         out += _body(data, len(out), kept, names)
     return bytes(out).ljust(len(data), b"\0")[: len(data)]
@@ -345,18 +374,33 @@ def soap(body: bytes, names: Pseudonyms) -> bytes:
     return b"".join([*out, _text(body[at:], b"", names)])
 
 
+_WHOLE_TAG = re.compile(
+    rb"<(?:/[\w.:-]+\s*|[\w.:-]+(?:\s+[\w.:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*/?)>"
+    rb"|<\?xml(?:\s+(?:version|encoding|standalone)\s*=\s*[\"'][\w.-]*[\"'])*\s*\?>"
+)
+_KNOWN_URI = re.compile(
+    rb"\s*https?://(?:schemas\.(?:xmlsoap|dmtf)\.org|www\.w3\.org|www\.dmtf\.org|(?:schemas\.)?intel\.com)/[\w./:#-]*\s*"
+)
+_CODE = re.compile(rb"\s*(?:\w{1,8}:)?[A-Z][A-Za-z]{2,40}\s*")
+
+
 def _text(text: bytes, element: bytes, names: Pseudonyms) -> bytes:
-    return text if not text.strip() or element in _KEPT_ELEMENTS else names.token(text)
+    is_kept = element in _KEPT_ELEMENTS and any(
+        form.fullmatch(text) for form in (_KNOWN_URI, _CODE, _TEXT_OF_NUMBERS)
+    )
+    return text if not text.strip() or is_kept else names.token(text)
 
 
 def _tag(tag: bytes, names: Pseudonyms) -> bytes:
+    if not _WHOLE_TAG.fullmatch(tag):
+        return names.token(tag)
     if tag[:2] in (b"<?", b"</"):
         return tag
-    if tag[:2] == b"<!":
-        return tag[:9] + names.token(tag[9:])
 
     def attribute(found: re.Match[bytes]) -> bytes:
-        kept = found[2].startswith(b"xmlns") or found[2].rpartition(b":")[2] in (b"Name", b"mustUnderstand")
+        name, value = found[2], found[4][1:-1]
+        is_space = name.startswith(b"xmlns") and _KNOWN_URI.fullmatch(value)
+        kept = is_space or (name.rpartition(b":")[2] in (b"Name", b"mustUnderstand") and value.isalnum())
         return found[0] if kept else found[1] + found[2] + found[3] + names.token(found[4])
 
     return _ATTRIBUTE.sub(attribute, tag)
@@ -366,7 +410,7 @@ def _tag(tag: bytes, names: Pseudonyms) -> bytes:
 
 _REDIRECTION = (b"\x10", b"\x11", b"\x13", b"\x14")
 _AUTHENTICATION = (0x13, 0x14)
-_PASSWORD = 1
+_METHODS = 8
 
 
 def _redirection(data: bytes, names: Pseudonyms) -> bytes:
@@ -381,7 +425,10 @@ def _redirection(data: bytes, names: Pseudonyms) -> bytes:
         at = len(out) + 9
         header = data[len(out) : at]
         body = data[at : at + int.from_bytes(header[5:9], "little")]
-        out += header + (_credentials(body, names) if header[0] == _AUTHENTICATION[0] and header[4] else body)
+        if header[4]:
+            out += header + _credentials(body, names)
+        else:  # which methods there are
+            out += header + body[:_METHODS] + bytes(max(0, len(body) - _METHODS))
     return bytes(out).ljust(len(data), b"\0")
 
 
