@@ -148,6 +148,7 @@ class Conversations(Kept):
         at: tuple[int, int],
         header: Header,
         protocol: int,
+        *,
         head: bytes,
         data: bytes,
         masker: Masker,

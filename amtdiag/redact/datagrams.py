@@ -14,7 +14,7 @@ from amtdiag.redact.pseudonyms import Pseudonyms
 Mask = Callable[[bytes, Pseudonyms], bytes]
 """Takes a message and returns it with pseudonyms, in the same length."""
 
-# --------------------------------------------------------------------------------------------------------- DNS
+# ------------------------------------------------------------------------------------------------------- DNS
 
 _HEADER, _POINTER, _MOST_RECORDS, _MOST_LABELS = 12, 0xC0, 512, 160
 _A, _NS, _CNAME, _SOA, _PTR, _MX, _AAAA, _SRV = 1, 2, 5, 6, 12, 15, 28, 33
@@ -63,7 +63,10 @@ class _Dns:
         if body is None or body + 10 > len(self.data):
             return None
         self._keep(body, body + 10)
-        kind, length = int.from_bytes(self.data[body : body + 2]), int.from_bytes(self.data[body + 8 : body + 10])
+        kind, length = (
+            int.from_bytes(self.data[body : body + 2]),
+            int.from_bytes(self.data[body + 8 : body + 10]),
+        )
         start, end = body + 10, body + 10 + length
         if end > len(self.data):
             return None
@@ -78,7 +81,8 @@ class _Dns:
 
     def name(self, at: int) -> int | None:
         """Replace the labels of the name at an offset; return where the reading goes on."""
-        data, places = self.data, []
+        data = self.data
+        places: list[int] = []
         end: int | None = None
         for _ in range(_MOST_LABELS):
             if at >= len(data):
@@ -138,7 +142,7 @@ def wire_names(data: bytes, names: Pseudonyms) -> bytes:
     return bytes(masker.out)
 
 
-# -------------------------------------------------------------------------------------------------------- DHCP
+# ------------------------------------------------------------------------------------------------------ DHCP
 
 _FIXED = 236
 _PAD, _END, _OVERLOAD = 0, 255, 52
@@ -235,7 +239,7 @@ def _dhcp_options(data: bytes, out: bytearray, at: int, end: int, names: Pseudon
     return overload
 
 
-# ------------------------------------------------------------------------------------------------------ DHCPv6
+# ---------------------------------------------------------------------------------------------------- DHCPv6
 
 _RELAYS = (12, 13)
 _RELAY_HEADER = 34
@@ -306,7 +310,7 @@ def _options_v6(data: bytes, names: Pseudonyms, depth: int = 0) -> bytes:
     return bytes(out)
 
 
-# ------------------------------------------------------------------------------------------------ RMCP and ICMP
+# --------------------------------------------------------------------------------------------- RMCP and ICMP
 
 _PRESENCE = 28
 """Bytes of the longer of ping and pong."""

@@ -76,12 +76,12 @@ def mask_packet(data: bytes, linktype: int, wirelen: int, names: Pseudonyms, bod
     if found:
         _transport(data, out, found[-1], names, bodies)
     for header in reversed(found):
-        _checksums(data, out, header)
+        _checksums(out, header)
     return bytes(out)
 
 
 def _inner_macs(data: bytes, out: bytearray, start: int, end: int, _: bytes, names: Pseudonyms) -> None:
-    """Replace the MACs of an Ethernet header inside a tunnel, which ends in an EtherType before an IP header."""
+    """Replace the MACs of an Ethernet header inside a tunnel, which ends in an EtherType before IP."""
     for at in range(max(start, end - 40), end - 13):
         # The EtherTypes from the addresses on lead to the end: tags of four bytes, and the last one.
         tags, place = 0, at + 12
@@ -158,7 +158,7 @@ def _transport(data: bytes, out: bytearray, header: Header, names: Pseudonyms, b
         if payload is not None:
             out[body:end] = payload.data
         change = payload.change if payload is not None else 0
-    _transport_checksum(data, out, header, protocol, (start, end), change)
+    _transport_checksum(data, out, header, protocol, (start, end), change=change)
 
 
 def _header_length(data: bytes, start: int, end: int, protocol: int) -> int:
@@ -205,7 +205,7 @@ def _quoted(data: bytes, names: Pseudonyms) -> bytes:
     return bytes(out) + bytes(len(data) - len(out))
 
 
-# ----------------------------------------------------------------------------------------------------- checksums
+# ------------------------------------------------------------------------------------------------- checksums
 
 
 def words(data: bytes) -> int:
@@ -238,7 +238,7 @@ def _update(old: int, change: int) -> int:
 
 
 def _transport_checksum(
-    data: bytes, out: bytearray, header: Header, protocol: int, span: tuple[int, int], change: int
+    data: bytes, out: bytearray, header: Header, protocol: int, span: tuple[int, int], *, change: int
 ) -> None:
     at = span[0] + _CHECKSUM_AT[protocol]
     old = int.from_bytes(data[at : at + 2])
@@ -271,7 +271,7 @@ def _rest(protocol: int, out: bytearray, span: tuple[int, int], at: int) -> int:
     return span[1] - at - 2 if protocol in (ICMP, ICMPV6) else 0
 
 
-def _checksums(data: bytes, out: bytearray, header: Header) -> None:
+def _checksums(out: bytearray, header: Header) -> None:
     """Compute the checksum of an IPv4 header, and drop that of a UDP tunnel."""
     at, end = header.offset, header.datagram.start
     if header.version == 4:

@@ -36,7 +36,9 @@ _TEXT_LENGTHS: _Octets = (range(1, 10), range(10, 100), range(100, 255))
 _HEX_LENGTHS: _Octets = (range(1, 16), range(16, 256))
 _SPECIAL_FIRST = frozenset({10, 100, 127, 169, 172, 192})
 """First octets below which there are networks of a special kind (RFC 6890)."""
-_FIRST: _Octets = tuple([one for one in octets if one < 224 and one not in _SPECIAL_FIRST] for octets in _TEXT_LENGTHS)
+_FIRST: _Octets = tuple(
+    [one for one in octets if one < 224 and one not in _SPECIAL_FIRST] for octets in _TEXT_LENGTHS
+)
 _SECOND: dict[int, tuple[range, ...]] = {100: (range(64, 100), range(100, 128)), 172: (range(16, 32),)}
 """Second octets of the special part of a network; those outside of it have classes of their own."""
 _WHOLE = {169: 254, 192: 168}
@@ -145,7 +147,7 @@ class Pseudonyms:
         return (head + check).encode("ascii")
 
     def identity(self, wire: bytes) -> bytes:
-        """Return the pseudonym of a TLS pre-shared key's identity: a PID with or without its dash, or text."""
+        """Return the pseudonym of a pre-shared key's identity: a PID with or without its dash, or text."""
         plain = wire.replace(b"-", b"")
         if len(plain) != PID_LENGTH or wire not in (plain, plain[:4] + b"-" + plain[4:]):
             return self.token(wire)
@@ -206,7 +208,9 @@ class Pseudonyms:
 
     def _characters(self, kind: bytes, text: bytes) -> bytes:
         """Mix the letters and digits of a text among themselves, each within its kind; others stay."""
-        places = [(at, group) for at, one in enumerate(text) for group in (_LOWER, _UPPER, _DIGITS) if one in group]
+        places = [
+            (at, group) for at, one in enumerate(text) for group in (_LOWER, _UPPER, _DIGITS) if one in group
+        ]
         mixed = self._mix(
             kind, [text[at] - group.start for at, group in places], [len(group) for _, group in places]
         )
@@ -243,11 +247,11 @@ class Pseudonyms:
         """Return what stands for an octet behind a prefix: another of its class."""
         for one in classes:
             if octet in one:
-                order = self._order(prefix, octet, one)
+                order = self._order(prefix, one)
                 return order[octet]
         return octet
 
-    def _order(self, prefix: bytes, octet: int, octets: Iterable[int]) -> dict[int, int]:
+    def _order(self, prefix: bytes, octets: Iterable[int]) -> dict[int, int]:
         members = list(octets)
         key = (prefix, members[0])
         order = self._orders.get(key)

@@ -83,9 +83,7 @@ def key_of(secret: bytes) -> bytes:
     return blake2b(secret, person=b"amtdiag redact").digest()
 
 
-def _check(
-    path: Path, names: Sequence[str | PathLike[str]], *, into_folder: bool, force: bool
-) -> None:
+def _check(path: Path, names: Sequence[str | PathLike[str]], *, into_folder: bool, force: bool) -> None:
     shown = plain(str(path), 4096)
     if STDIN in map(str, names):
         raise UsageError("standard input cannot be read twice: save the capture to a file first")
@@ -96,7 +94,9 @@ def _check(
     for name in names:
         with suppress(OSError, ValueError):
             source, own = Path(name).resolve(), path.resolve()
-            if source.exists() and (own == source or source in own.parents or (into_folder and own in source.parents)):
+            if source.exists() and (
+                own == source or source in own.parents or (into_folder and own in source.parents)
+            ):
                 raise UsageError(f"{shown}: what is redacted does not go where captures are read from")
     if into_folder and path.exists() and not path.is_dir():
         raise UsageError(f"{shown}: several captures are written to a folder, and this is a file")
@@ -204,7 +204,9 @@ class _Writer:
 
     def _masked(self, data: bytes, linktype: int, wirelen: int, at: tuple[int, int]) -> bytes:
         def body(header: Header, protocol: int, head: bytes, content: bytes) -> Payload | None:
-            return self._talks.body(at, header, protocol, head, content, self._stream, self._names)
+            return self._talks.body(
+                at, header, protocol, head=head, data=content, masker=self._stream, names=self._names
+            )
 
         masked = mask_packet(data, linktype, wirelen, self._names, body)
         return bytes(len(data)) if masked is None else masked
@@ -217,7 +219,9 @@ def _interface(out: BinaryIO, origin: Origin, known: dict[int, tuple[int, int]])
     """Return number and digits of a packet's interface; describe it before its first packet."""
     if origin.interface not in known:
         known[origin.interface] = len(known), origin.digits
-        out.write(blocks.interface(origin.linktype, origin.snaplen, [(blocks.TSRESOL, bytes([origin.digits]))]))
+        out.write(
+            blocks.interface(origin.linktype, origin.snaplen, [(blocks.TSRESOL, bytes([origin.digits]))])
+        )
     return known[origin.interface]
 
 

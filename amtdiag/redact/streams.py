@@ -72,6 +72,9 @@ class Content:
         out = bytearray(body[:1])
         for _ in range(body[0] if body and body[0] else 255):
             header = body[len(out) : len(out) + 2]
+            if header == b"\0\0":  # not captured, or none
+                out += bytes(_next_digest(body, len(out)) - len(out))
+                header = body[len(out) : len(out) + 2]
             out += header
             if len(header) < 2:
                 break
@@ -135,9 +138,8 @@ class Content:
                 return body[:6] + bytes(max(0, len(body) - 6))
             case numbers.CERTIFICATE_STATUS:
                 return body[:4] + bytes(max(0, len(body) - 4))
-            case kind if kind in _HARMLESS:
-                return body
-        return bytes(len(body))
+            case _:
+                return body if kind in _HARMLESS else bytes(len(body))
 
     def _identity(self, body: bytes, replace: Callable[[bytes], bytes]) -> bytes:
         """Replace the identity, or hint, of a pre-shared key at the beginning of a key exchange."""
@@ -176,9 +178,7 @@ _REDIRECTION_PORTS = frozenset({16994, 16995})
 _FLAGS = (b"\0\0", b"\1\0")
 _RECORDS = frozenset({20, 21, 22, 23})
 _LONGEST = 1 << 18
-_HARMLESS = frozenset(
-    {numbers.SERVER_HELLO, numbers.SERVER_HELLO_DONE, numbers.HELLO_REQUEST}
-)
+_HARMLESS = frozenset({numbers.SERVER_HELLO, numbers.SERVER_HELLO_DONE, numbers.HELLO_REQUEST})
 _EXTENSIONS = frozenset({5, 10, 11, 13, 16, 17, 22, 23, 43, 45, 49, 50, 51, 0xFF01})
 """Of a ClientHello: those that say what it can and wants. IANA, TLS ExtensionType values."""
 
@@ -198,8 +198,21 @@ def _is_second_hello(body: bytes, length: int) -> bool:
     return body[:1] in (b"\1", b"\2") and int.from_bytes(body[1:4]) + 4 == length
 
 
+_DIGESTS = {b"\1\x14": 20, b"\2\x20": 32, b"\3\x30": 48}
+"""Algorithm and length of SHA-1, SHA-256 and SHA-384 in a Hello."""
+
+
+def _next_digest(body: bytes, since: int) -> int:
+    """Return where digests go on behind bytes that were not captured: two in a row, or one at the end."""
+    for at in range(since, len(body) - 1):
+        after = at + 2 + _DIGESTS.get(body[at : at + 2], len(body))
+        if after == len(body) or body[after : after + 2] in _DIGESTS:
+            return at
+    return len(body)
+
+
 def _unsigned(body: bytes) -> bytes | None:
-    """Return a ServerKeyExchange whose signature is zero, since that tells of a key; None for another form."""
+    """Return a ServerKeyExchange whose signature is zero, since it tells of a key; else None."""
     if body[:1] == b"\3":  # a named curve, and a point
         end = 4 + (body[3] if len(body) > 3 else 0)
     else:  # prime, generator, and public value
@@ -250,19 +263,19 @@ def _framed_dns(data: bytes, names: Pseudonyms) -> bytes:
     return bytes(out).ljust(len(data), b"\0")
 
 
-# --------------------------------------------------------------------------------------------------------- HTTP
+# ------------------------------------------------------------------------------------------------------ HTTP
 
 _HTTP = re.compile(rb"(?:[A-Z]{3,10} [\x21-\x7e]|HTTP/1\.[01] )")
 _HEAD_LINE = re.compile(rb"([A-Z]{1,24} )(\S+)( HTTP/1\.[01])|(HTTP/1\.[01] \d{3})( [^\r\n]*)?")
 _LONGEST_HEAD = 16_384
-_KEPT_FIELDS = frozenset(
-    b"connection content-length content-type server transfer-encoding".split()
-)
+_KEPT_FIELDS = frozenset(b"connection content-length content-type server transfer-encoding".split())
 _KNOWN_FIELDS = _KEPT_FIELDS | frozenset(
     b"accept accept-encoding authorization cache-control cookie date expect host pragma soapaction user-agent"
     b" www-authenticate".split()
 )
-_KEPT_TARGETS = frozenset({b"/", b"/wsman", b"/wsman/", b"/index.htm", b"/logon.htm", b"/SetupAndConfiguration"})
+_KEPT_TARGETS = frozenset(
+    {b"/", b"/wsman", b"/wsman/", b"/index.htm", b"/logon.htm", b"/SetupAndConfiguration"}
+)
 _PARAMETER = re.compile(rb'([A-Za-z-]+)(\s*=\s*)("(?:[^"\\]|\\.)*"|[^\s,"]*)')
 _KEPT_PARAMETERS = frozenset(b"algorithm nc qop stale".split())
 _REASONS = frozenset(
@@ -379,7 +392,8 @@ _WHOLE_TAG = re.compile(
     rb"|<\?xml(?:\s+(?:version|encoding|standalone)\s*=\s*[\"'][\w.-]*[\"'])*\s*\?>"
 )
 _KNOWN_URI = re.compile(
-    rb"\s*https?://(?:schemas\.(?:xmlsoap|dmtf)\.org|www\.w3\.org|www\.dmtf\.org|(?:schemas\.)?intel\.com)/[\w./:#-]*\s*"
+    rb"\s*https?://(?:schemas\.(?:xmlsoap|dmtf)\.org|www\.w3\.org|www\.dmtf\.org|(?:schemas\.)?intel\.com)"
+    rb"/[\w./:#-]*\s*"
 )
 _CODE = re.compile(rb"\s*(?:\w{1,8}:)?[A-Z][A-Za-z]{2,40}\s*")
 
@@ -406,7 +420,7 @@ def _tag(tag: bytes, names: Pseudonyms) -> bytes:
     return _ATTRIBUTE.sub(attribute, tag)
 
 
-# ------------------------------------------------------------------------------------------- redirection and APF
+# --------------------------------------------------------------------------------------- redirection and APF
 
 _REDIRECTION = (b"\x10", b"\x11", b"\x13", b"\x14")
 _AUTHENTICATION = (0x13, 0x14)
@@ -477,7 +491,7 @@ def _apf(data: bytes, names: Pseudonyms) -> bytes:
 
 
 _APF_PARTS: dict[int, str] = {5: "s", 6: "s", 50: "sssw", 51: "sb", 80: "sbsn"}
-"""By message: strings, a byte, a number of four bytes; behind the method "password" a byte and the password."""
+"""By message: strings, a byte, a number of four bytes; behind "password" a byte and the password."""
 
 
 def _apf_part(data: bytes, at: int, part: str, names: Pseudonyms) -> Iterator[bytes]:
