@@ -59,11 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
     for note in done.notes:
         print(f"amtdiag: {safe(note, 4096)}", file=sys.stderr)
     print(
-        f"amtdiag: {done.packets:,} of {done.of:,} packets kept, {done.devices:,} devices, "
-        f"{done.certificates:,} certificates {'kept' if keeps else 'dropped'}",
+        f"amtdiag: {done.packets:,} of {done.of:,} packets kept, {_counted(done.devices, 'device')}, "
+        f"{_counted(done.certificates, 'certificate')} {'kept' if keeps else 'dropped'}",
         file=sys.stderr,
     )
     return 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _secret(path: Path | None) -> bytes:

@@ -27,6 +27,7 @@ _KEPT_LABELS = frozenset(
 the top-level names by which certificates are judged."""
 _USUAL = re.compile(rb"(?:rps|mps|ema|openamt|meshcentral)(?=[-.0-9]|server|$)(?:server)?")
 """How names of servers for other ways to activation usually begin, which is a finding."""
+_SERVICES = frozenset(b"_dns-sd _http _https _kerberos _ldap _msdcs _services _sites _tcp _udp".split())
 KEPT_USERS = frozenset({b"admin", b"$$osadmin"})
 """AMT's own user names, which say nothing of a site and whose use is a finding."""
 
@@ -165,7 +166,7 @@ class Pseudonyms:
     def label(self, label: bytes) -> bytes:
         """Return the pseudonym of one label of a domain name, whatever its case."""
         lower = label.lower()
-        if lower in self._kept or label[:1] == b"_":
+        if lower in self._kept or lower in _SERVICES:
             return label
         usual = _USUAL.match(lower)
         if usual:
@@ -177,7 +178,7 @@ class Pseudonyms:
         return bytes(new - 32 if old in _UPPER else new for old, new in zip(label, mixed, strict=True))
 
     def _stays(self, label: bytes) -> bool:
-        return label in self._kept or _USUAL.match(label) is not None
+        return label in self._kept or label in _SERVICES or _USUAL.match(label) is not None
 
     def name(self, text: bytes) -> bytes:
         """Return the pseudonym of a domain name, or of an address in its place."""

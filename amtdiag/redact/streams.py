@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from amtdiag.protocols.hello import HEADER_LENGTH, VERSION_PKI, VERSION_PSK
+from amtdiag.protocols.hello import ALGORITHMS, HEADER_LENGTH, VERSION_PKI, VERSION_PSK
 from amtdiag.protocols.pid import PID_LENGTH
 from amtdiag.protocols.tls import numbers
 from amtdiag.redact.datagrams import dns
@@ -198,8 +198,8 @@ def _is_second_hello(body: bytes, length: int) -> bool:
     return body[:1] in (b"\1", b"\2") and int.from_bytes(body[1:4]) + 4 == length
 
 
-_DIGESTS = {b"\1\x14": 20, b"\2\x20": 32, b"\3\x30": 48}
-"""Algorithm and length of SHA-1, SHA-256 and SHA-384 in a Hello."""
+_DIGESTS = {bytes([number, length]): length for number, (_, length) in ALGORITHMS.items()}
+"""The two bytes in front of a digest in a Hello, and its length."""
 
 
 def _next_digest(body: bytes, since: int) -> int:

@@ -206,7 +206,7 @@ def test_the_command_says_what_it_kept(tmp_path: Path) -> None:
         done = run("redact", str(capture), str(tmp_path / name), "--key", str(key))
         assert done.code == 0
         assert re.fullmatch(
-            r"amtdiag: [\d,]+ of [\d,]+ packets kept, 1 devices, \d certificates dropped\n", done.err
+            r"amtdiag: [\d,]+ of [\d,]+ packets kept, 1 device, \d certificates dropped\n", done.err
         )
     assert (tmp_path / "a.pcapng").read_bytes() == (tmp_path / "b.pcapng").read_bytes()
 
