@@ -156,6 +156,8 @@ def _read(inputs: list[Input], options: Options, progress: Progress | None, kept
         journals[packets.sensor].feed_odd(packets)
         if kept is not None:
             kept.add(packets)
+    if kept is not None:
+        kept.sensors = list(scan.sensors.files())
     found_keys = "\n".join(one.secrets for one in scan.captures)
     captures = [one._replace(secrets="") for one in scan.captures]
     watch = Watch([[captures[file] for file in files] for files in scan.sensors.files()])

@@ -183,3 +183,32 @@ def _gre(data: bytes, start: int) -> _Inner | None:
 def _inner_ethernet(data: bytes, offset: int) -> _Inner | None:
     network = ethernet(data, offset)
     return network and (network.ethertype, network.offset, network.vlan, network.mac)
+
+
+class Header(NamedTuple):
+    """One IP header of a packet, and what it is about."""
+
+    version: int
+    """4 or 6."""
+    offset: int
+    datagram: Datagram
+
+
+def headers(data: bytes, ethertype: int, offset: int, wirelen: int) -> list[Header]:
+    """Return the IP headers that `walk` goes through, outermost first: as far as they can be read."""
+    found: list[Header] = []
+    for _ in range(_MAX_TUNNELS):
+        if ethertype == IPV4:
+            datagram = _ipv4(data, offset, wirelen)
+        elif ethertype == IPV6:
+            datagram = _ipv6(data, offset, wirelen)
+        else:
+            break
+        if datagram is None:
+            break
+        found.append(Header(4 if ethertype == IPV4 else 6, offset, datagram))
+        inner = None if datagram.fragment else _tunnel(data, datagram)
+        if inner is None:
+            break
+        ethertype, offset, _, _ = inner
+    return found

@@ -18,6 +18,8 @@ class Kept:
     def __init__(self) -> None:
         self.inputs: list[Input] = []
         """In the order of the file numbers."""
+        self.sensors: list[tuple[int, ...]] = []
+        """The files of each sensor."""
         self._frames: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
         self._asked: defaultdict[tuple[int, bytes, bytes], array[int]] = defaultdict(lambda: array("Q"))
         """DNS, by file and addresses: that of other machines is nobody's business."""

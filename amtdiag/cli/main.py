@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "hellos": "list the Hello messages of a capture",
     "hello": "decode or build a single Hello message",
     "compare": "put a device that works beside one that does not: what is the first difference",
+    "redact": "make a capture fit to be passed on: pseudonyms, and nothing that is not needed",
     "roots": "list the root certificates that AMT firmware is known to trust",
     "wireshark": "have Wireshark read Hellos: put a dissector into its plugin folder",
     "simulate": "play devices that really talk, to test a provisioning server without hardware",

@@ -14,7 +14,8 @@ _PPS_LENGTH = 32
 _GROUP = 4
 _SEPARATORS = r"[\s,;:=]+"
 _MOST_PAIRS = 1_000_000
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+PID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Of PIDs and PPSs, in the order in which a check character is counted."""
 
 
 def check_character(text: str) -> str:
@@ -23,7 +24,7 @@ def check_character(text: str) -> str:
     >>> check_character("0000037")
     'M'
     """
-    return _ALPHABET[sum(text.encode("ascii")) % len(_ALPHABET)]
+    return PID_ALPHABET[sum(text.encode("ascii")) % len(PID_ALPHABET)]
 
 
 def is_valid_pid(pid: bytes) -> bool:
@@ -31,14 +32,14 @@ def is_valid_pid(pid: bytes) -> bool:
     if len(pid) != PID_LENGTH:
         return False
     text = pid.decode("latin-1")
-    return all(c in _ALPHABET for c in text) and check_character(text[:-1]) == text[-1]
+    return all(c in PID_ALPHABET for c in text) and check_character(text[:-1]) == text[-1]
 
 
 def is_valid_pps(pps: str) -> bool:
     """True for 32 characters A-Z and 0-9 of which every fourth checks the three before it."""
     groups = [pps[at : at + _GROUP] for at in range(0, len(pps), _GROUP)]
     return len(pps) == _PPS_LENGTH and all(
-        all(c in _ALPHABET for c in group) and check_character(group[:-1]) == group[-1] for group in groups
+        all(c in PID_ALPHABET for c in group) and check_character(group[:-1]) == group[-1] for group in groups
     )
 
 

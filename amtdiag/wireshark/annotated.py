@@ -113,9 +113,9 @@ class _Writer:
 
     def _all_packets(self, kept: Kept) -> Iterator[_Packet]:
         """Yield what is to be written in time order, as far as the files are in it."""
-        addresses = _addresses(self._diagnosis)
+        addresses = addresses_of(self._diagnosis)
         wanted: dict[str, set[int]] = {}
-        for place in _evidence(self._diagnosis):
+        for place in evidence_of(self._diagnosis):
             wanted.setdefault(place.file, set()).add(place.frame)
         for group in _overlapping(self._diagnosis.captures):
             walks = [
@@ -199,7 +199,7 @@ def _option(text: str) -> bytes:
     )
 
 
-def _addresses(diagnosis: Diagnosis) -> frozenset[bytes]:
+def addresses_of(diagnosis: Diagnosis) -> frozenset[bytes]:
     """Return the addresses of all devices and of their servers, packed."""
     texts = {text for device in diagnosis.devices for text in device.ips}
     for ends in [one.ends for one in diagnosis.connections] + [one.event.ends for one in diagnosis.hellos]:
@@ -211,7 +211,7 @@ def _addresses(diagnosis: Diagnosis) -> frozenset[bytes]:
     return frozenset(found)
 
 
-def _evidence(diagnosis: Diagnosis) -> Iterator[Evidence]:
+def evidence_of(diagnosis: Diagnosis) -> Iterator[Evidence]:
     """Yield the frames that findings and events rest on."""
     events = (
         diagnosis.findings,

@@ -187,6 +187,8 @@ class _Reader:
             if holes:
                 known = self.text[at + HEADER : holes[0][0]]
                 self._lose(kind, at, end, sum(b - a for a, b in holes), known)
+            elif kind == CERTIFICATE and is_blanked(self.text, at + HEADER, end):
+                self._lose(kind, at, end, length)
             else:
                 body = self.text[at + HEADER : end]
                 self.parts.append(Raw(kind, body, self._place(at), self._place(end - 1) + 1))
@@ -243,6 +245,20 @@ class _Reader:
             not self.holes.within(start - HEADER, end) and fits(kind, text[start:end])
             for kind, start, end in found
         )
+
+
+def is_blanked(text: bytes, start: int, end: int) -> bool:
+    """True for a Certificate message whose certificates are all zero, as `amtdiag redact` leaves them.
+
+    They are taken for bytes that were not captured: nothing can be said of them.
+    """
+    at = start + 3
+    while at + 3 <= end:
+        length = int.from_bytes(text[at : at + 3])
+        if text.count(0, at + 3, min(at + 3 + length, end)) < length:
+            return False
+        at += 3 + length
+    return at > start + 3
 
 
 def rank(kind: int, *, from_client: bool) -> int:

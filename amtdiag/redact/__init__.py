@@ -1,0 +1,1 @@
+"""Captures made fit to be passed on: `amtdiag redact`."""
