@@ -239,10 +239,12 @@ class Pseudonyms:
         return values
 
     def _stream(self, seed: bytes, size: int) -> bytes:
-        blocks = -(-size // 64)
-        return b"".join(
-            blake2b(seed, key=self._key, salt=number.to_bytes(16)).digest() for number in range(blocks)
-        )
+        first = blake2b(seed, key=self._key).digest()
+        if size <= len(first):
+            return first
+        # The seed is hashed but once: it may be as long as a text.
+        blocks = range(-(-size // len(first)))
+        return b"".join(blake2b(first, key=self._key, salt=one.to_bytes(16)).digest() for one in blocks)
 
     def _swap(self, prefix: bytes, octet: int, classes: _Octets) -> int:
         """Return what stands for an octet behind a prefix: another of its class."""
