@@ -1,6 +1,6 @@
 """IPv4 and IPv6 down to TCP: options, extension headers, tunnels.
 
-`walk` goes through as many IP headers as a tunnel stacks. It never trusts a length further than the bytes
+`headers` goes through as many IP headers as a tunnel stacks. It never trusts a length further than the bytes
 that were captured; checksums are not verified, since offloading leaves them wrong on good packets.
 """
 
@@ -65,24 +65,43 @@ def walk(data: bytes, ethertype: int, offset: int, wirelen: int) -> Datagram | N
     `wirelen` is the length of the whole packet on the wire, for headers whose own length field is 0
     (segmentation offload).
     """
+    found = headers(data, ethertype, offset, wirelen)
+    return found[-1].datagram if found and found[-1].is_innermost else None
+
+
+class Header(NamedTuple):
+    """One IP header of a packet, and what it is about."""
+
+    version: int
+    """4 or 6."""
+    offset: int
+    datagram: Datagram
+    is_innermost: bool
+    """It carries no other; else that one cannot be read if this is the last of a packet's."""
+
+
+def headers(data: bytes, ethertype: int, offset: int, wirelen: int) -> list[Header]:
+    """Return the IP headers of a packet, outermost first: as far as they can be read; see `walk`."""
+    found: list[Header] = []
     vlan: tuple[int, ...] = ()
     mac = b""
     for _ in range(_MAX_TUNNELS):
         if ethertype == IPV4:
-            datagram = _ipv4(data, offset, wirelen)
+            version, datagram = 4, _ipv4(data, offset, wirelen)
         elif ethertype == IPV6:
-            datagram = _ipv6(data, offset, wirelen)
+            version, datagram = 6, _ipv6(data, offset, wirelen)
         else:
-            return None
+            break
         if datagram is None:
-            return None
+            break
         inner = None if datagram.fragment else _tunnel(data, datagram)
+        found.append(Header(version, offset, datagram._replace(vlan=vlan, mac=mac), inner is None))
         if inner is None:
-            return datagram._replace(vlan=vlan, mac=mac)
+            break
         ethertype, offset, more_vlan, inner_mac = inner
         vlan += more_vlan
         mac = inner_mac or mac
-    return None
+    return found
 
 
 def _ipv4(data: bytes, offset: int, wirelen: int) -> Datagram | None:
@@ -183,32 +202,3 @@ def _gre(data: bytes, start: int) -> _Inner | None:
 def _inner_ethernet(data: bytes, offset: int) -> _Inner | None:
     network = ethernet(data, offset)
     return network and (network.ethertype, network.offset, network.vlan, network.mac)
-
-
-class Header(NamedTuple):
-    """One IP header of a packet, and what it is about."""
-
-    version: int
-    """4 or 6."""
-    offset: int
-    datagram: Datagram
-
-
-def headers(data: bytes, ethertype: int, offset: int, wirelen: int) -> list[Header]:
-    """Return the IP headers that `walk` goes through, outermost first: as far as they can be read."""
-    found: list[Header] = []
-    for _ in range(_MAX_TUNNELS):
-        if ethertype == IPV4:
-            datagram = _ipv4(data, offset, wirelen)
-        elif ethertype == IPV6:
-            datagram = _ipv6(data, offset, wirelen)
-        else:
-            break
-        if datagram is None:
-            break
-        found.append(Header(4 if ethertype == IPV4 else 6, offset, datagram))
-        inner = None if datagram.fragment else _tunnel(data, datagram)
-        if inner is None:
-            break
-        ethertype, offset, _, _ = inner
-    return found

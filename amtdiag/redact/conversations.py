@@ -71,8 +71,6 @@ class Conversations(Kept):
         self._streams: dict[tuple[object, ...], _Stream] = {}
         self._places: dict[tuple[int, int], _Place] = {}
         self._bytes = 0
-        self._servers: dict[tuple[object, ...], int] = {}
-        """By sensor and ends: the server's port, where a SYN told it."""
 
     def add(self, packets: Packets) -> None:
         """Note a batch."""
@@ -91,9 +89,9 @@ class Conversations(Kept):
         key = sensor, row.src, row.dst, row.sport, row.dport
         stream = self._streams.get(key)
         if row.flags & _SYN:
-            client = row.sport if row.flags & _ACK else row.dport
+            server = row.sport if row.flags & _ACK else row.dport
             if stream is None or stream.base != (row.seq + 1) % _WRAP:
-                stream = self._streams[key] = _Stream((row.seq + 1) % _WRAP, client)
+                stream = self._streams[key] = _Stream((row.seq + 1) % _WRAP, server)
         if not row.payload:
             return
         seq = (row.seq + bool(row.flags & _SYN)) % _WRAP

@@ -59,7 +59,7 @@ def mask_packet(data: bytes, linktype: int, wirelen: int, names: Pseudonyms, bod
         out[at : at + 6] = names.mac(data[at : at + 6])
     if linktype in _COOKED:
         out[_COOKED[linktype] : _COOKED[linktype] + 2] = bytes(2)
-    _inner_macs(data, out, 14, network.offset, network.mac if linktype == ETHERNET else b"", names)
+    _inner_macs(data, out, 14, network.offset, names)
     if network.ethertype == ARP:
         _arp(data, out, network.offset, names)
         return bytes(out)
@@ -72,7 +72,7 @@ def mask_packet(data: bytes, linktype: int, wirelen: int, names: Pseudonyms, bod
             out[datagram.start : inner] = data[datagram.start : inner]
             if datagram.protocol == UDP and inner >= datagram.start + _UDP_HEADER:
                 out[datagram.start + 6 : datagram.start + 8] = bytes(2)  # VXLAN may do without (RFC 7348)
-            _inner_macs(data, out, datagram.start, inner, found[-1].datagram.mac, names)
+            _inner_macs(data, out, datagram.start, inner, names)
     if found:
         _transport(data, out, found[-1], names, bodies)
     for header in reversed(found):
@@ -80,7 +80,7 @@ def mask_packet(data: bytes, linktype: int, wirelen: int, names: Pseudonyms, bod
     return bytes(out)
 
 
-def _inner_macs(data: bytes, out: bytearray, start: int, end: int, _: bytes, names: Pseudonyms) -> None:
+def _inner_macs(data: bytes, out: bytearray, start: int, end: int, names: Pseudonyms) -> None:
     """Replace the MACs of an Ethernet header inside a tunnel, which ends in an EtherType before IP."""
     for at in range(max(start, end - 40), end - 13):
         # The EtherTypes from the addresses on lead to the end: tags of four bytes, and the last one.
@@ -199,7 +199,7 @@ def _quoted(data: bytes, names: Pseudonyms) -> bytes:
     if version == 4:
         out[_IPV4_HEADER:size] = b"\1" * (size - _IPV4_HEADER)
         out[10:12] = bytes(2)
-        out[10:12] = _fold(_sum(out[:size])).to_bytes(2)
+        out[10:12] = _fold(words(out[:size])).to_bytes(2)
         if data[9] == UDP and len(out) >= size + 8:
             out[size + 6 : size + 8] = bytes(2)  # not to be computed from a quotation
     return bytes(out) + bytes(len(data) - len(out))
@@ -208,33 +208,19 @@ def _quoted(data: bytes, names: Pseudonyms) -> bytes:
 # ------------------------------------------------------------------------------------------------- checksums
 
 
-def words(data: bytes) -> int:
+def words(data: bytes | bytearray) -> int:
     """Return the sum of the 16-bit words of bytes that begin at an even place."""
-    return _sum(data)
-
-
-def _sum(data: bytes | bytearray) -> int:
-    padded = bytes(data) + bytes(len(data) % 2)
-    return sum(memoryview(padded).cast("H")) if _NATIVE_BIG else _swapped_sum(padded)
-
-
-_NATIVE_BIG = memoryview(b"\0\1").cast("H")[0] == 1
-
-
-def _swapped_sum(padded: bytes) -> int:
-    """The sum of words in network order: of ones' complement, that of swapped words is the swapped sum."""
-    return sum(padded[0::2]) * 256 + sum(padded[1::2])
+    return sum(data[0::2]) * 256 + sum(data[1::2])
 
 
 def _fold(total: int) -> int:
-    """Return the checksum of a sum."""
-    total %= 0xFFFF
-    return 0xFFFF - total if total else 0xFFFF
+    """Return the checksum of a sum that is not 0."""
+    return 0xFFFF - (total % 0xFFFF or 0xFFFF)
 
 
 def _update(old: int, change: int) -> int:
     """Return a checksum after the sum under it changed (RFC 1624)."""
-    return 0xFFFF - ((0xFFFF - old + change) % 0xFFFF or (0xFFFF if old == 0 and not change % 0xFFFF else 0))
+    return _fold(0xFFFF - old + change) if change % 0xFFFF else old
 
 
 def _transport_checksum(
@@ -249,16 +235,16 @@ def _transport_checksum(
     has_pseudo = protocol != ICMP
     if header.datagram.fragment is None and not header.datagram.missing:
         out[at : at + 2] = bytes(2)
-        total = _sum(out[span[0] : span[1]])
+        total = words(out[span[0] : span[1]])
         if has_pseudo:
-            total += _sum(out[place + source : place + after]) + protocol + span[1] - span[0]
+            total += words(out[place + source : place + after]) + protocol + span[1] - span[0]
         new = _fold(total)
     else:
-        heads = _sum(out[span[0] : at]) + _sum(out[at + 2 : at + 2 + _rest(protocol, out, span, at)])
-        were = _sum(data[span[0] : at]) + _sum(data[at + 2 : at + 2 + _rest(protocol, out, span, at)])
+        heads = words(out[span[0] : at]) + words(out[at + 2 : at + 2 + _rest(protocol, out, span, at)])
+        were = words(data[span[0] : at]) + words(data[at + 2 : at + 2 + _rest(protocol, out, span, at)])
         change += heads - were
         if has_pseudo:
-            change += _sum(out[place + source : place + after]) - _sum(data[place + source : place + after])
+            change += words(out[place + source : place + after]) - words(data[place + source : place + after])
         new = _update(old, change)
     # Of TCP and UDP a computed zero is sent as all ones, since zero means none; in a sum they are the same.
     out[at : at + 2] = (new or (0xFFFF if protocol == UDP else 0)).to_bytes(2)
@@ -276,4 +262,4 @@ def _checksums(out: bytearray, header: Header) -> None:
     at, end = header.offset, header.datagram.start
     if header.version == 4:
         out[at + 10 : at + 12] = bytes(2)
-        out[at + 10 : at + 12] = _fold(_sum(out[at:end])).to_bytes(2)
+        out[at + 10 : at + 12] = _fold(words(out[at:end])).to_bytes(2)

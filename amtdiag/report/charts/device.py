@@ -103,9 +103,9 @@ def draw_timeline(view: View, device_id: str, place: Place) -> Axes:
             fontsize=8.5, color=INK, ha="right", va="bottom",
         )  # fmt: skip
     labels = [_lane_label(kind, events) for kind in lanes]
-    ax.set_yticks([*(row[kind] for kind in lanes), len(lanes) - 0.28], labels=[*labels, "Mode"], fontsize=10)
-    for label in ax.get_yticklabels():
-        label.set(**VERBATIM)
+    ax.set_yticks(
+        [*(row[kind] for kind in lanes), len(lanes) - 0.28], labels=[*labels, "Mode"], fontsize=10, **VERBATIM
+    )
     ax.set_ylim(-0.5, len(lanes) - 0.05)
     scale.dress(ax, [*([capture_end] if capture_end else []), *(e.ts for e in events if e.kind == "hello")])
     bare(ax)

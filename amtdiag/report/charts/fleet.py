@@ -99,9 +99,7 @@ def _rows(view: View, place: Place) -> Axes:
     # The mark of a Hello is a tall line: what follows within milliseconds covers only its middle.
     draw_markers(ax, points, scale, 8, _FLEET_LOOKS)
     labels = [_row_label(view, one) for one in listed]
-    ax.set_yticks(range(len(listed)), labels=labels, fontsize=9)
-    for label in ax.get_yticklabels():
-        label.set(**VERBATIM)
+    ax.set_yticks(range(len(listed)), labels=labels, fontsize=9, **VERBATIM)
     ax.set_ylim(len(listed) - 0.4, -0.6)
     scale.dress(ax, closest=0.1 if max(map(len, labels)) < 34 else 0.18)
     bare(ax)
@@ -171,9 +169,7 @@ def _heat(view: View, place: Place) -> Axes:
     for line in range(1, len(sizes)):
         ax.axhline(line - 0.4, color="white", linewidth=4)
     labels = [f"{wrapped(name, 36)}\n{sizes[name]:,} device{'s' * (sizes[name] > 1)}" for name in sizes]
-    ax.set_yticks([number + 0.1 for number in range(len(sizes))], labels=labels, fontsize=9)
-    for label in ax.get_yticklabels():
-        label.set(**VERBATIM)
+    ax.set_yticks([number + 0.1 for number in range(len(sizes))], labels=labels, fontsize=9, **VERBATIM)
     ax.set_ylim(len(sizes) - 0.4, -0.4)
     scale.dress(ax)
     ax.set_xlim(0, 1)

@@ -67,9 +67,7 @@ def draw_over_time(view: View, place: Place) -> Axes:
             textcoords="offset points", ha="center", va="bottom", fontsize=8.5, color=INK,
         )  # fmt: skip
     labels = [f"{wrapped(titled(*group), 36)}\n{_devices(group)}" for group in shown]
-    ax.set_yticks([row + 0.1 for row in range(len(shown))], labels=labels, fontsize=9)
-    for label in ax.get_yticklabels():
-        label.set(**VERBATIM)
+    ax.set_yticks([row + 0.1 for row in range(len(shown))], labels=labels, fontsize=9, **VERBATIM)
     ax.set_ylim(len(shown) - 0.5, -0.62)
     scale.dress(ax)
     bare(ax)

@@ -80,9 +80,7 @@ def legend(ax: Axes) -> None:
 
 def rule_labels(ax: Axes, titles: Sequence[str]) -> None:
     """Name the bars."""
-    ax.set_yticks(range(len(titles)), labels=[wrapped(one, 34) for one in titles], fontsize=10)
-    for label in ax.get_yticklabels():
-        label.set(**VERBATIM)
+    ax.set_yticks(range(len(titles)), labels=[wrapped(one, 34) for one in titles], fontsize=10, **VERBATIM)
 
 
 class Fill(NamedTuple):

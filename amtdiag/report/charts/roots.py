@@ -60,9 +60,7 @@ def draw_roots(view: View, place: Place) -> Axes:
             f"{len(one.devices):,}", (len(one.devices), row), (5, 0), textcoords="offset points", va="center",
             fontsize=9,
         )  # fmt: skip
-    ax.set_yticks(range(len(shown)), labels=[text_of(one.label, 72) for one in shown], fontsize=9)
-    for label in ax.get_yticklabels():
-        label.set(**VERBATIM)
+    ax.set_yticks(range(len(shown)), labels=[text_of(one.label, 72) for one in shown], fontsize=9, **VERBATIM)
     ax.set_ylim(len(shown) - 0.4, -0.6)
     count_axis(ax, "devices that list it" + (f" ({rest:,} more are not shown)" if rest else ""), len(devices))
     fills_legend(ax, [fill for fill in ROOT_FILLS if any(one.fill is fill for one in shown)])

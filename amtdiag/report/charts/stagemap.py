@@ -190,9 +190,7 @@ def _groups(view: View, place: Place) -> Axes:
                 color="white" if dark else INK,
             )  # fmt: skip
     labels = [f"{wrapped(name, 36)}\n{sizes[name]:,} device{'s' * (sizes[name] > 1)}" for name in sizes]
-    ax.set_yticks([row + 0.5 for row in range(len(sizes))], labels=labels, fontsize=9)
-    for label in ax.get_yticklabels():
-        label.set(**VERBATIM)
+    ax.set_yticks([row + 0.5 for row in range(len(sizes))], labels=labels, fontsize=9, **VERBATIM)
     ax.xaxis.tick_top()
     ax.set_xticks(
         [column + 0.5 for column in range(len(STAGES))],
