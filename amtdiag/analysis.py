@@ -54,10 +54,7 @@ def read(
     """
     from amtdiag.pipeline import diagnose
 
-    extra = tuple(ports)
-    for port in extra:
-        if not 0 < port <= _LARGEST_PORT:
-            raise UsageError(f"a port is a number from 1 to {_LARGEST_PORT}, not {port}")
+    extra = checked_ports(ports)
     if workers is not None and workers < 1:
         raise UsageError(f"at least one worker has to read, not {workers}")
     on = Cluster(cluster) if cluster else None
@@ -70,6 +67,15 @@ def read(
 
         options = options._replace(keys=_read_with(read_pairs, Path(psk)))
     return Analysis(diagnose(paths, options))
+
+
+def checked_ports(ports: Iterable[int]) -> tuple[int, ...]:
+    """Return ports as they came. Raises `UsageError` for a number that is none."""
+    extra = tuple(ports)
+    for port in extra:
+        if not 0 < port <= _LARGEST_PORT:
+            raise UsageError(f"a port is a number from 1 to {_LARGEST_PORT}, not {port}")
+    return extra
 
 
 def own_certificates(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amtdiag.analysis import Analysis, own_certificates
+from amtdiag.analysis import Analysis, checked_ports, own_certificates
+from amtdiag.capture.source import open_source
 from amtdiag.config import Options
 from amtdiag.errors import UsageError
 from amtdiag.pipeline import interest
@@ -19,12 +19,9 @@ from amtdiag.times import SECOND
 from amtdiag.watch import Plan, Watch
 
 if TYPE_CHECKING:
-    from amtdiag.capture.source import Source
     from amtdiag.model import HelloEvent
     from amtdiag.news import News
     from amtdiag.watch import Counters
-
-_LARGEST_PORT = 65_535
 
 
 def sniff(
@@ -38,23 +35,21 @@ def sniff(
     cert: str | PathLike[str] | None = None,
     cert_password: str | None = None,
     any_port: bool = False,
+    narrowed: str = "",
     promiscuous: bool = True,
 ) -> Analysis:
     """Capture on interfaces and return what is seen.
 
-    It ends after `duration` seconds, after `count` packets that may matter (others are not handed over by
-    the kernel), or when it is interrupted (Ctrl-C, in Jupyter the stop button), and then returns what there
-    is; without either it goes on until then. `file` keeps the packets as pcapng. `servers` are the addresses
-    of your provisioning servers; the rest is as for `amtdiag.read`, `any_port` and `promiscuous` as in
-    `amtdiag live`. Nothing is sent. It blocks, in Jupyter too, and needs no event loop: in a coroutine use
-    ``await asyncio.to_thread(amtdiag.sniff, "eth0", duration=60)``. The rights of the process are left as
-    they are. Raises `MissingToolError` where the right to capture is missing, `InputError` where there is
-    no such interface, `UsageError` for what makes no sense.
+    It ends after `duration` seconds, after `count` packets that may matter (others are not handed over by the
+    kernel), or when it is interrupted (Ctrl-C, in Jupyter the stop button), and then returns what there is;
+    without either it goes on until then. `file` keeps the packets as pcapng. `servers` are the addresses of
+    your provisioning servers; the rest is as for `amtdiag.read`, `any_port`, `narrowed` (its `-f`) and
+    `promiscuous` as in `amtdiag live`. Nothing is sent. It blocks, in Jupyter too, and needs no event loop:
+    in a coroutine use ``await asyncio.to_thread(amtdiag.sniff, "eth0", duration=60)``. The rights of the
+    process are left as they are. Raises `MissingToolError` where the right to capture is missing,
+    `InputError` where there is no such interface, `UsageError` for what makes no sense.
     """
-    extra = tuple(ports)
-    for port in extra:
-        if not 0 < port <= _LARGEST_PORT:
-            raise UsageError(f"a port is a number from 1 to {_LARGEST_PORT}, not {port}")
+    extra = checked_ports(ports)
     if not interfaces:
         raise UsageError('name an interface, such as amtdiag.sniff("eth0", duration=60)')
     for name, value in (("duration", duration), ("count", count)):
@@ -63,7 +58,9 @@ def sniff(
     options = own_certificates(
         Options(extra, servers=frozenset(map(_address, servers))), root_of, cert, cert_password
     )
-    source = _open(interfaces, options, any_port=any_port, promiscuous=promiscuous)
+    source = open_source(
+        interfaces, interest(options), any_port=any_port, promiscuous=promiscuous, narrowed=narrowed
+    )
     try:
         plan = Plan(Path(file) if file is not None else None, seconds=duration, packets=count)
         watch = Watch(source, options, plan, Nobody())
@@ -106,16 +103,6 @@ class Nobody:
 
     def said(self, now: int, text: str) -> None:
         """See `Teller`; the note is in the analysis."""
-
-
-def _open(interfaces: tuple[str, ...], options: Options, *, any_port: bool, promiscuous: bool) -> Source:
-    if sys.platform != "linux":
-        from amtdiag.capture.elsewhere import ScapySource
-
-        return ScapySource(interfaces, interest(options), any_port=any_port)
-    from amtdiag.capture.sniffer import Sniffer
-
-    return Sniffer(interfaces, interest(options), any_port=any_port, promiscuous=promiscuous)
 
 
 def _address(text: str) -> str:

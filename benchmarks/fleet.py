@@ -20,9 +20,8 @@ from pathlib import Path
 import numpy as np
 from captures import ACK, PSH_ACK, START, SYN, address, file_header, hello, ipv4_frame, record
 from run import AMTDIAG, Run, Tool, machine, run
-from task import MEGA, Truth
+from task import MEGA, Truth, put_into
 
-BEGIN, END = "<!-- fleet: begin -->\n", "<!-- fleet: end -->\n"
 FIELDS = ("ip.src", "ip.dst", "tcp.srcport", "tcp.dstport", "tcp.payload")
 GROWTH = 5
 FIN_ACK = 17
@@ -132,9 +131,7 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     if arguments.page:
-        page = arguments.page.read_text("utf-8")
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        arguments.page.write_text(before + BEGIN + text + END + after, "utf-8")
+        put_into(arguments.page, "fleet", text)
 
 
 if __name__ == "__main__":

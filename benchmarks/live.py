@@ -35,10 +35,9 @@ from typing import Any
 
 import traffic
 from run import HERE, ROOT, machine
-from task import FILTER, PROGRAM
+from task import FILTER, PROGRAM, put_into
 
 RESULTS = ROOT / "build" / "bench-live.json"
-BEGIN, END = "<!-- live: begin -->\n", "<!-- live: end -->\n"
 NEAR, FAR = "near0", "far0"
 LISTENERS = str(HERE / "listeners.py")
 SETTLES, DRAINS = 4.0, 1.0
@@ -450,9 +449,7 @@ def main() -> None:
     }  # fmt: skip
     RESULTS.write_text(json.dumps(saved, indent=1) + "\n")
     if arguments.page:
-        page = arguments.page.read_text("utf-8")
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        arguments.page.write_text(before + BEGIN + text + END + after, "utf-8")
+        put_into(arguments.page, "live", text)
 
 
 if __name__ == "__main__":

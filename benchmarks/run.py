@@ -28,13 +28,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from task import DISPLAY_FILTER, FILTER, PROGRAM, Format, Kind, Truth, size_of
+from task import DISPLAY_FILTER, FILTER, PROGRAM, Format, Kind, Truth, put_into, size_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 READERS = str(HERE / "readers.py")
 RESULTS = ROOT / "build" / "bench.json"
-BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 BASE = "tcpdump"
 
 
@@ -270,9 +269,7 @@ def main() -> None:
     ]
     RESULTS.write_text(json.dumps({"machine": machine(), "works": saved}, indent=1) + "\n")
     if arguments.page:
-        page = arguments.page.read_text("utf-8")
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        arguments.page.write_text(before + BEGIN + text + END + after, "utf-8")
+        put_into(arguments.page, "figures", text)
 
 
 if __name__ == "__main__":

@@ -39,3 +39,10 @@ def size_of(text: str) -> int:
     """300M, 1G ..."""
     unit = {"K": 1000, "M": MEGA, "G": 1000 * MEGA}.get(text[-1:].upper())
     return int(float(text[:-1]) * unit) if unit else int(text)
+
+
+def put_into(page: Path, mark: str, text: str) -> None:
+    """Put tables into a page, in the place of those between its two marks."""
+    begin, end = f"<!-- {mark}: begin -->\n", f"<!-- {mark}: end -->\n"
+    before, _, rest = page.read_text("utf-8").partition(begin)
+    page.write_text(before + begin + text + end + rest.partition(end)[2], "utf-8")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from amtdiag.named import NamedTuple
+
+if TYPE_CHECKING:
+    from amtdiag.capture.selection import Interest
 
 
 class Tap(NamedTuple):
@@ -63,3 +67,20 @@ class Source(Protocol):
 
     def close(self) -> None:
         """End the capture."""
+
+
+def open_source(
+    interfaces: Sequence[str], wanted: Interest, *, any_port: bool, promiscuous: bool, narrowed: str
+) -> Source:
+    """Open interfaces on whichever system this is; `narrowed` is a filter as of pcap-filter(7), or empty.
+
+    Raises `MissingToolError` where a right or a library is missing, `InputError` where there is no such
+    interface, `UsageError` where the filter is none.
+    """
+    if sys.platform != "linux":
+        from amtdiag.capture.elsewhere import ScapySource
+
+        return ScapySource(interfaces, wanted, any_port=any_port, narrowed=narrowed)
+    from amtdiag.capture.sniffer import Sniffer
+
+    return Sniffer(interfaces, wanted, any_port=any_port, promiscuous=promiscuous, narrowed=narrowed)

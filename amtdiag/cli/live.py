@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
     if on_screen:
         # Half a second, in which no packet is waiting yet, and no second thread imports anything.
         import_module("amtdiag.screen.app")
-    source = open_source(arguments, options)
+    source = _source(arguments, options)
     try:
         with until_told() as stop:
             teller = told_by(jsonl=arguments.jsonl or not sys.stdout.isatty())
@@ -175,29 +175,27 @@ def _has_screen() -> bool:
     return True
 
 
-def open_source(arguments: argparse.Namespace, options: Options) -> Source:
+def _source(arguments: argparse.Namespace, options: Options) -> Source:
     """Open the interfaces, then give up every right beyond the caller's."""
+    from amtdiag.capture.source import open_source
     from amtdiag.pipeline import interest
 
-    wanted = interest(options)
-    if sys.platform != "linux":
-        from amtdiag.capture.elsewhere import NOT_RUN_BY_US, ScapySource
+    is_linux = sys.platform == "linux"
+    if not is_linux:
+        from amtdiag.capture.elsewhere import NOT_RUN_BY_US
 
         print(f"amtdiag: {NOT_RUN_BY_US}", file=sys.stderr)
-        return ScapySource(
-            arguments.interfaces, wanted, any_port=arguments.any_port, narrowed=arguments.narrowed
-        )
-    from amtdiag.capture.rights import become_caller
-    from amtdiag.capture.sniffer import Sniffer
-
-    source = Sniffer(
+    source = open_source(
         arguments.interfaces,
-        wanted,
+        interest(options),
         any_port=arguments.any_port,
         promiscuous=arguments.promiscuous,
         narrowed=arguments.narrowed,
     )
-    become_caller()
+    if is_linux:
+        from amtdiag.capture.rights import become_caller
+
+        become_caller()
     return source
 
 

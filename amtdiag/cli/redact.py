@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from amtdiag.cli.common import add_port
+from amtdiag.cli.common import add_port, read_file
 from amtdiag.errors import UsageError
 from amtdiag.safetext import safe
-
-_LONGEST_KEY = 1 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--key",
-        type=Path,
         metavar="FILE",
         help="a secret file: the same secret gives the same pseudonyms (default: a random one, kept nowhere)",
     )
@@ -70,17 +66,12 @@ def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _secret(path: Path | None) -> bytes:
-    if path is None:
+def _secret(file: str | None) -> bytes:
+    if file is None:
         from secrets import token_bytes
 
         return token_bytes(64)
-    shown = safe(str(path), 200)
-    try:
-        with path.open("rb") as file:
-            secret = file.read(_LONGEST_KEY)
-    except OSError as error:
-        raise UsageError(f"{shown}: {error.strerror or error}") from error
+    secret = read_file(file)
     if not secret:
-        raise UsageError(f"{shown}: an empty key is none")
+        raise UsageError(f"{safe(file, 4096)}: an empty key is none")
     return secret

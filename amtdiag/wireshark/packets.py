@@ -293,8 +293,13 @@ def _loaded(program: str, script: Path, one: Wanted) -> list[Any]:
             eventloop=loop,
         )
         try:
-            capture.load_packets()
-            packets = list(capture._packets)
+            packets: list[Any] = []
+            loop.run_until_complete(capture.packets_from_tshark(packets.append, close_tshark=False))
+            # pyshark would kill tshark, which has said all. Where it just ended by itself, asyncio then loses
+            # its exit code, logs that, and pyshark may take it for a crash: so its end is waited for.
+            for process in tuple(capture._running_processes):
+                loop.run_until_complete(asyncio.wait_for(process.wait(), _PATIENCE))
+            capture._running_processes.clear()  # tshark itself is asked where nothing was read
         finally:
             capture.close()
     finally:
