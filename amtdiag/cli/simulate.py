@@ -6,8 +6,10 @@ It says what it will do before it does anything, and does nothing without the se
 from __future__ import annotations
 
 import argparse
+import shutil
 import socket
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -168,12 +170,17 @@ def run_scenarios(_arguments: argparse.Namespace) -> int:
     """List the scenarios, and what a capture of each shows."""
     from amtdiag.simulate.device.scenarios import SCENARIOS
 
-    width = max(map(len, SCENARIOS))
+    indent = " " * (max(map(len, SCENARIOS)) + 2)
+    columns = shutil.get_terminal_size().columns
     for name, one in SCENARIOS.items():
         only = f" ({one.kind} only)" if one.kind else ""
         faults = ", ".join(sorted(one.expected.findings)) or "no fault"
         shown = f"amtdiag then says{' (--plain)' if one.needs_plain else ''}: {faults}"
-        print(f"{name:{width}}  {one.does}{only}\n{'':{width}}  {shown}; stage {one.expected.stage}")
+        for first, text in (
+            (name.ljust(len(indent)), one.does + only),
+            (indent, f"{shown}; stage {one.expected.stage}"),
+        ):
+            print(textwrap.fill(text, columns, initial_indent=first, subsequent_indent=indent))
     return 0
 
 

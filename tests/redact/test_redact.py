@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from amtdiag.model import Diagnosis
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.hello import PLACEHOLDER_UUIDS
+from amtdiag.redact.pseudonyms import KEPT_USERS
 from amtdiag.redact.run import key_of, redact
 
 KEY, OTHER = key_of(b"one"), key_of(b"another")
@@ -120,11 +121,19 @@ def _addresses(diagnosis: Diagnosis) -> set[str]:
 
 
 def _words(diagnosis: Diagnosis) -> Iterator[bytes]:
-    """Names, PIDs, addresses and UUIDs as text."""
-    for lookup in diagnosis.lookups:
-        for label in lookup.name.encode().split(b"."):
+    """Names, users, realms, PIDs and UUIDs as text."""
+    names = [lookup.name for lookup in diagnosis.lookups]
+    names += [name for one in diagnosis.dhcp for name in (one.host, one.domain, one.fqdn) if name]
+    for name in names:
+        for label in name.encode().split(b"."):
             if len(label) > 3 and label.lower() not in WELL_KNOWN:
                 yield label
+    for link in diagnosis.connections:
+        for exchange in link.talk.exchanges if link.talk else ():
+            if exchange.user and exchange.user.encode() not in KEPT_USERS:
+                yield exchange.user.encode()
+            if exchange.realm:
+                yield exchange.realm.removeprefix("Digest:").encode()
     for link in diagnosis.connections:
         for text in (link.tls.server_name, link.tls.psk_identity) if link.tls else ():
             if text:
