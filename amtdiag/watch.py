@@ -113,9 +113,10 @@ class Watch:
         self._live = Live(label, source.taps, options)
         self._desk = Desk(self._live, plan.stuck_after, options.servers)
         self._judged = self._counted = self._expired = self._checked = time.monotonic_ns()
-        self._cost = 0
+        self._cost: int | None = None
+        """Nanoseconds that a judgement took; None before the first."""
         self._judge_thread = ThreadPoolExecutor(1)
-        self._judging: Future[News] | None = None
+        self._judging: Future[tuple[News, int]] | None = None
         self._lost = 0
         self._devices = 0
         self._facts_left_out = 0
@@ -182,14 +183,16 @@ class Watch:
             for text in self._source.check():
                 self._note(text)
         if self._judging is not None and self._judging.done():
-            self._tell(self._judging.result())
-            self._cost = steady - self._judged
+            news, cost = self._judging.result()
+            self._tell(news)
+            # What the first takes is for the most part to import the rules.
+            self._cost = 0 if self._cost is None else cost
             self._judged = steady
             self._judging = None
         since = steady - self._judged
         if (
             self._judging is None
-            and since >= _pause(self._cost)
+            and since >= _pause(self._cost or 0)
             and (self._live.news or since >= _JUDGE_AT_LEAST)
         ):
             self._judge(now, steady)
@@ -206,10 +209,10 @@ class Watch:
         self._judged = steady
         seen, over = self._live.so_far(now), self._live.over()
 
-        def work() -> News:
+        def work() -> tuple[News, int]:
             news = self._desk.look(seen, over, now)
             self.teller.prepare(news)
-            return news
+            return news, time.monotonic_ns() - steady
 
         self._judging = self._judge_thread.submit(work)
 
@@ -222,7 +225,7 @@ class Watch:
     def _finish(self) -> Diagnosis:
         now = time.time_ns()
         if self._judging is not None:
-            self._tell(self._judging.result())
+            self._tell(self._judging.result()[0])
         counts = self._source.counts()
         self._add_drops(counts)
         if self._ring is not None:
