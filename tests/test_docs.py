@@ -248,6 +248,30 @@ def test_there_are_examples() -> None:
     assert sum("amtdiag" in command for command in commands) > 25
 
 
+def commands_that_do_not_run() -> list[list[str]]:
+    """The words of our own commands in blocks for people with a network, rights or a cluster at hand."""
+    found = []
+    for kind, body in _FENCE.findall(everything()):
+        for line in body.replace("\\\n", " ").splitlines() if kind == "sh" else ():
+            words = shlex.split(line, comments=True)
+            places = [
+                at for at, word in enumerate(words) if word.rpartition("/")[2].strip("$()") == "amtdiag"
+            ]
+            found += [
+                words[at + 1 :] for at in places if words[at + 1 : at + 2] and words[at + 1] in cli.COMMANDS
+            ]
+    return found
+
+
+def test_commands_that_do_not_run_are_commands() -> None:
+    """Their arguments are read as the program would read them."""
+    assert len(commands_that_do_not_run()) > 12
+    for command, *words in commands_that_do_not_run():
+        parser = argparse.ArgumentParser()
+        import_module(f"amtdiag.cli.{command}").add_arguments(parser)
+        parser.parse_args(words)
+
+
 def capture_filters() -> list[str]:
     """The filters of every tcpdump and dumpcap command in the documentation."""
     found = []
