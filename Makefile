@@ -24,7 +24,7 @@ help: ## list the targets (the default)
 		printf '  %-16s %s\n' "$$target" "$$text"; done
 
 # The compiled part of the scan, which is optional. The tests want it: a compile error would else only make them slow.
-NATIVE = amtdiag/capture/native
+NATIVE = amtdiag/capture/prefilter/native
 KERNEL_SOURCES = $(NATIVE)/sieve.c $(NATIVE)/sieve.h $(NATIVE)/decode.c $(NATIVE)/decode.h $(NATIVE)/module.c
 
 # Strict where it is judged; an installation uses whatever flags Python was built with.
@@ -76,7 +76,7 @@ types: $(VENV)/.dev ## mypy --strict
 	$(BIN)/mypy
 
 contracts: $(VENV)/.dev ## import-linter: who may import whom
-	$(BIN)/lint-imports --no-logo
+	PYTHONPATH=tests $(BIN)/lint-imports --no-logo
 
 unit: $(VENV)/.dev ## pytest, which also executes the notebooks
 	AMTDIAG_REQUIRE_KERNEL=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
@@ -85,7 +85,7 @@ notebooks: $(VENV)/.dev ## execute the notebooks and keep their outputs
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
 samples: $(VENV)/.dev ## make sample_pcaps/ anew
-	$(BIN)/python -m amtdiag.simulate sample_pcaps
+	PYTHONPATH=tests $(BIN)/python -m scenarios sample_pcaps
 
 docs: $(VENV)/.dev ## the documentation as pages in build/docs/
 	@rm -rf build/docs
@@ -95,7 +95,7 @@ docs: $(VENV)/.dev ## the documentation as pages in build/docs/
 # Plain Python: without root there is nothing to install, and the lab says so.
 lab: ## record sample_pcaps/lab/ anew, in network namespaces (root only)
 	@[ "$$(id -u)" != 0 ] || sh tools/system-packages.sh lab
-	@$(PYTHON) -m tools.lab sample_pcaps/lab
+	@PYTHONPATH=tests $(PYTHON) -m tools.lab sample_pcaps/lab
 
 $(NATIVE_BUILD)/corpus: tests/native/corpus.py tests/shapes.py
 	@rm -rf $@
@@ -138,6 +138,6 @@ bench-live: $(VENV)/.dev ## amtdiag live beside dumpcap, tcpdump, scapy and pysh
 	AMTDIAG=build/plain/bin/amtdiag CC=$(NATIVE_CC) $(BIN)/python benchmarks/live.py $(ARGS)
 
 clean: ## remove the virtual environment and all that was built (reports stay)
-	rm -f amtdiag/capture/_kernel*.so
+	rm -f amtdiag/capture/prefilter/_kernel*.so
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,13 +18,13 @@ from amtdiag._version import __version__
 
 TYPE_CHECKING = False  # not from typing: importing that takes longer than the rest of this file
 if TYPE_CHECKING:
-    from amtdiag.analysis import Analysis, read
+    from amtdiag.api.analysis import Analysis, read
+    from amtdiag.api.sniff import sniff
     from amtdiag.config import Options
     from amtdiag.model import Finding, Hello
     from amtdiag.protocols.hello import build as build_hello
     from amtdiag.protocols.hello import parse as parse_hello
     from amtdiag.report.device import Device
-    from amtdiag.sniffing import sniff
 
 __all__ = [
     "Analysis",
@@ -40,15 +40,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Analysis": ("amtdiag.analysis", "Analysis"),
+    "Analysis": ("amtdiag.api.analysis", "Analysis"),
     "Device": ("amtdiag.report.device", "Device"),
     "Finding": ("amtdiag.model", "Finding"),
     "Hello": ("amtdiag.model", "Hello"),
     "Options": ("amtdiag.config", "Options"),
     "build_hello": ("amtdiag.protocols.hello", "build"),
     "parse_hello": ("amtdiag.protocols.hello", "parse"),
-    "read": ("amtdiag.analysis", "read"),
-    "sniff": ("amtdiag.sniffing", "sniff"),
+    "read": ("amtdiag.api.analysis", "read"),
+    "sniff": ("amtdiag.api.sniff", "sniff"),
 }
 """Public name: the module it lives in, and its name there."""
 

@@ -9,25 +9,25 @@ from functools import partial
 from os import PathLike
 
 from amtdiag._version import __version__
-from amtdiag.capture.cores import workers_for
-from amtdiag.capture.inputs import Input, open_inputs
-from amtdiag.capture.kept import Kept
-from amtdiag.capture.kernel import Kernel, sieve_for
+from amtdiag.capture.files.inputs import Input, open_inputs
+from amtdiag.capture.frame_index import FrameIndex
+from amtdiag.capture.parallel.cpu import workers_for
+from amtdiag.capture.prefilter.flow_filter import FlowFilter, Interest
+from amtdiag.capture.prefilter.kernel import Kernel, sieve_for
 from amtdiag.capture.scan import Scan
-from amtdiag.capture.selection import Interest, Selection
-from amtdiag.checks.base import Scene
-from amtdiag.checks.catalogue import examine, without_blameless_prospects
-from amtdiag.checks.roots import own_root
 from amtdiag.config import Options
+from amtdiag.devices.build import follow
+from amtdiag.devices.visibility import CaptureSpans, Coverage
 from amtdiag.errors import InputError, MissingToolError
 from amtdiag.model import CaptureInfo, Diagnosis
 from amtdiag.named import NamedTuple
 from amtdiag.protocols.hello import HEAD
 from amtdiag.protocols.ports import DATAGRAM_PORTS, DNS_PORT, HELLO_PORTS, OTHER_PORTS
-from amtdiag.provisioning.devices import follow
-from amtdiag.provisioning.events import Events
-from amtdiag.provisioning.journal import Journal
-from amtdiag.provisioning.visibility import Coverage, Watch
+from amtdiag.rules.base import FleetEvidence
+from amtdiag.rules.catalogue import examine, without_blameless_prospects
+from amtdiag.rules.roots import own_root
+from amtdiag.sessions.analyzer import SessionAnalyzer
+from amtdiag.sessions.event_log import EventLog
 
 Progress = Callable[[int, int], None]
 """Called with bytes read and bytes in all, after each batch."""
@@ -37,7 +37,7 @@ def diagnose(
     names: Sequence[str | PathLike[str]],
     options: Options | None = None,
     progress: Progress | None = None,
-    kept: Kept | None = None,
+    kept: FrameIndex | None = None,
 ) -> Diagnosis:
     """Read captures and return all that they show.
 
@@ -62,7 +62,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _diagnose(
-    names: Sequence[str | PathLike[str]], options: Options, progress: Progress | None, kept: Kept | None
+    names: Sequence[str | PathLike[str]], options: Options, progress: Progress | None, kept: FrameIndex | None
 ) -> Diagnosis:
     opened = open_inputs(names, options.limits, copy_pipes=kept is not None)
     if not opened.inputs or (options.strict and opened.problems):
@@ -87,7 +87,7 @@ def conclude(seen: Seen, options: Options, problems: Sequence[str] = ()) -> Diag
     """Give the events to their devices and judge them."""
     events = seen.events
     followed = follow(events, seen.coverage, hello_ports(options), options.limits.devices)
-    scene = Scene(followed.cases, events, seen.captures, followed.strays, followed.scanners)
+    scene = FleetEvidence(followed.cases, events, seen.captures, followed.strays, followed.scanners)
     findings, unknowns = examine(scene, options)
     cases = without_blameless_prospects(followed.cases, findings)
     known = {None, *(case.id for case in cases)}
@@ -123,7 +123,7 @@ class Seen(NamedTuple):
     """What all captures show, by one clock."""
 
     captures: list[CaptureInfo]
-    events: Events
+    events: EventLog
     coverage: Coverage
     notes: list[str]
     """Limits hit, and what came of comparing sensors."""
@@ -131,20 +131,20 @@ class Seen(NamedTuple):
     """Which sieve stood in front of the scan."""
 
 
-def _read(inputs: list[Input], options: Options, progress: Progress | None, kept: Kept | None) -> Seen:
+def _read(inputs: list[Input], options: Options, progress: Progress | None, kept: FrameIndex | None) -> Seen:
     """Read all files, each sensor's for itself, and bring together what they show."""
     limits = options.limits
     wanted = interest(options)
     sieve, kernel = sieve_for(wanted)
     workers = workers_for(inputs, options.workers)
-    scan = Scan(inputs, Selection(wanted, limits, sieve), limits, workers, options.cluster)
+    scan = Scan(inputs, FlowFilter(wanted, limits, sieve), limits, workers, options.cluster)
     labels = [one.label for one in inputs]
     ports, keys = hello_ports(options), dict(options.keys)
-    journals = [Journal(labels, ports, limits, keys)]
+    journals = [SessionAnalyzer(labels, ports, limits, keys)]
     total = sum(one.size() for one in inputs)
     for packets in scan:
         while packets.sensor >= len(journals):
-            journals.append(Journal(labels, ports, limits, keys))
+            journals.append(SessionAnalyzer(labels, ports, limits, keys))
         journals[packets.sensor].feed(packets)
         if kept is not None:
             kept.add(packets)
@@ -160,7 +160,7 @@ def _read(inputs: list[Input], options: Options, progress: Progress | None, kept
         kept.sensors = list(scan.sensors.files())
     found_keys = "\n".join(one.secrets for one in scan.captures)
     captures = [one._replace(secrets="") for one in scan.captures]
-    watch = Watch([[captures[file] for file in files] for files in scan.sensors.files()])
+    watch = CaptureSpans([[captures[file] for file in files] for files in scan.sensors.files()])
     notes = [
         *_decrypt(journals, found_keys.encode("ascii", "replace"), options),
         *limit_notes(journals),
@@ -168,15 +168,15 @@ def _read(inputs: list[Input], options: Options, progress: Progress | None, kept
     ]
     if len(journals) == 1:
         return Seen(captures, journals[0].events, Coverage(watch), notes, kernel)
-    from amtdiag.provisioning.views import View, bring_together  # one sensor does without
+    from amtdiag.sessions.correlate import SensorView, bring_together  # one sensor does without
 
-    views = [View(watch.name(at), one.events, watch.spans(at)) for at, one in enumerate(journals)]
+    views = [SensorView(watch.name(at), one.events, watch.spans(at)) for at, one in enumerate(journals)]
     together = bring_together(views)
     coverage = Coverage(watch, together.offsets)
     return Seen(captures, together.events, coverage, [*notes, *together.notes], kernel)
 
 
-def _decrypt(journals: Sequence[Journal], brought: bytes, options: Options) -> Iterator[str]:
+def _decrypt(journals: Sequence[SessionAnalyzer], brought: bytes, options: Options) -> Iterator[str]:
     """Read what the user's secrets open, and those that the captures bring along; say what came of it.
 
     Raises `MissingToolError` where the user gave secrets and there is no tshark.
@@ -192,7 +192,7 @@ def _decrypt(journals: Sequence[Journal], brought: bytes, options: Options) -> I
         yield "there are secrets, and no TLS conversation with a device that they could open"
     if not waiting:
         return
-    from amtdiag.capture.tshark import Decrypter, TsharkError
+    from amtdiag.capture.decryptor import Decrypter, TsharkError
 
     log = b"\n".join((options.key_log, brought))
     try:
@@ -207,7 +207,7 @@ def _decrypt(journals: Sequence[Journal], brought: bytes, options: Options) -> I
         yield f"{opened:,} of {waiting:,} TLS conversations with devices were decrypted"
 
 
-def limit_notes(journals: Sequence[Journal]) -> list[str]:
+def limit_notes(journals: Sequence[SessionAnalyzer]) -> list[str]:
     """Say what was there twice, and which limits were hit."""
     notes = []
     duplicates = sum(one.duplicates for one in journals)

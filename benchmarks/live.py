@@ -106,7 +106,7 @@ def amtdiag_counted(output: str, _kept: Path) -> int:
 
 def first_record(_output: str, kept: Path) -> int:
     """When the first packet of a capture was taken."""
-    from amtdiag.capture.inputs import Input
+    from amtdiag.capture.files.inputs import Input
     from amtdiag.config import Limits
 
     with Input(kept, kept.name, Limits()).opened() as container:

@@ -1,6 +1,6 @@
 """Memory of a live capture in floods, with the limits that a user has.
 
-    python benchmarks/stress.py                    every flood of tests/floods.py, a process each
+    python benchmarks/stress.py                    every flood of tests/live/floods.py, a process each
     python benchmarks/stress.py half_open --strokes 1000000
 
 In the midst of each is a recorded device, whose diagnosis has to be that without the flood. No socket is
@@ -22,10 +22,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import floods  # noqa: E402 - of the tests
 
-from amtdiag.capture.linklayer import ETHERNET  # noqa: E402
-from amtdiag.capture.source import Frame, Tap  # noqa: E402
+from amtdiag.capture.decode.linktypes import ETHERNET  # noqa: E402
+from amtdiag.capture.live.source import LivePacket, Tap  # noqa: E402
 from amtdiag.config import Options  # noqa: E402
-from amtdiag.live import Live  # noqa: E402
+from amtdiag.live.engine import Live  # noqa: E402
 from amtdiag.times import SECOND  # noqa: E402
 
 SAMPLE = ROOT / "sample_pcaps" / "recorded" / "mesh_closed.pcapng"
@@ -51,9 +51,9 @@ def play(name: str, strokes: int) -> int:
     alone.feed(real)
     begin = time.process_time()
     sizes: list[float] = []
-    packets, batch = 0, list[Frame]()
+    packets, batch = 0, list[LivePacket]()
     for number in range(strokes):
-        batch += [Frame(ts, 0, data, len(data)) for data in flood(number, target)]
+        batch += [LivePacket(ts, 0, data, len(data)) for data in flood(number, target)]
         if number == strokes // 2:
             batch += real
         ts = max(ts + STEP, real[-1].ts if number == strokes // 2 else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amtdiag.capture.bpf import (
+from amtdiag.capture.prefilter.bpf import (
     ADD,
     ADD_X,
     AND,

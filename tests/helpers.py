@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from unittest.mock import patch
 
-from amtdiag.checks.base import Scene
 from amtdiag.cli.main import main
+from amtdiag.devices.build import BuiltDevices, follow
+from amtdiag.devices.evidence import DeviceEvidence
+from amtdiag.devices.visibility import CaptureSpans, Coverage
 from amtdiag.model import (
     CaptureInfo,
     ConnectionEvent,
@@ -35,10 +37,8 @@ from amtdiag.model import (
 from amtdiag.protocols.dns import is_discovery
 from amtdiag.protocols.hello import build, parse
 from amtdiag.protocols.ports import HELLO_PORTS
-from amtdiag.provisioning.case import Case
-from amtdiag.provisioning.devices import Followed, follow
-from amtdiag.provisioning.events import Events
-from amtdiag.provisioning.visibility import Coverage, Watch
+from amtdiag.rules.base import FleetEvidence
+from amtdiag.sessions.event_log import EventLog
 from amtdiag.times import SECOND
 
 ROOT = Path(__file__).parents[1]
@@ -198,7 +198,7 @@ def capture(until: float = 600, since: float = -1, **changes: Any) -> CaptureInf
 
 def coverage(*captures: CaptureInfo) -> Coverage:
     """What one sensor watched that wrote these captures."""
-    return Coverage(Watch([captures]))
+    return Coverage(CaptureSpans([captures]))
 
 
 def lookup(
@@ -284,9 +284,9 @@ AnyEvent = (
 )
 
 
-def gather(events: Iterable[AnyEvent]) -> Events:
+def gather(events: Iterable[AnyEvent]) -> EventLog:
     """Events of all kinds, each where the provisioning stage expects it."""
-    made = Events()
+    made = EventLog()
     for one in events:
         match one:
             case HelloEvent():
@@ -310,19 +310,19 @@ def gather(events: Iterable[AnyEvent]) -> Events:
 
 def followed(
     *events: AnyEvent, until: float = 600, captures: Sequence[CaptureInfo] = (), most: int = 100
-) -> Followed:
+) -> BuiltDevices:
     """What becomes of events in a capture that ends so many seconds after `START`."""
     return follow(gather(events), coverage(*captures or [capture(until)]), frozenset(HELLO_PORTS), most)
 
 
-def scene_of(*events: AnyEvent, captures: Sequence[CaptureInfo] = ()) -> Scene:
+def scene_of(*events: AnyEvent, captures: Sequence[CaptureInfo] = ()) -> FleetEvidence:
     """All that a run shows whose events these are."""
     shown = captures or [capture()]
     found = followed(*events, captures=shown)
-    return Scene(found.cases, gather(events), shown, found.strays, found.scanners)
+    return FleetEvidence(found.cases, gather(events), shown, found.strays, found.scanners)
 
 
-def case_of(events: Iterable[AnyEvent], until: float = 600) -> Case:
+def case_of(events: Iterable[AnyEvent], until: float = 600) -> DeviceEvidence:
     """The one device that these events are about."""
     (case,) = followed(*events, until=until).cases
     return case

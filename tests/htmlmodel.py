@@ -1,4 +1,4 @@
-"""Reads the coded model of report.html, written after its description in `amtdiag.report.html.model`."""
+"""Reads the coded model of report.html as described in `amtdiag.report.formats.html.model`."""
 
 from __future__ import annotations
 

@@ -19,13 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from amtdiag.simulate.certificates import Authority, Identity, authority, device_identity
-from amtdiag.simulate.containers import render
-from amtdiag.simulate.conversation import Conversation
-from amtdiag.simulate.hosts import Device, network
-from amtdiag.simulate.packets import MICROSECOND, MILLISECOND, SECOND, Frame, Trace, hello_bytes
-from amtdiag.simulate.roots import MODERN, Root
-from amtdiag.simulate.scene import Scene
+from scenarios.containers import render
+from scenarios.conversation import Conversation
+from scenarios.packets import MICROSECOND, MILLISECOND, SECOND, Frame, Trace
+from scenarios.scene import Scene
+
+from amtdiag.simulator.certificates import Authority, Identity, authority, device_identity
+from amtdiag.simulator.hello import hello_bytes
+from amtdiag.simulator.hosts import Device, network
+from amtdiag.simulator.roots import MODERN, ListedRoot
 
 NO_CHECK_TIME = 0x20_0000
 V10, V12, V13 = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -197,8 +199,8 @@ def _relayed(outer: socket.socket, inner: socket.socket, quiet: float = 0.4) -> 
 # ------------------------------------------------------------------------------------------------ the capture
 
 
-def root(of: Authority) -> Root:
-    return Root(
+def root(of: Authority) -> ListedRoot:
+    return ListedRoot(
         "lab", hashlib.sha1(of.der, usedforsecurity=False).hexdigest(), hashlib.sha256(of.der).hexdigest()
     )
 

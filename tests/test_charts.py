@@ -13,15 +13,7 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import numpy as np
 import pytest
-from helpers import replace
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.image import imread
-from matplotlib.text import Text
-from test_frames import (
+from diagnoses import (
     EMPTY,
     HOSTILE,
     SERVER,
@@ -34,15 +26,23 @@ from test_frames import (
     hostile_diagnosis,
     texts,
 )
+from helpers import replace
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.text import Text
 
-from amtdiag.analysis import Analysis, read
+from amtdiag.api.analysis import Analysis, read
 from amtdiag.errors import UsageError
 from amtdiag.model import Diagnosis
 from amtdiag.report import charts
 from amtdiag.report.charts.style import text_of
 from amtdiag.report.charts.timescale import TimeScale, duration
-from amtdiag.report.charts.view import View
-from amtdiag.report.zones import Wanted, Zone
+from amtdiag.report.charts.view import ChartData
+from amtdiag.report.timezones import Wanted, Zone
 from amtdiag.times import SECOND
 
 CLOSED = Path(__file__).parent.parent / "sample_pcaps" / "recorded" / "mesh_closed.pcapng"
@@ -211,8 +211,8 @@ def test_every_device_has_a_row_in_the_map_of_stages(count: int) -> None:
     found = fleet(count, hellos=1)
     ax = charts.fleet_stages(found, off_screen)
     said = words(ax).splitlines()
-    assert all(View(found).names[one.id] in said for one in found.devices)
-    names = {View(found).names[one.id] for one in found.devices}
+    assert all(ChartData(found).names[one.id] in said for one in found.devices)
+    names = {ChartData(found).names[one.id] for one in found.devices}
     boxes = [one.get_window_extent() for one in ax.texts if one.get_text() in names]
     assert len(boxes) == count
     for number, box in enumerate(boxes):

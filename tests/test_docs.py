@@ -32,13 +32,13 @@ from typing import Any, NamedTuple, get_args
 import certifi
 import pytest
 
-from amtdiag import errors, frames, model
-from amtdiag.capture.linklayer import LINK_TYPES
+from amtdiag import errors, model, tables
+from amtdiag.capture.decode.linktypes import LINK_TYPES
 from amtdiag.cli import main as cli
 from amtdiag.config import Limits
 from amtdiag.pipeline import diagnose
-from amtdiag.report.jsonout import analysis_lines
-from amtdiag.simulate.certificates import server_identity
+from amtdiag.report.formats.json import analysis_lines
+from amtdiag.simulator.certificates import server_identity
 from amtdiag.trust.verdicts import VERDICTS
 
 ROOT = Path(__file__).parent.parent
@@ -368,7 +368,7 @@ def test_verdicts() -> None:
     "vocabulary",
     [
         model.Basis, model.Severity, model.Category, model.Confidence, model.Mode, model.Stage, model.Outcome,
-        model.HelloType, model.Weight, frames.EventKind,
+        model.HelloType, model.Weight, tables.EventKind,
     ],
 )  # fmt: skip
 def test_vocabularies(vocabulary: object) -> None:
@@ -407,7 +407,7 @@ def test_jsonl_and_tables() -> None:
     for line in analysis_lines(diagnosis):
         assert {line["event_type"], *line} <= code_words(text)
     for table in (
-        frames.hellos, frames.digests, frames.devices, frames.findings, frames.events, frames.captures,
+        tables.hellos, tables.digests, tables.devices, tables.findings, tables.events, tables.captures,
     ):  # fmt: skip
         section = text.partition(f"\n### Table {table.__name__}\n")[2].partition("\n### ")[0]
         assert f"`{table.__name__}.csv`" in section

@@ -32,9 +32,9 @@ from amtdiag import Analysis
 from amtdiag.config import Options
 from amtdiag.model import Diagnosis, Evidence, OwnRoot
 from amtdiag.pipeline import diagnose
-from amtdiag.report.folder import write_report
-from amtdiag.report.jsonout import analysis_json, analysis_lines, dumps
-from amtdiag.report.terminal import print_analysis, print_hellos
+from amtdiag.report.formats.json import analysis_json, analysis_lines, dumps
+from amtdiag.report.formats.terminal import print_analysis, print_hellos
+from amtdiag.report.report_directory import write_report
 from amtdiag.safetext import safe
 
 NASTY = [

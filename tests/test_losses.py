@@ -17,12 +17,12 @@ import pytest
 from helpers import SAMPLES
 from test_absence import PACKET, Block, blocks_of, unpacked, written
 
-from amtdiag.checks.calls import BrokenAfterCommit
-from amtdiag.checks.catalogue import CHECKS
-from amtdiag.checks.chain import ChainCheck, RefusedForNoVisibleReason
-from amtdiag.checks.shaking import HandshakeCheck
 from amtdiag.model import Diagnosis
 from amtdiag.pipeline import diagnose
+from amtdiag.rules.catalogue import CHECKS
+from amtdiag.rules.chain import ChainCheck, RefusedForNoVisibleReason
+from amtdiag.rules.handshake_failures import HandshakeCheck
+from amtdiag.rules.wsman_calls import BrokenAfterCommit
 
 RECORDINGS = sorted(
     [

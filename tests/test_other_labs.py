@@ -27,12 +27,12 @@ from otherlabs import (
     server,
     shake,
 )  # fmt: skip
+from scenarios import chains
 from webtalks import amt_answer, challenge, digest, mesh_get, post, reply
 
 from amtdiag.model import Diagnosis
 from amtdiag.pipeline import diagnose
-from amtdiag.simulate import chains
-from amtdiag.simulate.certificates import (
+from amtdiag.simulator.certificates import (
     CLIENT_AUTH,
     SERVER_AUTH,
     SETUP_OID,
@@ -44,7 +44,7 @@ from amtdiag.simulate.certificates import (
     identity,
     seeded_key,
 )  # fmt: skip
-from amtdiag.simulate.hosts import SAMPLE_PID, network
+from amtdiag.simulator.hosts import SAMPLE_PID, network
 
 SUFFIX = network(230).suffix
 FIT = (SERVER_AUTH, CLIENT_AUTH, SETUP_OID)
@@ -562,7 +562,7 @@ def test_a_device_under_management(said: Flights, first: str | None, tmp_path: P
 
 def test_mutual_tls_after_the_commit(tmp_path: Path) -> None:
     """The device is set up without TLS, is given certificates, and speaks TLS with both from then on."""
-    from amtdiag.simulate.web import Session
+    from scenarios.web import Session
 
     lab = Lab()
     one = lab.device(pid=SAMPLE_PID)

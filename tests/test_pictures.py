@@ -16,14 +16,14 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from diagnoses import START, Story, fleet
 from matplotlib import ft2font
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
-from test_frames import START, Story, fleet
 
-from amtdiag.analysis import read
+from amtdiag.api.analysis import read
 from amtdiag.model import Diagnosis
 from amtdiag.report import charts
 from amtdiag.times import SECOND

@@ -18,10 +18,9 @@ from jsonschema import Draft202012Validator
 from test_samples import SAMPLES, Sample, every_sample
 
 from amtdiag import model
-from amtdiag.checks.catalogue import RULES
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.hello import ALGORITHMS
-from amtdiag.report.jsonout import (
+from amtdiag.report.formats.json import (
     analysis_json,
     analysis_text,
     device_json,
@@ -29,11 +28,15 @@ from amtdiag.report.jsonout import (
     evidence_json,
     finding_json,
 )
-from amtdiag.report.jsontext import device_text, finding_text
+from amtdiag.report.formats.jsontext import device_text, finding_text
+from amtdiag.rules.catalogue import RULES
 from amtdiag.trust.verdicts import VERDICTS
 
+FOLDER = files("amtdiag.report.formats") / "schema"
 SCHEMAS: dict[str, Any] = {
-    name: json.loads((files("amtdiag.report") / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
+    name: json.loads(
+        (files("amtdiag.report.formats") / "schema" / f"{name}.schema.json").read_text(encoding="utf-8")
+    )
     for name in ("analysis", "hello", "tls")
 }
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")

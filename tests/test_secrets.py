@@ -14,20 +14,21 @@ import pytest
 from helpers import SAMPLES, run
 
 pytest.importorskip("scapy")
-from amtdiag.analysis import Analysis, read
+from scenarios import chains, tls
+from scenarios.containers import render
+from scenarios.conversation import Conversation
+from scenarios.packets import Trace
+from scenarios.scenarios import FIRST_START
+from scenarios.scene import Scene
+from scenarios.tls import Flight
+from scenarios.web import PASSWORD, Session
+
+from amtdiag.api.analysis import Analysis, read
 from amtdiag.config import Limits, Options
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.pid import read_pairs
-from amtdiag.simulate import chains, tls
-from amtdiag.simulate.certificates import device_identity
-from amtdiag.simulate.containers import render
-from amtdiag.simulate.conversation import Conversation
-from amtdiag.simulate.hosts import network
-from amtdiag.simulate.packets import Trace
-from amtdiag.simulate.scenarios import FIRST_START
-from amtdiag.simulate.scene import Scene
-from amtdiag.simulate.tls import Flight
-from amtdiag.simulate.web import PASSWORD, Session
+from amtdiag.simulator.certificates import device_identity
+from amtdiag.simulator.hosts import network
 
 pytestmark = pytest.mark.usefixtures("tshark")
 

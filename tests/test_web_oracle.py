@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from helpers import run as run_amtdiag
+from scenarios.containers import render
+from scenarios.conversation import Conversation
+from scenarios.packets import SECOND, Trace
 from test_samples_oracle import run
 from webtalks import (
     ACCEPTED,
@@ -25,12 +28,9 @@ from webtalks import (
     session,
 )
 
-from amtdiag.frames.event import all_events
 from amtdiag.pipeline import diagnose
-from amtdiag.simulate.containers import render
-from amtdiag.simulate.conversation import Conversation
-from amtdiag.simulate.hosts import network
-from amtdiag.simulate.packets import SECOND, Trace
+from amtdiag.simulator.hosts import network
+from amtdiag.tables.event import all_events
 
 FIELDS = (
     "frame.number", "tcp.stream", "http.request.method", "http.request.uri", "http.response.code",

@@ -13,10 +13,10 @@ from uuid import UUID
 
 from amtdiag.config import Limits
 from amtdiag.model import Evidence
-from amtdiag.model.web import WebTalk
-from amtdiag.net.stream import Assembled, Piece, Stream
+from amtdiag.model.web import HttpConversation
+from amtdiag.protocols.web.http_session import read_web
 from amtdiag.protocols.web.nonces import Nonces
-from amtdiag.protocols.web.talk import read_web
+from amtdiag.reassembly.stream import Assembled, Piece, Stream
 
 AMT = "http://intel.com/wbem/wscim/1/amt-schema/1/"
 IPS = "http://intel.com/wbem/wscim/1/ips-schema/1/"
@@ -275,7 +275,7 @@ def read(
     *,
     anchored: bool = True,
     nonces: Nonces | None = None,
-) -> WebTalk | None:
+) -> HttpConversation | None:
     """Read a wire; both sides closed after all of `flights`, where given."""
     ends: dict[bool, int | None] = {True: None, False: None}
     for by_client, data in flights:
@@ -288,7 +288,7 @@ def read(
 
 def talk_of(
     flights: Sequence[Flight], size: int = 700, *, nonces: Nonces | None = None, after: int = 0
-) -> WebTalk:
+) -> HttpConversation:
     """Read a whole conversation that comes after so many frames."""
     wire = [one._replace(number=one.number + after) for one in segments(flights, size)]
     talk = read(wire, flights, nonces=nonces)

@@ -21,8 +21,8 @@ from typing import IO, Any
 import pytest
 from bpf_machine import taken
 
-from amtdiag.capture.bpf import filter_for
-from amtdiag.capture.inputs import Input
+from amtdiag.capture.files.inputs import Input
+from amtdiag.capture.prefilter.bpf import filter_for
 from amtdiag.config import Limits, Options
 from amtdiag.pipeline import interest
 

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from amtdiag.checks.explained import explanations
-from amtdiag.checks.rows import DANGERS, ROWS
-from amtdiag.provisioning.modes import TRANSITIONS, Transition
+from amtdiag.devices.modes import TRANSITIONS, Transition
+from amtdiag.rules.explain import explanations
+from amtdiag.rules.failure_catalogue import DANGERS, ROWS
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "rules.md"

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import ClassVar
 
-from amtdiag.capture.columns import Segment
-from amtdiag.capture.decoder import Decoder
-from amtdiag.capture.fragments import Fragments
-from amtdiag.capture.inputs import Input
-from amtdiag.capture.kernel import Passed, Rows
-from amtdiag.capture.linklayer import LINK_TYPES, link_name
-from amtdiag.capture.records import Container
-from amtdiag.capture.selection import Selection
+from amtdiag.capture.decode.decoder import Decoder
+from amtdiag.capture.decode.defragment import Fragments
+from amtdiag.capture.decode.linktypes import LINK_TYPES, link_name
+from amtdiag.capture.decode.packet import Segment
+from amtdiag.capture.files.container import Container
+from amtdiag.capture.files.inputs import Input
+from amtdiag.capture.prefilter.flow_filter import FlowFilter
+from amtdiag.capture.prefilter.kernel import Passed, Rows
 from amtdiag.errors import InputError
 from amtdiag.model import CaptureInfo
 
@@ -26,7 +26,7 @@ class FileScan(Decoder):
     takes_rows: ClassVar[bool] = True
     """A packet that the kernel has decoded need not come through `decode`."""
 
-    def __init__(self, number: int, one: Input, selection: Selection, fragments: Fragments) -> None:
+    def __init__(self, number: int, one: Input, selection: FlowFilter, fragments: Fragments) -> None:
         super().__init__(number, selection, fragments)
         self.input = one
         self._linktypes: Counter[int] = Counter()

@@ -1,6 +1,6 @@
 """The scan: every record of every file looked at once, the few that matter decoded to columns.
 
-`Packets` leave it in time order, with frame numbers, and nothing else does but `CaptureInfo` per file.
+`PacketBatch` leave it in time order, with frame numbers, and nothing else does but `CaptureInfo` per file.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from amtdiag.capture.columns import Packets, Segment
+from amtdiag.capture.decode.defragment import Fragments
+from amtdiag.capture.decode.packet import PacketBatch, Segment
+from amtdiag.capture.files.inputs import Input
+from amtdiag.capture.files.sensors import SEAM, Sensors
 from amtdiag.capture.filescan import FileScan
-from amtdiag.capture.fragments import Fragments
-from amtdiag.capture.inputs import Input
-from amtdiag.capture.selection import Selection
-from amtdiag.capture.sensors import SEAM, Sensors
+from amtdiag.capture.prefilter.flow_filter import FlowFilter
 from amtdiag.config import Cluster, Limits
 from amtdiag.model import CaptureInfo
 
 if TYPE_CHECKING:
-    from amtdiag.capture.remote import Remotes
+    from amtdiag.capture.parallel.merge import Remotes
 
 BATCH = 4096
 
@@ -30,12 +30,12 @@ _MOST_AHEAD = 16 * BATCH
 
 
 class Scan:
-    """All files of a run. Iterate over it for `Packets`; afterwards read `captures` and `sensors`."""
+    """All files of a run. Iterate over it for `PacketBatch`; afterwards read `captures` and `sensors`."""
 
     def __init__(
         self,
         inputs: list[Input],
-        selection: Selection,
+        selection: FlowFilter,
         limits: Limits,
         workers: int = 1,
         cluster: Cluster | None = None,
@@ -45,7 +45,7 @@ class Scan:
         self._fragments = Fragments(limits)
         self._remotes: Remotes | None = None
         if workers > 1 or cluster:
-            from amtdiag.capture.remote import Remotes
+            from amtdiag.capture.parallel.merge import Remotes
 
             self._remotes = Remotes(inputs, selection, limits, workers, cluster)
         self._files = [self._file(number, one) for number, one in enumerate(inputs)]
@@ -54,7 +54,7 @@ class Scan:
         self.interrupted = False
         """The caller pressed Ctrl-C: what had been read until then was given."""
 
-    def __iter__(self) -> Iterator[Packets]:
+    def __iter__(self) -> Iterator[PacketBatch]:
         """Yield batches in time order across files: a file is opened when the clock reaches its start.
 
         A batch holds packets of one sensor; in time order are those of each sensor.
@@ -87,7 +87,7 @@ class Scan:
     def _leftovers(self) -> list[Segment]:
         return self._files[-1].leftovers() if self._files else []
 
-    def openings(self, pairs: Collection[tuple[bytes, bytes]]) -> Iterator[Packets]:
+    def openings(self, pairs: Collection[tuple[bytes, bytes]]) -> Iterator[PacketBatch]:
         """Yield the conversations on unexpected ports that came to nothing, between certain addresses.
 
         `pairs` are the addresses that opened them and those that they were for.
@@ -157,10 +157,10 @@ class Scan:
         return sum(one.position for one in self._files)
 
 
-def _packets(batches: dict[int, list[Segment]]) -> Iterator[Packets]:
+def _packets(batches: dict[int, list[Segment]]) -> Iterator[PacketBatch]:
     """Yield what has come together of each sensor, and begin anew."""
     for sensor, rows in batches.items():
-        yield Packets(rows, sensor)
+        yield PacketBatch(rows, sensor)
     batches.clear()
 
 

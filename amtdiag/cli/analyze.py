@@ -22,7 +22,7 @@ from amtdiag.safetext import safe
 
 TYPE_CHECKING = False  # not from typing: a start does without it
 if TYPE_CHECKING:
-    from amtdiag.capture.kept import Kept
+    from amtdiag.capture.frame_index import FrameIndex
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     say_problems(diagnosis)
     _show(diagnosis, arguments)
     if arguments.folder:
-        from amtdiag.report.folder import write_report
+        from amtdiag.report.report_directory import write_report
 
         gc.enable()  # `entry` may have turned it off, and charts leave much behind
         write_report(diagnosis, arguments.folder)
@@ -92,18 +92,18 @@ def run(arguments: argparse.Namespace) -> int:
     return exit_code(diagnosis, arguments.fail_on)
 
 
-def _kept(arguments: argparse.Namespace) -> Kept | None:
+def _kept(arguments: argparse.Namespace) -> FrameIndex | None:
     """Return what notes the frames to be annotated; say what is wrong before the captures are read."""
     if arguments.annotate is None:
         return None
-    from amtdiag.capture.kept import Kept
+    from amtdiag.capture.frame_index import FrameIndex
     from amtdiag.wireshark.annotated import check_target
 
     check_target(arguments.annotate, arguments.paths)
-    return Kept()
+    return FrameIndex()
 
 
-def _annotate(diagnosis: Diagnosis, kept: Kept, target: str) -> None:
+def _annotate(diagnosis: Diagnosis, kept: FrameIndex, target: str) -> None:
     from amtdiag.wireshark.annotated import write_annotated
 
     written = write_annotated(diagnosis, kept, target)
@@ -118,7 +118,7 @@ def _annotate(diagnosis: Diagnosis, kept: Kept, target: str) -> None:
 
 def _check_parquet(folder: str | None) -> None:
     """Say what is missing before the captures are read."""
-    from amtdiag.frames import need_pyarrow
+    from amtdiag.tables import need_pyarrow
 
     if not folder:
         raise UsageError("--parquet takes a folder: -o DIR")
@@ -127,15 +127,15 @@ def _check_parquet(folder: str | None) -> None:
 
 def _show(diagnosis: Diagnosis, arguments: argparse.Namespace) -> None:
     if arguments.json:
-        from amtdiag.report.jsonout import analysis_text
+        from amtdiag.report.formats.json import analysis_text
 
         sys.stdout.writelines(analysis_text(diagnosis))
     elif arguments.jsonl:
-        from amtdiag.report.jsonout import analysis_lines, dumps
+        from amtdiag.report.formats.json import analysis_lines, dumps
 
         for line in analysis_lines(diagnosis):
             sys.stdout.write(dumps(line) + "\n")
     else:
-        from amtdiag.report.terminal import print_analysis
+        from amtdiag.report.formats.terminal import print_analysis
 
         print_analysis(diagnosis)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from amtdiag.capture import kernel
+from amtdiag.capture.prefilter import kernel
 from amtdiag.config import Cluster, Options
 from amtdiag.errors import InputError, UsageError
 from amtdiag.model import SEVERITIES, Diagnosis
@@ -66,7 +66,7 @@ def conditions(*names: str) -> Callable[[str], tuple[str, int]]:
     return read
 
 
-class Stop:
+class StopRequest:
     """Set by the first Ctrl-C or SIGTERM; the second one ends the process as usual."""
 
     asked = False
@@ -80,11 +80,11 @@ class Stop:
 
 
 @contextmanager
-def until_told() -> Iterator[Stop]:
+def until_told() -> Iterator[StopRequest]:
     """Have the first signal to end noted, and not end anything."""
     import signal  # which commands that read files do without
 
-    stop = Stop()
+    stop = StopRequest()
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
@@ -197,7 +197,7 @@ def read_options(arguments: argparse.Namespace, chain: str | None = None) -> Opt
         options = options._replace(keys=_pairs(arguments.psk))
     if chain is None:
         return options
-    from amtdiag.trust.ownroot import own_root
+    from amtdiag.trust.user_root import own_root
 
     try:
         name, digests = own_root(read_file(chain))
@@ -217,7 +217,7 @@ def _pairs(file: str) -> tuple[tuple[str, str], ...]:
 
 def _with_own_chain(options: Options, file: str, password_file: str | None) -> Options:
     """Add the caller's provisioning chain."""
-    from amtdiag.trust.ownchain import own_chain
+    from amtdiag.trust.user_chain import own_chain
 
     try:
         chain, name = own_chain(read_file(file), _password(file, password_file))

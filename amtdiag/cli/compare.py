@@ -48,11 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("that is the same device twice: name two with --good and --bad")
     comparison = compare(good, bad)
     if arguments.json:
-        from amtdiag.report.jsonout import comparison_json, dumps
+        from amtdiag.report.formats.json import comparison_json, dumps
 
         sys.stdout.write(dumps(comparison_json(comparison)) + "\n")
     else:
-        from amtdiag.report.sidebyside import print_comparison
+        from amtdiag.report.compare_table import print_comparison
 
         print_comparison(comparison, everything=arguments.all)
     return int(bool(comparison.differences))

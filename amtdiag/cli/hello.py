@@ -63,7 +63,7 @@ def run_decode(arguments: argparse.Namespace) -> int:
 
     judged = judge(found, _now()).digests
     if arguments.json:
-        from amtdiag.report.jsonout import digest_json, dumps, message_json
+        from amtdiag.report.formats.json import digest_json, dumps, message_json
 
         message = {**message_json(found), "hashes": [digest_json(one) for one in judged]}
         sys.stdout.write(dumps(message) + "\n")

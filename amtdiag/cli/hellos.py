@@ -24,12 +24,12 @@ def run(arguments: argparse.Namespace) -> int:
     diagnosis = diagnose(arguments.paths, options)
     say_problems(diagnosis)
     if arguments.jsonl:
-        from amtdiag.report.jsonout import dumps, hello_json
+        from amtdiag.report.formats.json import dumps, hello_json
 
         for record in diagnosis.hellos:
             sys.stdout.write(dumps(hello_json(record)) + "\n")
         return 0
-    from amtdiag.report.terminal import print_hellos
+    from amtdiag.report.formats.terminal import print_hellos
 
     print_hellos(diagnosis)
     return 0

@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             where = ", ".join(_shown(*one.getsockname()[:2]) for one in ears)
             print(f"amtdiag: listening on {where}; Ctrl-C ends it", file=sys.stderr, flush=True)
-            listener = Listener(ears, _Mouth(arguments.jsonl or not sys.stdout.isatty(), record))
+            listener = HelloListener(ears, _ConnectionLog(arguments.jsonl or not sys.stdout.isatty(), record))
             end = None if arguments.stop is None else time.monotonic() + arguments.stop[1]
             while not stop.asked and (end is None or time.monotonic() < end):
                 listener.step(_TICK)
@@ -180,10 +180,10 @@ class _Call:
         """When to close, once a whole Hello is there."""
 
 
-class Listener:
+class HelloListener:
     """Accepts and reads; what a connection brought is said once: when a Hello is whole, or at its end."""
 
-    def __init__(self, ears: Sequence[socket.socket], mouth: _Mouth) -> None:
+    def __init__(self, ears: Sequence[socket.socket], mouth: _ConnectionLog) -> None:
         self._mouth = mouth
         self._selector = selectors.DefaultSelector()
         self._open: dict[str, int] = {}
@@ -285,18 +285,18 @@ class Listener:
         self._mouth.say(call, hello, reason)
 
 
-class _Said(NamedTuple):
+class _LineBudget(NamedTuple):
     since: float
     lines: int
 
 
-class _Mouth:
+class _ConnectionLog:
     """Writes a line for each connection, of one address only so many."""
 
     def __init__(self, lines: bool, record: IO[str] | None) -> None:
         self._lines = lines
         self._record = record
-        self._said: OrderedDict[str, _Said] = OrderedDict()
+        self._said: OrderedDict[str, _LineBudget] = OrderedDict()
         self.kept_back = 0
 
     def say(self, call: _Call, hello: Hello | None, reason: str | None) -> None:
@@ -313,14 +313,14 @@ class _Mouth:
         now = time.monotonic()
         said = self._said.pop(source, None)
         if said is None or now - said.since >= _HOUR:
-            said = _Said(now, 0)
+            said = _LineBudget(now, 0)
         self._said[source] = said._replace(lines=said.lines + 1)
         if len(self._said) > _SOURCES:
             self._said.popitem(last=False)
         return said.lines < MOST_LINES_OF_ONE
 
     def _write(self, line: dict[str, Any]) -> None:
-        from amtdiag.report.jsonout import dumps
+        from amtdiag.report.formats.json import dumps
 
         text = dumps(line) + "\n"
         if self._lines:
@@ -337,10 +337,10 @@ class _Mouth:
 
 
 def _line(call: _Call, hello: Hello | None, reason: str | None) -> dict[str, Any]:
-    from amtdiag.net.community_id import community_id
     from amtdiag.protocols.addresses import address_bytes
-    from amtdiag.report.eve import eve_time, flow_id
-    from amtdiag.report.jsonout import message_json
+    from amtdiag.reassembly.community_id import community_id
+    from amtdiag.report.formats.eve import eve_time, flow_id
+    from amtdiag.report.formats.json import message_json
 
     host, number = call.here
     known = community_id(address_bytes(call.source), address_bytes(host), call.sport, number)

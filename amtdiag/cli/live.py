@@ -20,16 +20,16 @@ from amtdiag.cli.common import (
     say_how_it_reads,
     until_told,
 )
-from amtdiag.cli.telling import told_by
+from amtdiag.cli.live_output import told_by
 from amtdiag.config import Options
 from amtdiag.errors import UsageError
 from amtdiag.safetext import safe
 from amtdiag.times import SECOND
 
 if TYPE_CHECKING:
-    from amtdiag.capture.source import Source
+    from amtdiag.capture.live.source import LiveSource
+    from amtdiag.live.loop import CaptureSettings
     from amtdiag.model import Diagnosis
-    from amtdiag.watch import Plan
 
 _STUCK_AFTER = 15
 """Minutes; a server that is there and willing takes seconds."""
@@ -103,7 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Capture until told to stop, then report."""
-    from amtdiag.watch import Watch
+    from amtdiag.live.loop import CaptureLoop
 
     options, plan = read_options(arguments, arguments.root_of), _plan(arguments)
     if arguments.folder:
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def write(diagnosis: Diagnosis) -> None:
         if arguments.folder:
-            from amtdiag.report.folder import write_report
+            from amtdiag.report.report_directory import write_report
 
             write_report(diagnosis, arguments.folder)
 
@@ -119,19 +119,19 @@ def run(arguments: argparse.Namespace) -> int:
     on_screen = not (arguments.jsonl or arguments.plain) and _has_screen()
     if on_screen:
         # Half a second, in which no packet is waiting yet, and no second thread imports anything.
-        import_module("amtdiag.screen.app")
+        import_module("amtdiag.tui.app")
     source = _source(arguments, options)
     try:
         with until_told() as stop:
             teller = told_by(jsonl=arguments.jsonl or not sys.stdout.isatty())
-            watch = Watch(source, options, plan, teller)
+            watch = CaptureLoop(source, options, plan, teller)
             print(
                 f"amtdiag: capturing on {watch.names}; Ctrl-C ends it with the report",
                 file=sys.stderr,
                 flush=True,
             )
             if on_screen:
-                from amtdiag.screen import watch_on_screen
+                from amtdiag.tui import watch_on_screen
 
                 diagnosis = watch_on_screen(watch, stop, arguments.folder, write)
             else:
@@ -143,16 +143,16 @@ def run(arguments: argparse.Namespace) -> int:
     return exit_code(diagnosis, arguments.fail_on)
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
-    from amtdiag.capture.ring import RingOptions
-    from amtdiag.watch import Plan
+def _plan(arguments: argparse.Namespace) -> CaptureSettings:
+    from amtdiag.capture.live.ring_buffer import RingOptions
+    from amtdiag.live.loop import CaptureSettings
 
     ring = RingOptions()._replace(**dict(arguments.ring))
     if arguments.ring and not arguments.file:
         raise UsageError("-b goes with -w")
     if ring.files and not ring.several:
         raise UsageError("-b files: goes with -b filesize: or -b duration:")
-    return Plan(
+    return CaptureSettings(
         Path(arguments.file) if arguments.file else None,
         ring,
         seconds=arguments.stop and arguments.stop[1],
@@ -175,14 +175,14 @@ def _has_screen() -> bool:
     return True
 
 
-def _source(arguments: argparse.Namespace, options: Options) -> Source:
+def _source(arguments: argparse.Namespace, options: Options) -> LiveSource:
     """Open the interfaces, then give up every right beyond the caller's."""
-    from amtdiag.capture.source import open_source
+    from amtdiag.capture.live.source import open_source
     from amtdiag.pipeline import interest
 
     is_linux = sys.platform == "linux"
     if not is_linux:
-        from amtdiag.capture.elsewhere import NOT_RUN_BY_US
+        from amtdiag.capture.live.scapy_source import NOT_RUN_BY_US
 
         print(f"amtdiag: {NOT_RUN_BY_US}", file=sys.stderr)
     source = open_source(
@@ -193,7 +193,7 @@ def _source(arguments: argparse.Namespace, options: Options) -> Source:
         narrowed=arguments.narrowed,
     )
     if is_linux:
-        from amtdiag.capture.rights import become_caller
+        from amtdiag.capture.live.privileges import become_caller
 
         become_caller()
     return source

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from amtdiag.trust.catalogue import Root, roots
+from amtdiag.trust.catalogue import CatalogueRoot, roots
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = arguments.name.lower().replace(":", "")
     found = [root for root in roots() if wanted in _searchable(root)]
     if arguments.json:
-        from amtdiag.report.jsonout import dumps
+        from amtdiag.report.formats.json import dumps
 
         sys.stdout.write(dumps([root._asdict() for root in found]) + "\n")
         return 0
@@ -38,5 +38,5 @@ def run(arguments: argparse.Namespace) -> int:
 _LISTS = {"yes": "in AMT: ", "possibly": "possibly in AMT: ", "no": "in no AMT list: "}
 
 
-def _searchable(root: Root) -> str:
+def _searchable(root: CatalogueRoot) -> str:
     return f"{root.shown} {root.sha1} {root.sha256} {root.sha384}".lower()

@@ -20,9 +20,9 @@ from amtdiag.safetext import safe
 from amtdiag.times import clock, rfc3339
 
 if TYPE_CHECKING:
-    from amtdiag.simulate.device.plan import Plan
-    from amtdiag.simulate.device.run import Said
-    from amtdiag.simulate.roots import Root
+    from amtdiag.simulator.plan import SimulationPlan
+    from amtdiag.simulator.roots import ListedRoot
+    from amtdiag.simulator.run import SimulatorEvent
 
 _MOST_DEVICES = 1000
 _MOST_SECONDS = 255 * 3600
@@ -144,7 +144,7 @@ def _version(text: str) -> str:
 
 def run_device(arguments: argparse.Namespace) -> int:
     """Play devices; 0 where every one was provisioned."""
-    from amtdiag.simulate.device.plan import lines
+    from amtdiag.simulator.plan import lines
 
     plan = plan_of(arguments)
     print("amtdiag: simulated devices; this is what they will do", file=sys.stderr)
@@ -153,9 +153,9 @@ def run_device(arguments: argparse.Namespace) -> int:
     sys.stderr.flush()
     if arguments.dry_run:
         return 0
-    from amtdiag.simulate.device.run import Run
+    from amtdiag.simulator.run import Run
 
-    mouth = _Mouth(arguments.jsonl, several=len(plan.cards) > 1)
+    mouth = _EventPrinter(arguments.jsonl, several=len(plan.cards) > 1)
     with until_told() as stop, Run(plan, mouth) as run:
         outcome = run.play(lambda: stop.asked)
     print(
@@ -168,7 +168,7 @@ def run_device(arguments: argparse.Namespace) -> int:
 
 def run_scenarios(_arguments: argparse.Namespace) -> int:
     """List the scenarios, and what a capture of each shows."""
-    from amtdiag.simulate.device.scenarios import SCENARIOS
+    from amtdiag.simulator.scenarios import SCENARIOS
 
     indent = " " * (max(map(len, SCENARIOS)) + 2)
     columns = shutil.get_terminal_size().columns
@@ -184,11 +184,11 @@ def run_scenarios(_arguments: argparse.Namespace) -> int:
     return 0
 
 
-def plan_of(arguments: argparse.Namespace) -> Plan:
+def plan_of(arguments: argparse.Namespace) -> SimulationPlan:
     """Return what the arguments ask for. UsageError where that makes no sense."""
-    from amtdiag.simulate.device import plan as plans
-    from amtdiag.simulate.device.scenarios import SCENARIOS
-    from amtdiag.simulate.roots import MODERN
+    from amtdiag.simulator import plan as plans
+    from amtdiag.simulator.roots import MODERN
+    from amtdiag.simulator.scenarios import SCENARIOS
 
     scenario = SCENARIOS.get(arguments.scenario)
     if scenario is None:
@@ -203,7 +203,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
         raise UsageError("--roots goes with --type pki")
     if arguments.psk and kind != "psk":
         raise UsageError("--psk goes with --type psk")
-    plan = plans.Plan(
+    plan = plans.SimulationPlan(
         servers=servers,
         kind=kind,
         name=arguments.scenario,
@@ -265,7 +265,7 @@ def _pairs(file: str | None, count: int) -> tuple[tuple[str, str], ...]:
     if file is None:
         if count > 1:
             raise UsageError("several devices with pre-shared keys need --psk FILE, with a pair for each")
-        from amtdiag.simulate.device.plan import sample_pair
+        from amtdiag.simulator.plan import sample_pair
 
         return (sample_pair(),)
     from amtdiag.protocols.pid import read_pairs
@@ -279,15 +279,15 @@ def _pairs(file: str | None, count: int) -> tuple[tuple[str, str], ...]:
     return pairs[:count]
 
 
-def _roots(given: str) -> list[Root]:
+def _roots(given: str) -> list[ListedRoot]:
     """The roots that a file holds, or the one of which this is the digest."""
     import hashlib
 
-    from amtdiag.simulate.roots import Root
+    from amtdiag.simulator.roots import ListedRoot
 
     text = given.replace(":", "").lower()
     if len(text) == _DIGEST_DIGITS and not set(text) - set("0123456789abcdef"):
-        return [Root("given", "", text)]
+        return [ListedRoot("given", "", text)]
     from cryptography.hazmat.primitives.serialization import Encoding
     from cryptography.x509 import load_pem_x509_certificates
 
@@ -297,12 +297,14 @@ def _roots(given: str) -> list[Root]:
         raise UsageError(f"{safe(given, 4096)}: no certificates in PEM, and no SHA-256 digest") from None
     ders = [one.public_bytes(Encoding.DER) for one in found]
     return [
-        Root("given", hashlib.sha1(der, usedforsecurity=False).hexdigest(), hashlib.sha256(der).hexdigest())
+        ListedRoot(
+            "given", hashlib.sha1(der, usedforsecurity=False).hexdigest(), hashlib.sha256(der).hexdigest()
+        )
         for der in ders
     ]
 
 
-class _Mouth:
+class _EventPrinter:
     """Says what happens, a line each; many threads call it."""
 
     def __init__(self, lines: bool, *, several: bool) -> None:
@@ -310,7 +312,7 @@ class _Mouth:
         self._several = several
         self._lock = threading.Lock()
 
-    def __call__(self, said: Said) -> None:
+    def __call__(self, said: SimulatorEvent) -> None:
         """Print it."""
         text = safe(said.text, 1000)
         if self._lines:

@@ -15,16 +15,16 @@ from amtdiag.model.tls import Certificates as Certificates
 from amtdiag.model.tls import HiddenAlert as HiddenAlert
 from amtdiag.model.tls import Missing as Missing
 from amtdiag.model.tls import TlsAlert as TlsAlert
+from amtdiag.model.tls import TlsConversation as TlsConversation
 from amtdiag.model.tls import TlsMessage as TlsMessage
 from amtdiag.model.tls import TlsSide as TlsSide
-from amtdiag.model.tls import TlsTalk as TlsTalk
 from amtdiag.model.web import Apf as Apf
 from amtdiag.model.web import Exchange as Exchange
+from amtdiag.model.web import HttpConversation as HttpConversation
 from amtdiag.model.web import Redirection as Redirection
 from amtdiag.model.web import WebCall as WebCall
 from amtdiag.model.web import WebResult as WebResult
 from amtdiag.model.web import WebServer as WebServer
-from amtdiag.model.web import WebTalk as WebTalk
 from amtdiag.named import NamedTuple
 
 Basis = Literal["observed", "inferred", "none"]
@@ -125,7 +125,7 @@ class ConnectionEvent(NamedTuple):
     """When the SYN was answered by a SYN-ACK."""
     web: WebServer | None = None
     """On the plain AMT port: what the web server says of itself."""
-    tls: TlsTalk | None = None
+    tls: TlsConversation | None = None
     """On a TLS port of the device: how far the handshake came; None where nothing of TLS is seen."""
     opened_by: str | None = None
     """Which secret of the analyst's opened it, in words: a key log, or the PPS of a PID."""
@@ -133,7 +133,7 @@ class ConnectionEvent(NamedTuple):
     """Who rejected it, and why; see `outcome`."""
     crossing: Crossing | None = None
     """What two sensors show of its way."""
-    talk: WebTalk | None = None
+    talk: HttpConversation | None = None
     """What was asked and answered by HTTP, on the plain AMT port."""
     redirection: Redirection | None = None
     """On the plain redirection port: the session and who asked for it."""

@@ -95,7 +95,7 @@ class Missing(NamedTuple):
         return f"{what} is not in this capture ({self.bytes:,} byte{plural} missing{place})"
 
 
-class TlsTalk(NamedTuple):
+class TlsConversation(NamedTuple):
     """How far a TLS conversation came, told by what is in the clear.
 
     Each fact is one that bytes of the capture prove. Where bytes are missing it is None or empty, and
@@ -153,7 +153,7 @@ class TlsTalk(NamedTuple):
     notes: tuple[str, ...] = ()
     """Limits that were hit, and bytes that are not what they should be."""
 
-    def earlier(self, offset: int) -> TlsTalk:
+    def earlier(self, offset: int) -> TlsConversation:
         """Return the same by a clock that is so many nanoseconds behind."""
         return self._replace(
             messages=tuple(one._replace(ts=one.ts - offset) for one in self.messages),

@@ -107,7 +107,7 @@ class Exchange(NamedTuple):
         return self.status == 200 and result is not None and result.return_value == 0 and not result.fault
 
 
-class WebTalk(NamedTuple):
+class HttpConversation(NamedTuple):
     """An HTTP conversation as far as it was seen."""
 
     server: WebServer | None
@@ -119,7 +119,7 @@ class WebTalk(NamedTuple):
     dropped: int
     """Exchanges beyond those that are kept of one connection."""
 
-    def earlier(self, offset: int) -> WebTalk:
+    def earlier(self, offset: int) -> HttpConversation:
         """Return the same by a clock that is so many nanoseconds behind."""
         return self._replace(
             exchanges=tuple(

@@ -15,7 +15,7 @@ _MOST_SUFFIXES = 5
 """AMT uses up to five (Intel's AMT guide)."""
 
 
-class Message(NamedTuple):
+class Dhcpv6Message(NamedTuple):
     """One message between client and server."""
 
     kind: str
@@ -25,7 +25,7 @@ class Message(NamedTuple):
     dns: tuple[str, ...]
 
 
-def parse(data: bytes, depth: int = 0) -> Message | None:
+def parse(data: bytes, depth: int = 0) -> Dhcpv6Message | None:
     """Read a message, through relays; None where it is none or its client has no MAC. Never raises."""
     if len(data) < 4 or depth > 4:
         return None
@@ -37,7 +37,7 @@ def parse(data: bytes, depth: int = 0) -> Message | None:
     mac = _mac(options.get(_CLIENT, b""))
     if kind is None or mac is None:
         return None
-    return Message(kind, mac, _suffixes(options.get(_SEARCH, b"")), _addresses(options.get(_DNS, b"")))
+    return Dhcpv6Message(kind, mac, _suffixes(options.get(_SEARCH, b"")), _addresses(options.get(_DNS, b"")))
 
 
 def _options(data: bytes, at: int) -> dict[int, bytes]:

@@ -25,7 +25,7 @@ _MAX_RECORDS = 64
 _POINTER = 0xC0
 
 
-class Message(NamedTuple):
+class DnsMessage(NamedTuple):
     """One query or answer. Names are safe to show, lower case, without the final dot."""
 
     id: int
@@ -42,15 +42,15 @@ class Message(NamedTuple):
     """Of CNAME and PTR records in the answer."""
 
 
-def parse(data: bytes) -> Message | None:
+def parse(data: bytes) -> DnsMessage | None:
     """Read a message; None for what is none, or asks for more than one thing. Never raises."""
     if len(data) < HEADER:
         return None
     found = (_parse_short if len(data) <= _SHORT else _parse)(data[2:])
-    return found and Message(int.from_bytes(data[:2]), *found[1:])
+    return found and DnsMessage(int.from_bytes(data[:2]), *found[1:])
 
 
-def _parse(after_id: bytes) -> Message | None:
+def _parse(after_id: bytes) -> DnsMessage | None:
     """Read a message with the number 0: but for it, all devices of a fleet ask the same."""
     data = b"\0\0" + after_id
     flags = int.from_bytes(data[2:4])
@@ -63,7 +63,7 @@ def _parse(after_id: bytes) -> Message | None:
     name, at = named
     kind = int.from_bytes(data[at : at + 2])
     addresses, names, read = _answers(data, at + 4, answers)
-    return Message(
+    return DnsMessage(
         id=0,
         is_response=bool(flags & 0x8000),
         rcode=flags & 15,

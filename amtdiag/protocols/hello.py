@@ -79,6 +79,11 @@ class NeedData:
 NEED_DATA = NeedData()
 
 
+def is_junk_uuid(uuid: str) -> bool:
+    """True for a UUID that identifies nobody."""
+    return uuid in PLACEHOLDER_UUIDS
+
+
 def uuid_text(wire: bytes) -> str:
     """Return the text of a UUID in SMBIOS byte order, as a Hello carries it."""
     text = (wire[3::-1] + wire[5:3:-1] + wire[7:5:-1] + wire[8:16]).hex()

@@ -6,7 +6,7 @@ and ports tell whose attempt failed.
 
 from __future__ import annotations
 
-from amtdiag.capture.columns import ICMP, TCP, UDP
+from amtdiag.capture.decode.packet import ICMP, TCP, UDP
 from amtdiag.named import NamedTuple
 
 _NO_ROUTE, _NO_HOST, _PROHIBITED, _NO_PORT = (

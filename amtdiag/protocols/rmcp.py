@@ -21,7 +21,7 @@ class Ping(NamedTuple):
     tag: int
 
 
-class Pong(NamedTuple):
+class PresencePong(NamedTuple):
     """An Intel device answers."""
 
     tag: int
@@ -33,7 +33,7 @@ class Pong(NamedTuple):
     """unknown before 6.0, which does not say."""
 
 
-def parse(data: bytes) -> Ping | Pong | None:
+def parse(data: bytes) -> Ping | PresencePong | None:
     """Read a presence ping, or an Intel device's pong; None for anything else."""
     if len(data) < 12 or data[0] != 6 or data[3] != 6 or data[4:8] != _ASF:
         return None
@@ -48,4 +48,4 @@ def parse(data: bytes) -> Ping | Pong | None:
     # State and version are there from 6.0 on.
     says_state = bool(nibbles) or data[22] >= 6
     mode = _MODES.get(data[19] & 3, "unknown") if says_state else "unknown"
-    return Pong(data[9], int.from_bytes(data[16:18]) or None, version, mode)
+    return PresencePong(data[9], int.from_bytes(data[16:18]) or None, version, mode)

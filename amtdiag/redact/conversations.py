@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from amtdiag.capture.columns import ARP, TCP, UDP, Packets, Segment
-from amtdiag.capture.ip import Header
-from amtdiag.capture.kept import Kept
+from amtdiag.capture.decode.ip import Header
+from amtdiag.capture.decode.packet import ARP, TCP, UDP, PacketBatch, Segment
+from amtdiag.capture.frame_index import FrameIndex
 from amtdiag.config import Limits
 from amtdiag.named import NamedTuple
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, DHCP_PORTS, DHCPV6_PORTS, DNS_PORT, RMCP_PORTS
@@ -50,7 +50,7 @@ class _Stream:
         self.masked: bytes | None = None
 
 
-class _Place(NamedTuple):
+class _StreamPlace(NamedTuple):
     """Where what a frame carries belongs."""
 
     stream: _Stream
@@ -59,7 +59,7 @@ class _Place(NamedTuple):
     """Of the whole segment, which may be in several fragments."""
 
 
-class Conversations(Kept):
+class Conversations(FrameIndex):
     """Collects what is said, besides the numbers of the frames that say it."""
 
     def __init__(self, limits: Limits, hello_ports: frozenset[int]) -> None:
@@ -69,10 +69,10 @@ class Conversations(Kept):
         self._limits = limits
         self._hello_ports = hello_ports
         self._streams: dict[tuple[object, ...], _Stream] = {}
-        self._places: dict[tuple[int, int], _Place] = {}
+        self._places: dict[tuple[int, int], _StreamPlace] = {}
         self._bytes = 0
 
-    def add(self, packets: Packets) -> None:
+    def add(self, packets: PacketBatch) -> None:
         """Note a batch."""
         super().add(packets)
         for row in packets.rows(ARP, TCP, UDP):
@@ -135,7 +135,7 @@ class Conversations(Kept):
             )
 
     def _place(self, row: Segment, stream: _Stream, seq: int) -> None:
-        place = _Place(stream, seq, len(row.payload))
+        place = _StreamPlace(stream, seq, len(row.payload))
         for frame in row.frames:
             self._places[row.file, frame] = place
 

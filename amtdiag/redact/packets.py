@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from amtdiag.capture.columns import ARP, ICMP, ICMPV6, TCP, UDP
-from amtdiag.capture.ip import Header, headers
-from amtdiag.capture.linklayer import ETHERNET, LINK_TYPES
+from amtdiag.capture.decode.ip import Header, headers
+from amtdiag.capture.decode.linktypes import ETHERNET, LINK_TYPES
+from amtdiag.capture.decode.packet import ARP, ICMP, ICMPV6, TCP, UDP
 from amtdiag.named import NamedTuple
 from amtdiag.redact.pseudonyms import Pseudonyms
 

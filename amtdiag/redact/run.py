@@ -9,13 +9,12 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-from amtdiag.capture import blocks
-from amtdiag.capture.inputs import STDIN, Input
-from amtdiag.capture.ip import Header
-from amtdiag.capture.records import Origin
+from amtdiag.capture.decode.ip import Header
+from amtdiag.capture.files import pcapng_writer
+from amtdiag.capture.files.container import RecordOrigin
+from amtdiag.capture.files.inputs import STDIN, Input
 from amtdiag.config import Options
 from amtdiag.errors import InputError, UsageError
-from amtdiag.frames import plain
 from amtdiag.model import CaptureInfo, Diagnosis
 from amtdiag.named import NamedTuple
 from amtdiag.pipeline import Progress, diagnose, hello_ports
@@ -23,6 +22,7 @@ from amtdiag.redact.conversations import Conversations
 from amtdiag.redact.packets import Payload, mask_packet
 from amtdiag.redact.pseudonyms import Pseudonyms
 from amtdiag.redact.streams import Content
+from amtdiag.tables import plain
 from amtdiag.trust.catalogue import by_digest
 from amtdiag.trust.certificates import read_certificate
 from amtdiag.wireshark.annotated import addresses_of, evidence_of
@@ -66,7 +66,7 @@ def redact(
     chosen = options or Options()
     talks = Conversations(chosen.limits, hello_ports(chosen))
     diagnosis = diagnose(names, chosen, progress, talks)
-    writer = _Writer(diagnosis, talks, key, chosen, keep_certificates=keep_certificates)
+    writer = _RedactedWriter(diagnosis, talks, key, chosen, keep_certificates=keep_certificates)
     try:
         if into_folder:
             path.mkdir(exist_ok=True)
@@ -129,7 +129,7 @@ def _letters(number: int) -> str:
     return text
 
 
-class _Writer:
+class _RedactedWriter:
     def __init__(
         self,
         diagnosis: Diagnosis,
@@ -174,7 +174,7 @@ class _Writer:
         half = path.with_name(f"{path.name}.new")
         try:
             with half.open("wb") as out:
-                out.write(blocks.section([(blocks.APPLICATION, b"amtdiag")]))
+                out.write(pcapng_writer.section([(pcapng_writer.APPLICATION, b"amtdiag")]))
                 for file in files:
                     self._copy(out, file, self._talks.inputs[file])
             half.replace(path)
@@ -197,7 +197,7 @@ class _Writer:
                     ends.discard(ts)
                     packet = self._masked(bytes(data[start:end]), linktype, wirelen, (file, number))
                     at, digits = _interface(out, container.origin(), interfaces)
-                    out.write(blocks.packet(at, ts // 10 ** (_NANO - digits), packet, wirelen, ()))
+                    out.write(pcapng_writer.packet(at, ts // 10 ** (_NANO - digits), packet, wirelen, ()))
                     self._packets += 1
         except InputError as error:
             self._notes.append(str(error))
@@ -216,12 +216,14 @@ class _Writer:
         return self._content.mask(data, port, self._ports, headless=headless)
 
 
-def _interface(out: BinaryIO, origin: Origin, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+def _interface(out: BinaryIO, origin: RecordOrigin, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
     """Return number and digits of a packet's interface; describe it before its first packet."""
     if origin.interface not in known:
         known[origin.interface] = len(known), origin.digits
         out.write(
-            blocks.interface(origin.linktype, origin.snaplen, [(blocks.TSRESOL, bytes([origin.digits]))])
+            pcapng_writer.interface(
+                origin.linktype, origin.snaplen, [(pcapng_writer.TSRESOL, bytes([origin.digits]))]
+            )
         )
     return known[origin.interface]
 
@@ -234,10 +236,10 @@ def _end(out: BinaryIO, capture: CaptureInfo, interfaces: dict[int, tuple[int, i
     stamp = (capture.watched_until or capture.last_ts or 0) // 10 ** (_NANO - digits)
     options = []
     if capture.watched_until is not None:
-        options.append((blocks.ENDTIME, blocks.stamp_option(stamp)))
+        options.append((pcapng_writer.ENDTIME, pcapng_writer.stamp_option(stamp)))
     if capture.drops is not None:
-        options.append((blocks.IFDROP, min(capture.drops, _MOST_DROPS).to_bytes(8, "little")))
-    out.write(blocks.statistics(number, stamp, options))
+        options.append((pcapng_writer.IFDROP, min(capture.drops, _MOST_DROPS).to_bytes(8, "little")))
+    out.write(pcapng_writer.statistics(number, stamp, options))
 
 
 def _certificates(diagnosis: Diagnosis) -> frozenset[bytes]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from amtdiag.protocols.hello import ALGORITHMS, HEADER_LENGTH, VERSION_PKI, VERSION_PSK
 from amtdiag.protocols.pid import PID_LENGTH
-from amtdiag.protocols.tls import numbers
+from amtdiag.protocols.tls import constants
 from amtdiag.redact.datagrams import dns
 from amtdiag.redact.pseudonyms import KEPT_USERS, Pseudonyms
 
@@ -96,11 +96,11 @@ class Content:
             kind, length = data[at], int.from_bytes(data[at + 3 : at + 5])
             body, end = at + 5, min(at + 5 + length, len(data))
             out[at:body] = data[at:body]
-            if kind == numbers.HANDSHAKE and (not is_encrypted or _is_second_hello(data[body:end], length)):
+            if kind == constants.HANDSHAKE and (not is_encrypted or _is_second_hello(data[body:end], length)):
                 clear.append((body, end))
-            elif kind == numbers.CHANGE_CIPHER or (kind == numbers.ALERT and length == 2):
+            elif kind == constants.CHANGE_CIPHER or (kind == constants.ALERT and length == 2):
                 out[body:end] = data[body:end]
-            is_encrypted = is_encrypted or kind == numbers.CHANGE_CIPHER
+            is_encrypted = is_encrypted or kind == constants.CHANGE_CIPHER
             at = body + length
         text = b"".join(data[start:end] for start, end in clear)
         masked, place = self._handshake(text), 0
@@ -122,21 +122,21 @@ class Content:
 
     def _message(self, kind: int, body: bytes) -> bytes:
         match kind:
-            case numbers.CLIENT_HELLO:
+            case constants.CLIENT_HELLO:
                 return self._client_hello(body)
-            case numbers.CERTIFICATE:
+            case constants.CERTIFICATE:
                 return body if self._keep_certificates else blank_certificates(body)
-            case numbers.CERTIFICATE_REQUEST:
+            case constants.CERTIFICATE_REQUEST:
                 return body if self._keep_certificates else _blank_authorities(body)
-            case numbers.CLIENT_KEY_EXCHANGE:
+            case constants.CLIENT_KEY_EXCHANGE:
                 return self._identity(body, self._names.identity)
-            case numbers.SERVER_KEY_EXCHANGE:
+            case constants.SERVER_KEY_EXCHANGE:
                 return _unsigned(body) or self._identity(body, self._names.token)
-            case numbers.CERTIFICATE_VERIFY:
+            case constants.CERTIFICATE_VERIFY:
                 return body[:4] + bytes(max(0, len(body) - 4))
-            case numbers.SESSION_TICKET:
+            case constants.SESSION_TICKET:
                 return body[:6] + bytes(max(0, len(body) - 6))
-            case numbers.CERTIFICATE_STATUS:
+            case constants.CERTIFICATE_STATUS:
                 return body[:4] + bytes(max(0, len(body) - 4))
             case _:
                 return body if kind in _HARMLESS else bytes(len(body))
@@ -163,9 +163,9 @@ class Content:
         return bytes(out)
 
     def _extension(self, kind: int, value: bytes) -> bytes:
-        if kind == numbers.SERVER_NAME:
+        if kind == constants.SERVER_NAME:
             return value[:5] + self._names.name(value[5:])
-        if kind == numbers.PRE_SHARED_KEY:
+        if kind == constants.PRE_SHARED_KEY:
             size = int.from_bytes(value[2:4])
             masked = self._identity(value[2 : 4 + size], self._names.identity)
             is_text = masked != value[2 : 4 + size]
@@ -178,7 +178,7 @@ _REDIRECTION_PORTS = frozenset({16994, 16995})
 _FLAGS = (b"\0\0", b"\1\0")
 _RECORDS = frozenset({20, 21, 22, 23})
 _LONGEST = 1 << 18
-_HARMLESS = frozenset({numbers.SERVER_HELLO, numbers.SERVER_HELLO_DONE, numbers.HELLO_REQUEST})
+_HARMLESS = frozenset({constants.SERVER_HELLO, constants.SERVER_HELLO_DONE, constants.HELLO_REQUEST})
 _EXTENSIONS = frozenset({5, 10, 11, 13, 16, 17, 22, 23, 43, 45, 49, 50, 51, 0xFF01})
 """Of a ClientHello: those that say what it can and wants. IANA, TLS ExtensionType values."""
 
@@ -189,7 +189,7 @@ def _is_tls(data: bytes) -> bool:
 
 def _old_hello(data: bytes) -> int:
     """The length of a ClientHello in the format of SSL 2.0; 0 where there is none."""
-    is_old = len(data) > 4 and data[0] & 0x80 and data[2] == numbers.CLIENT_HELLO and data[3] == 3
+    is_old = len(data) > 4 and data[0] & 0x80 and data[2] == constants.CLIENT_HELLO and data[3] == 3
     return min(2 + (int.from_bytes(data[:2]) & 0x7FFF), len(data)) if is_old else 0
 
 

@@ -12,9 +12,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
-from amtdiag.checks.base import frames
 from amtdiag.errors import UsageError
-from amtdiag.frames import Owners
 from amtdiag.model import (
     ConnectionEvent,
     DeviceRecord,
@@ -24,11 +22,13 @@ from amtdiag.model import (
     HelloRecord,
     Stage,
     StageReached,
-    TlsTalk,
+    TlsConversation,
 )
 from amtdiag.named import NamedTuple
-from amtdiag.report.names import device_names, find_device
+from amtdiag.report.device_names import device_names, find_device
 from amtdiag.report.verdict import stuck_devices
+from amtdiag.rules.base import frames
+from amtdiag.tables import Owners
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 _OUTCOMES = {True: "passed", False: "failed", None: "open"}
@@ -250,11 +250,11 @@ def _ends(stage: Stage, links: Sequence[ConnectionEvent]) -> Iterator[Trait]:
         yield Trait(stage, "connection", last.rejection or last.outcome, last.evidence)
 
 
-def _tls(talks: Sequence[TlsTalk]) -> Iterator[Trait]:
+def _tls(talks: Sequence[TlsConversation]) -> Iterator[Trait]:
     """What the handshake that came furthest shows."""
     if not talks:
         return
-    from amtdiag.protocols.tls.numbers import ALERTS, version_name
+    from amtdiag.protocols.tls.constants import ALERTS, version_name
     from amtdiag.protocols.tls.suites import suite_name
 
     talk = next((one for one in talks if one.finished), talks[-1])

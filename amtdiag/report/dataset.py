@@ -5,17 +5,17 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from amtdiag import frames
+from amtdiag import tables
 from amtdiag.errors import UsageError
 from amtdiag.model import Diagnosis
 
 TABLES = {
-    "hellos": (frames.hellos, "ts"),
-    "digests": (frames.digests, "ts"),
-    "devices": (frames.devices, "first_seen"),
-    "findings": (frames.findings, "first_ts"),
-    "events": (frames.events, "ts"),
-    "captures": (frames.captures, "first_ts"),
+    "hellos": (tables.hellos, "ts"),
+    "digests": (tables.digests, "ts"),
+    "devices": (tables.devices, "first_seen"),
+    "findings": (tables.findings, "first_ts"),
+    "events": (tables.events, "ts"),
+    "captures": (tables.captures, "first_ts"),
 }
 """Each with the column whose day it is kept under."""
 
@@ -30,8 +30,8 @@ def write_dataset(diagnosis: Diagnosis, folder: str | PathLike[str]) -> Path:
     begun = min((one.first_ts for one in diagnosis.captures if one.first_ts is not None), default=0)
     try:
         for name, (table, time) in TABLES.items():
-            frames.write_parquet(table(diagnosis), target / name, time, begun)
+            tables.write_parquet(table(diagnosis), target / name, time, begun)
     except OSError as error:
-        shown = frames.plain(str(folder))
+        shown = tables.plain(str(folder))
         raise UsageError(f"the tables cannot be written to {shown}: {error.strerror or error}") from error
     return target

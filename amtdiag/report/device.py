@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from amtdiag.checks.base import frames
-from amtdiag.markup import bold, code, facts, folded, page, table, text
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, HelloRecord
 from amtdiag.model.display import finding_facts, headline, record_html
-from amtdiag.report.names import device_names
+from amtdiag.model.markup import bold, code, facts, folded, page, table, text
+from amtdiag.report.device_names import device_names
 from amtdiag.report.story import device_filter, steps_of
+from amtdiag.report.timezones import Wanted
 from amtdiag.report.verdict import stuck_devices, title_of
-from amtdiag.report.zones import Wanted
+from amtdiag.rules.base import frames
 from amtdiag.safetext import plain
 from amtdiag.times import clock
 
@@ -79,7 +79,7 @@ class Device:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON says of it, with its `findings` and `hello_messages`, as dicts and lists."""
-        from amtdiag.report.jsonout import device_json, finding_json, hello_json
+        from amtdiag.report.formats.json import device_json, finding_json, hello_json
 
         return {
             **device_json(self.record),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from amtdiag.markup import bold, page, table, text
 from amtdiag.model import SEVERITIES, Diagnosis, Finding
-from amtdiag.report.names import device_names
+from amtdiag.model.markup import bold, page, table, text
+from amtdiag.report.device_names import device_names
 from amtdiag.report.verdict import stuck_devices, title_of, verdict
 from amtdiag.times import clock
 

@@ -6,9 +6,9 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from amtdiag.checks.base import address_filter, frames
 from amtdiag.model import DeviceRecord, Diagnosis, Finding, OwnRoot
 from amtdiag.named import NamedTuple
+from amtdiag.rules.base import address_filter, frames
 
 LANES = {
     "dhcp": "DHCP",
@@ -21,7 +21,7 @@ LANES = {
 _OUTCOMES = {True: "passed", False: "failed", None: "open"}
 
 
-class Step(NamedTuple):
+class StoryStep(NamedTuple):
     """One stage that was attempted."""
 
     ts: int
@@ -35,17 +35,17 @@ class Story(NamedTuple):
     """A device in trouble, and those that fare alike."""
 
     device: DeviceRecord
-    steps: tuple[Step, ...]
+    steps: tuple[StoryStep, ...]
     cause: Finding
     others: int
     """Devices that stopped at the same stage for the same reason."""
 
 
-def steps_of(device: DeviceRecord) -> Iterator[Step]:
+def steps_of(device: DeviceRecord) -> Iterator[StoryStep]:
     """Yield the stages of a device as lines."""
     for stage in device.stages:
         shown = f"{stage.detail} ({frames(stage.evidence, 3)})" if stage.evidence else stage.detail
-        yield Step(stage.at, stage.name.replace("_", "-"), _OUTCOMES[stage.passed], shown)
+        yield StoryStep(stage.at, stage.name.replace("_", "-"), _OUTCOMES[stage.passed], shown)
 
 
 def stories(diagnosis: Diagnosis, causes: Mapping[str, Finding], most: int) -> tuple[Sequence[Story], int]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from amtdiag.checks.catalogue import RULES
 from amtdiag.model import Diagnosis, Finding, Severity
 from amtdiag.protocols.ports import DEVICE_PORTS
+from amtdiag.rules.catalogue import RULES
 
 _TITLES = {rule.id: rule.title for rule in RULES}
 _LABELS = {rule.id: rule.label for rule in RULES}

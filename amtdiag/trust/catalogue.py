@@ -10,7 +10,7 @@ from typing import Any
 from amtdiag.named import NamedTuple
 
 
-class Root(NamedTuple):
+class CatalogueRoot(NamedTuple):
     """One root certificate, as `roots.csv` describes it. Dates are ISO text."""
 
     name: str
@@ -51,7 +51,7 @@ _WEAK_SIGNATURES = ("md2", "md5", "sha1")
 
 
 @lru_cache(maxsize=1)
-def roots() -> tuple[Root, ...]:
+def roots() -> tuple[CatalogueRoot, ...]:
     """Return the catalogue in file order."""
     # Not importlib.resources or pkgutil, which take longer to import than the catalogue to read.
     loader: Any = __spec__.loader
@@ -59,13 +59,13 @@ def roots() -> tuple[Root, ...]:
     return tuple(_root(row) for row in csv.DictReader(data.decode("utf-8").splitlines()))
 
 
-def _root(row: dict[str, str]) -> Root:
-    values: dict[str, Any] = {name: row[name] for name in Root._fields}
-    return Root(**{**values, "key_bits": int(row["key_bits"])})
+def _root(row: dict[str, str]) -> CatalogueRoot:
+    values: dict[str, Any] = {name: row[name] for name in CatalogueRoot._fields}
+    return CatalogueRoot(**{**values, "key_bits": int(row["key_bits"])})
 
 
 @lru_cache(maxsize=1)
-def by_digest() -> Mapping[bytes, Root]:
+def by_digest() -> Mapping[bytes, CatalogueRoot]:
     """Return the catalogue by digest, whichever of the three it is.
 
     Match by digest and never by subject: two Entrust.net 2048 certificates share subject and key.

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from amtdiag.trust.agerules import IsInTime, KeyIsLongEnough, SignatureIsModern
-from amtdiag.trust.leafrules import FitsSuffix, HasServerAuth, HasSetupMark
-from amtdiag.trust.linkrules import CanBeRead, IsComplete, IsInOrder, SignaturesHold
-from amtdiag.trust.rootrules import RootIsListed
-from amtdiag.trust.rule import ChainContext, ChainRule, DeviceRule, Rule, RuleResult
-from amtdiag.trust.study import MOST_CERTIFICATES, study
+from amtdiag.trust.age_policy import IsInTime, KeyIsLongEnough, SignatureIsModern
+from amtdiag.trust.chain_path import MOST_CERTIFICATES, study
+from amtdiag.trust.leaf_policy import FitsSuffix, HasServerAuth, HasSetupMark
+from amtdiag.trust.link_policy import CanBeRead, IsComplete, IsInOrder, SignaturesHold
+from amtdiag.trust.root_policy import RootIsListed
+from amtdiag.trust.rule import ChainContext, ChainRule, ContextRule, PolicyRule, RuleResult
 
 _CHAIN_RULES: tuple[ChainRule, ...] = (
     CanBeRead(),
@@ -26,14 +26,14 @@ _CHAIN_RULES: tuple[ChainRule, ...] = (
     IsInOrder(),
     SignaturesHold(),
 )
-_DEVICE_RULES: tuple[DeviceRule, ...] = (
+_DEVICE_RULES: tuple[ContextRule, ...] = (
     FitsSuffix(),
     RootIsListed(),
     SignatureIsModern(),
     KeyIsLongEnough(),
     IsInTime(),
 )
-RULES: tuple[Rule, ...] = (*_CHAIN_RULES, *_DEVICE_RULES)
+RULES: tuple[PolicyRule, ...] = (*_CHAIN_RULES, *_DEVICE_RULES)
 """Every rule, in the order of the results of `judge`."""
 BY_ID = {rule.id: rule for rule in RULES}
 

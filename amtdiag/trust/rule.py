@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from amtdiag.model import Severity
 from amtdiag.named import NamedTuple
-from amtdiag.trust.study import Studied
+from amtdiag.trust.chain_path import Studied
 
 Verdict = Literal["holds", "broken", "unknown"]
 
@@ -55,7 +55,7 @@ class RuleResult(NamedTuple):
     source: str
 
 
-class Rule(ABC):
+class PolicyRule(ABC):
     """The standing text of a rule, and how its results are made."""
 
     id: ClassVar[str]
@@ -102,7 +102,7 @@ class Rule(ABC):
         return self.result("unknown", got, why=why, severity="warning", place=place)
 
 
-class ChainRule(Rule):
+class ChainRule(PolicyRule):
     """A rule that looks at nothing but the chain."""
 
     @abstractmethod
@@ -110,7 +110,7 @@ class ChainRule(Rule):
         """Yield one result, or one for each certificate that gives reason to speak."""
 
 
-class DeviceRule(Rule):
+class ContextRule(PolicyRule):
     """A rule that holds the chain against what is known of a device."""
 
     @abstractmethod

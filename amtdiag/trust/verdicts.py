@@ -8,7 +8,7 @@ from functools import lru_cache
 from amtdiag.model import Digest, Hello, JudgedDigest, Judgement
 from amtdiag.protocols.hello import ALGORITHMS
 from amtdiag.times import clock
-from amtdiag.trust.catalogue import Root, by_digest
+from amtdiag.trust.catalogue import CatalogueRoot, by_digest
 from amtdiag.trust.releases import PSK, consistent_with
 
 MALFORMED = "malformed"
@@ -61,7 +61,7 @@ def _judge(digests: tuple[Digest, ...], day: int) -> Judgement:
     return Judgement(tuple(judged), by_verdict, consistent_with(judged))
 
 
-def _verdicts(digest: Digest, root: Root | None, date: str, repeated: bool) -> tuple[str, ...]:
+def _verdicts(digest: Digest, root: CatalogueRoot | None, date: str, repeated: bool) -> tuple[str, ...]:
     """Return what holds of a digest, gravest first."""
     found = []
     malformed = ALGORITHMS.get(digest.algorithm_id) != (digest.algorithm, len(digest.value))

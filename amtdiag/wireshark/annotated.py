@@ -15,14 +15,14 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-from amtdiag.capture import blocks
-from amtdiag.capture.inputs import Input
-from amtdiag.capture.kept import Kept
-from amtdiag.capture.records import Origin
+from amtdiag.capture.files import pcapng_writer
+from amtdiag.capture.files.container import RecordOrigin
+from amtdiag.capture.files.inputs import Input
+from amtdiag.capture.frame_index import FrameIndex
 from amtdiag.errors import InputError, UsageError
-from amtdiag.frames import plain
 from amtdiag.model import CaptureInfo, Diagnosis, Evidence
 from amtdiag.named import NamedTuple
+from amtdiag.tables import plain
 from amtdiag.wireshark.comments import packet_comments, section_comment
 
 _TLS_KEY_LOG = 0x544C_534B
@@ -47,7 +47,7 @@ class _Packet(NamedTuple):
     frame: int
     data: bytes
     wirelen: int
-    origin: Origin
+    origin: RecordOrigin
     secrets: bytes
     """Key log lines that the file has brought along so far."""
 
@@ -69,7 +69,7 @@ def check_target(target: str | PathLike[str], names: Sequence[str | PathLike[str
             raise UsageError(f"{shown}: an annotated capture does not go where captures are read from")
 
 
-def write_annotated(diagnosis: Diagnosis, kept: Kept, target: str | PathLike[str]) -> Annotated:
+def write_annotated(diagnosis: Diagnosis, kept: FrameIndex, target: str | PathLike[str]) -> Annotated:
     """Write the packets of a diagnosis; `kept` comes from the run that gave it.
 
     The file is complete or not there. Raises `UsageError` where it cannot be written.
@@ -78,7 +78,7 @@ def write_annotated(diagnosis: Diagnosis, kept: Kept, target: str | PathLike[str
     half = path.with_name(f"{path.name}.new")
     try:
         with half.open("wb") as file:
-            written = _Writer(file, diagnosis).write(kept)
+            written = _AnnotatedWriter(file, diagnosis).write(kept)
         half.replace(path)
     except OSError as error:
         raise UsageError(f"{plain(str(path), 4096)}: {error.strerror or error}") from error
@@ -88,7 +88,7 @@ def write_annotated(diagnosis: Diagnosis, kept: Kept, target: str | PathLike[str
     return written
 
 
-class _Writer:
+class _AnnotatedWriter:
     def __init__(self, file: BinaryIO, diagnosis: Diagnosis) -> None:
         self._file = file
         self._diagnosis = diagnosis
@@ -100,10 +100,12 @@ class _Writer:
         self._notes: list[str] = []
         self._commented = self._packets = 0
 
-    def write(self, kept: Kept) -> Annotated:
+    def write(self, kept: FrameIndex) -> Annotated:
         comment = section_comment(self._diagnosis)
         self._file.write(
-            blocks.section([(blocks.COMMENT, _option(comment)), (blocks.APPLICATION, b"amtdiag")])
+            pcapng_writer.section(
+                [(pcapng_writer.COMMENT, _option(comment)), (pcapng_writer.APPLICATION, b"amtdiag")]
+            )
         )
         for packet in self._all_packets(kept):
             self._write(packet)
@@ -111,7 +113,7 @@ class _Writer:
             self._end(file, capture)
         return Annotated(self._packets, self._commented, tuple(self._notes))
 
-    def _all_packets(self, kept: Kept) -> Iterator[_Packet]:
+    def _all_packets(self, kept: FrameIndex) -> Iterator[_Packet]:
         """Yield what is to be written in time order, as far as the files are in it."""
         addresses = addresses_of(self._diagnosis)
         wanted: dict[str, set[int]] = {}
@@ -150,12 +152,12 @@ class _Writer:
         number, digits = self._interface(packet, capture.file)
         written = self._secrets.get(packet.file, 0)
         if len(packet.secrets) > written:
-            self._file.write(blocks.secrets(_TLS_KEY_LOG, packet.secrets[written:]))
+            self._file.write(pcapng_writer.secrets(_TLS_KEY_LOG, packet.secrets[written:]))
             self._secrets[packet.file] = len(packet.secrets)
         comments = self._comments.get(Evidence(capture.file, packet.frame), [])
-        options = [*packet.origin.options, *((blocks.COMMENT, _option(one)) for one in comments)]
+        options = [*packet.origin.options, *((pcapng_writer.COMMENT, _option(one)) for one in comments)]
         stamp = _stamp(packet.ts, digits)
-        self._file.write(blocks.packet(number, stamp, packet.data, packet.wirelen, options))
+        self._file.write(pcapng_writer.packet(number, stamp, packet.data, packet.wirelen, options))
         self._packets += 1
         self._commented += bool(comments)
 
@@ -165,10 +167,10 @@ class _Writer:
         key = packet.file, origin.interface
         if key not in self._interfaces:
             self._interfaces[key] = len(self._interfaces), origin.digits
-            options = [(blocks.IFNAME, origin.name)] if origin.name else []
-            options.append((blocks.IFDESCRIPTION, _option(f"of {plain(label)}")))
-            options.append((blocks.TSRESOL, bytes([origin.digits])))
-            self._file.write(blocks.interface(origin.linktype, origin.snaplen, options))
+            options = [(pcapng_writer.IFNAME, origin.name)] if origin.name else []
+            options.append((pcapng_writer.IFDESCRIPTION, _option(f"of {plain(label)}")))
+            options.append((pcapng_writer.TSRESOL, bytes([origin.digits])))
+            self._file.write(pcapng_writer.interface(origin.linktype, origin.snaplen, options))
         return self._interfaces[key]
 
     def _end(self, file: int, capture: CaptureInfo) -> None:
@@ -178,10 +180,14 @@ class _Writer:
             return
         number, digits = numbers[0]
         stamp = _stamp(capture.watched_until or capture.last_ts or 0, digits)
-        options = [(blocks.ENDTIME, blocks.stamp_option(stamp))] if capture.watched_until is not None else []
+        options = (
+            [(pcapng_writer.ENDTIME, pcapng_writer.stamp_option(stamp))]
+            if capture.watched_until is not None
+            else []
+        )
         if capture.drops is not None:
-            options.append((blocks.IFDROP, min(capture.drops, _MOST_DROPS).to_bytes(8, "little")))
-        self._file.write(blocks.statistics(number, stamp, options))
+            options.append((pcapng_writer.IFDROP, min(capture.drops, _MOST_DROPS).to_bytes(8, "little")))
+        self._file.write(pcapng_writer.statistics(number, stamp, options))
 
 
 def _stamp(ts: int, digits: int) -> int:
@@ -193,8 +199,8 @@ def _option(text: str) -> bytes:
     """Text as an option has it, cut where a character ends."""
     data = text.encode("utf-8", "replace")
     return (
-        data[: blocks.LONGEST_OPTION].decode("utf-8", "ignore").encode()
-        if len(data) > blocks.LONGEST_OPTION
+        data[: pcapng_writer.LONGEST_OPTION].decode("utf-8", "ignore").encode()
+        if len(data) > pcapng_writer.LONGEST_OPTION
         else data
     )
 

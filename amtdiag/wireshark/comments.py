@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from amtdiag._version import __version__
-from amtdiag.frames import plain
 from amtdiag.model import Diagnosis, Evidence, Finding
-from amtdiag.report.names import device_names
+from amtdiag.report.device_names import device_names
 from amtdiag.report.verdict import title_of, verdict
+from amtdiag.tables import plain
 
 _MOST_OF_ONE = 2000
 _MOST_PER_FRAME = 16

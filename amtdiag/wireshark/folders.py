@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from amtdiag.capture.tshark import find_tshark
+from amtdiag.capture.decryptor import find_tshark
 from amtdiag.errors import MissingToolError
 from amtdiag.named import NamedTuple
 

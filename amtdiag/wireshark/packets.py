@@ -18,11 +18,11 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
-from amtdiag.capture.tshark import find_tshark
+from amtdiag.capture.decryptor import find_tshark
 from amtdiag.errors import InputError, MissingToolError, UsageError
-from amtdiag.frames import plain
 from amtdiag.model import Diagnosis, Evidence
 from amtdiag.named import NamedTuple
+from amtdiag.tables import plain
 from amtdiag.wireshark.dissector import NAME, lua_source
 
 MOST_PACKETS = 1000

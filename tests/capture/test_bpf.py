@@ -18,13 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapes import SHAPES
 
-from amtdiag.capture.bpf import MOST_INSTRUCTIONS, RAW_IP, RET, Instruction, both, filter_for
-from amtdiag.capture.columns import TCP, Segment
-from amtdiag.capture.decoder import Decoder
-from amtdiag.capture.fragments import Fragments
-from amtdiag.capture.inputs import Input
-from amtdiag.capture.linklayer import ETHERNET
-from amtdiag.capture.selection import Selection
+from amtdiag.capture.decode.decoder import Decoder
+from amtdiag.capture.decode.defragment import Fragments
+from amtdiag.capture.decode.linktypes import ETHERNET
+from amtdiag.capture.decode.packet import TCP, Segment
+from amtdiag.capture.files.inputs import Input
+from amtdiag.capture.prefilter.bpf import MOST_INSTRUCTIONS, RAW_IP, RET, Instruction, both, filter_for
+from amtdiag.capture.prefilter.flow_filter import FlowFilter
 from amtdiag.config import Limits, Options
 from amtdiag.errors import InputError
 from amtdiag.pipeline import interest
@@ -48,7 +48,7 @@ def packets_of(path: Path) -> Iterator[tuple[int, int, bytes, int]]:
 
 def wanted_frames(packets: list[tuple[int, int, bytes, int]], *, any_port: bool) -> set[int]:
     """The packets that the selection keeps, fragments of datagrams among them."""
-    decoder = Decoder(0, Selection(WANTED, LIMITS), Fragments(LIMITS))
+    decoder = Decoder(0, FlowFilter(WANTED, LIMITS), Fragments(LIMITS))
     out: list[Segment] = []
     for number, (ts, linktype, data, wirelen) in enumerate(packets):
         decoder.decode(data, linktype, (ts, number, wirelen), out)

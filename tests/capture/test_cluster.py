@@ -17,15 +17,15 @@ import pytest
 from helpers import HELLO_ONLY, SAMPLES, run
 from test_workers import INTEREST, LIMITS, Read, ring, rows_of, scene
 
-from amtdiag.capture import cluster as cluster_module
-from amtdiag.capture import task, worker
-from amtdiag.capture.inputs import open_inputs
-from amtdiag.capture.kernel import sieve_for
+from amtdiag.capture.files.inputs import open_inputs
+from amtdiag.capture.parallel import dask as cluster_module
+from amtdiag.capture.parallel import dask_task, worker
+from amtdiag.capture.prefilter.flow_filter import FlowFilter
+from amtdiag.capture.prefilter.kernel import sieve_for
 from amtdiag.capture.scan import Scan
-from amtdiag.capture.selection import Selection
 from amtdiag.config import Cluster, Limits, Options
 from amtdiag.pipeline import diagnose
-from amtdiag.report.jsonout import analysis_json, dumps
+from amtdiag.report.formats.json import analysis_json, dumps
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -113,14 +113,14 @@ def test_a_file_in_which_too_much_matters(tmp_path: Path, cluster: Any) -> None:
     paths = ring(tmp_path)
 
     def little() -> None:
-        from amtdiag.capture import task
+        from amtdiag.capture.parallel import dask_task
 
-        task.MOST_BYTES = 1000
+        dask_task.MOST_BYTES = 1000
 
     def as_it_was() -> None:
-        from amtdiag.capture import task
+        from amtdiag.capture.parallel import dask_task
 
-        task.MOST_BYTES = 64 << 20
+        dask_task.MOST_BYTES = 64 << 20
 
     with on_workers(cluster, little, as_it_was):
         assert analyze(*paths, cluster=cluster) == analyze(*paths)
@@ -138,7 +138,7 @@ def test_a_worker_killed_midway(tmp_path: Path, cluster: Any) -> None:
         import os
         import signal
 
-        from amtdiag.capture import worker
+        from amtdiag.capture.parallel import worker
 
         worker.PART_BYTES = 10_000
         original, parts = worker.Scout._part, []
@@ -157,7 +157,7 @@ def test_a_worker_killed_midway(tmp_path: Path, cluster: Any) -> None:
         worker.Scout.original = original  # type: ignore[attr-defined]
 
     def restore() -> None:
-        from amtdiag.capture import worker
+        from amtdiag.capture.parallel import worker
 
         worker.PART_BYTES = 1 << 20
         worker.Scout._part = getattr(worker.Scout, "original", worker.Scout._part)  # type: ignore[method-assign]
@@ -171,18 +171,18 @@ def replace_task(answer: str) -> tuple[Callable[[], None], Callable[[], None]]:
     """Another body for the task; its expression may use `original`, `setup` and `order`."""
 
     def prepare() -> None:
-        from amtdiag.capture import task
+        from amtdiag.capture.parallel import dask_task
 
-        original = task.read_file
-        task.original = original  # type: ignore[attr-defined]
-        task.read_file = lambda setup, order: eval(
+        original = dask_task.read_file
+        dask_task.original = original  # type: ignore[attr-defined]
+        dask_task.read_file = lambda setup, order: eval(
             answer, {"original": original, "setup": setup, "order": order}
         )
 
     def undo() -> None:
-        from amtdiag.capture import task
+        from amtdiag.capture.parallel import dask_task
 
-        task.read_file = getattr(task, "original", task.read_file)
+        dask_task.read_file = getattr(dask_task, "original", dask_task.read_file)
 
     return prepare, undo
 
@@ -235,16 +235,17 @@ def test_no_amtdiag_on_the_workers(cluster: Any) -> None:
     def hide() -> None:
         import sys
 
-        sys.modules["kept"], sys.modules["amtdiag.capture.task"] = sys.modules["amtdiag.capture.task"], None  # type: ignore[assignment]
+        name = "amtdiag.capture.parallel.dask_task"
+        sys.modules["kept"], sys.modules[name] = sys.modules[name], None  # type: ignore[assignment]
 
     def show() -> None:
         import sys
 
-        sys.modules["amtdiag.capture.task"] = sys.modules["kept"]
+        sys.modules["amtdiag.capture.parallel.dask_task"] = sys.modules["kept"]
 
     analyze(HELLO_ONLY, SAMPLES / "ring", cluster=cluster)
     with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
-        client.run(__import__, "amtdiag.capture.task")
+        client.run(__import__, "amtdiag.capture.parallel.dask_task")
     with on_workers(cluster, hide, show):
         done = analyze(HELLO_ONLY, cluster=cluster)
     assert done.code == 4
@@ -421,7 +422,7 @@ class Here:
 
 def read(paths: Sequence[Path], limits: Limits, cluster: Cluster | None = None) -> Read:
     opened = open_inputs(paths, limits)
-    selection = Selection(INTEREST, limits, sieve_for(INTEREST)[0])
+    selection = FlowFilter(INTEREST, limits, sieve_for(INTEREST)[0])
     scan = Scan(opened.inputs, selection, limits, cluster=cluster)
     rows = rows_of(scan)
     return Read(rows, [], scan.captures, (scan.packets, scan.evicted, scan.incomplete_datagrams))
@@ -436,7 +437,7 @@ def test_conversations_across_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         folder.mkdir()
         paths = scene(chance, folder)
         # Some answers are too long to be sent.
-        monkeypatch.setattr(task, "MOST_BYTES", chance.choice([64 << 20, 300_000]))
+        monkeypatch.setattr(dask_task, "MOST_BYTES", chance.choice([64 << 20, 300_000]))
         assert read(paths, LIMITS, Cluster("")) == read(paths, LIMITS), f"seed {seed}"
 
 
@@ -447,7 +448,7 @@ def test_damaged_answers_never_raise(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     def change(data: bytes) -> bytes:
         hurt = bytearray(data)
-        head = data.index(b"\n", len(task.MAGIC)) + 1
+        head = data.index(b"\n", len(dask_task.MAGIC)) + 1
         # Left out is the table of bits, which is most of it and cannot be wrong.
         places = [*range(head, data.index(b"]", head)), *range(len(data) - 3000, len(data))]
         for _ in range(chance.randrange(1, 4)):

@@ -26,14 +26,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapes import SHAPES, Flow, Interface, Link, Packet, Record, Talk, ethernet, pcap, pcapng
 
-from amtdiag.capture import inputs, kernel
-from amtdiag.capture.columns import Segment
+from amtdiag.capture.decode.linktypes import LINK_TYPES, OTHER_NAMES
+from amtdiag.capture.decode.packet import Segment
+from amtdiag.capture.files import inputs
+from amtdiag.capture.files.inputs import open_inputs
 from amtdiag.capture.filescan import FileScan
-from amtdiag.capture.inputs import open_inputs
-from amtdiag.capture.kernel import PcapLayout, PcapngLayout, sieve_for
-from amtdiag.capture.linklayer import LINK_TYPES, OTHER_NAMES
+from amtdiag.capture.prefilter import kernel
+from amtdiag.capture.prefilter.flow_filter import FlowFilter, Interest
+from amtdiag.capture.prefilter.kernel import PcapLayout, PcapngLayout, sieve_for
 from amtdiag.capture.scan import Scan
-from amtdiag.capture.selection import Interest, Selection
 from amtdiag.config import Limits
 from amtdiag.errors import MissingToolError, UsageError
 from amtdiag.model import CaptureInfo
@@ -86,7 +87,7 @@ def read(
     with patch.object(inputs, "CHUNK", chunk):
         opened = open_inputs(paths, limits)
         sieve = sieve_of(choice) if choice else None
-        scan = Scan(opened.inputs, Selection(INTEREST, limits, sieve), limits)
+        scan = Scan(opened.inputs, FlowFilter(INTEREST, limits, sieve), limits)
         rows = rows_of(scan)
         openings = rows_of(scan.openings(_Everywhere()))
     counts = (scan.packets, scan.evicted, scan.incomplete_datagrams)
@@ -658,7 +659,7 @@ def test_ports_of_more_than_eight_groups(choice: str) -> None:
 
 
 def test_without_a_head_every_payload_is_wanted() -> None:
-    module = pytest.importorskip("amtdiag.capture._kernel")
+    module = pytest.importorskip("amtdiag.capture.prefilter._kernel")
     packet = bytearray(60)
     for at, value in {**PLAIN_FIELDS, 16: 46}.items():
         packet[at : at + 2] = value.to_bytes(2)
@@ -708,7 +709,7 @@ def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_kernel_may_be_demanded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "amtdiag.capture._kernel", None)
+    monkeypatch.setitem(sys.modules, "amtdiag.capture.prefilter._kernel", None)
     monkeypatch.delenv("AMTDIAG_KERNEL", raising=False)
     for value in ("", "0"):
         monkeypatch.setenv("AMTDIAG_REQUIRE_KERNEL", value)

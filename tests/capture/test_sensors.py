@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amtdiag.capture.sensors import Sensors
+from amtdiag.capture.files.sensors import Sensors
 
 SECOND = 1_000_000_000
 File = tuple[str, float, float]

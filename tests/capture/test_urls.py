@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import SAMPLES, run
 
-from amtdiag.capture.urls import UrlFile, is_url, label_of
+from amtdiag.capture.files.urls import UrlFile, is_url, label_of
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -88,7 +88,7 @@ def test_a_file_that_breaks_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         return data
 
     monkeypatch.setattr(UrlFile, "read", read)
-    monkeypatch.setattr("amtdiag.capture.inputs.CHUNK", 500)
+    monkeypatch.setattr("amtdiag.capture.files.inputs.CHUNK", 500)
     captures = analyze(f"file://{path}")["captures"]
     assert isinstance(captures, list)
     assert any("ValueError: connection lost" in note for note in captures[0]["notes"])

@@ -22,23 +22,23 @@ import shapes
 from helpers import SAMPLES
 from shapes import SHAPES, pcap, pcapng
 
-from amtdiag.capture import crew, worker
-from amtdiag.capture.columns import Segment
-from amtdiag.capture.cores import workers_for
-from amtdiag.capture.crew import Crew, Delivery
-from amtdiag.capture.inputs import Input, Known, open_inputs
-from amtdiag.capture.kernel import is_missing, sieve_for
-from amtdiag.capture.parts import Part, unpack_setup
-from amtdiag.capture.remote import RemoteFile
+from amtdiag.capture.decode.packet import Segment
+from amtdiag.capture.files.inputs import Input, Known, open_inputs
+from amtdiag.capture.parallel import pool, worker
+from amtdiag.capture.parallel.cpu import workers_for
+from amtdiag.capture.parallel.merge import RemoteFile
+from amtdiag.capture.parallel.pool import Delivery, WorkerPool
+from amtdiag.capture.parallel.wire import Part, unpack_setup
+from amtdiag.capture.parallel.worker import Scout
+from amtdiag.capture.prefilter.flow_filter import FlowFilter, Interest
+from amtdiag.capture.prefilter.kernel import is_missing, sieve_for
 from amtdiag.capture.scan import Scan
-from amtdiag.capture.selection import Interest, Selection
-from amtdiag.capture.worker import Scout
 from amtdiag.config import Limits, Options
 from amtdiag.model import CaptureInfo
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.hello import HEAD
 from amtdiag.protocols.ports import DATAGRAM_PORTS, DNS_PORT, HELLO_PORTS, OTHER_PORTS
-from amtdiag.report.jsonout import analysis_json, dumps
+from amtdiag.report.formats.json import analysis_json, dumps
 
 INTEREST = Interest(frozenset({*HELLO_PORTS, DNS_PORT}) | OTHER_PORTS, DATAGRAM_PORTS, HEAD)
 
@@ -68,7 +68,7 @@ class Inline:
 
     def parts(self, number: int, delivery: Delivery) -> Iterator[Part]:
         interest, limits, seed = unpack_setup(self._setup)
-        selection = Selection(interest, limits, sieve_for(interest, seed)[0])
+        selection = FlowFilter(interest, limits, sieve_for(interest, seed)[0])
         parts: list[Part] = []
         scout = Scout(Input.again(self._files[number], limits), selection, delivery.carried, parts.append)
         parts.append(scout.run())
@@ -100,7 +100,7 @@ def rows_of(packets: Any) -> list[tuple[int, Segment]]:
 
 def read(paths: Sequence[Path], limits: Limits, workers: int = 1) -> Read:
     opened = open_inputs(paths, limits)
-    scan = Scan(opened.inputs, Selection(INTEREST, limits, sieve_for(INTEREST)[0]), limits, workers)
+    scan = Scan(opened.inputs, FlowFilter(INTEREST, limits, sieve_for(INTEREST)[0]), limits, workers)
     rows = rows_of(scan)
     return Read(
         rows,
@@ -113,7 +113,7 @@ def read(paths: Sequence[Path], limits: Limits, workers: int = 1) -> Read:
 @contextlib.contextmanager
 def inline(part_bytes: int, part_frames: int) -> Iterator[None]:
     with (
-        patch("amtdiag.capture.remote.Crew", Inline),
+        patch("amtdiag.capture.parallel.merge.Crew", Inline),
         patch.object(worker, "PART_BYTES", part_bytes),
         patch.object(worker, "PART_FRAMES", part_frames),
     ):
@@ -243,20 +243,20 @@ def test_shapes_cut_in_two(shape: shapes.Shape, tmp_path: Path) -> None:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are left to the workers, who else would come too late for such small ones."""
-    take = Crew.take
+    take = WorkerPool.take
 
-    def wait_and_take(one: Crew, number: int) -> Delivery | None:
+    def wait_and_take(one: WorkerPool, number: int) -> Delivery | None:
         end = time.monotonic() + 5
         while number in one._queue and time.monotonic() < end and not one_is_stuck(one):
             time.sleep(0.002)
         return take(one, number)
 
-    monkeypatch.setattr(Crew, "take", wait_and_take)
+    monkeypatch.setattr(WorkerPool, "take", wait_and_take)
 
 
-def one_is_stuck(one: Crew) -> bool:
+def one_is_stuck(one: WorkerPool) -> bool:
     """All who could begin the file wait until somebody takes what they have read."""
-    return one._waiting >= crew.WAITING_BYTES
+    return one._waiting >= pool.WAITING_BYTES
 
 
 def whole(paths: Sequence[Path], workers: int) -> str:
@@ -264,10 +264,10 @@ def whole(paths: Sequence[Path], workers: int) -> str:
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.parametrize("waiting", [0, crew.WAITING_BYTES])
+@pytest.mark.parametrize("waiting", [0, pool.WAITING_BYTES])
 @pytest.mark.parametrize("workers", [2, 3])
 def test_samples_with_processes(workers: int, waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "WAITING_BYTES", waiting)
+    monkeypatch.setattr(pool, "WAITING_BYTES", waiting)
     for folder in (SAMPLES, SAMPLES / "ring"):
         assert whole([folder], workers) == whole([folder], 1)
 
@@ -302,7 +302,7 @@ def test_a_file_that_vanished(tmp_path: Path) -> None:
         paths = ring(tmp_path)
         opened = open_inputs(paths, LIMITS)
         paths[1].unlink()
-        selection = Selection(INTEREST, LIMITS, sieve_for(INTEREST)[0])
+        selection = FlowFilter(INTEREST, LIMITS, sieve_for(INTEREST)[0])
         scan = Scan(opened.inputs, selection, LIMITS, workers)
         rows_of(scan)
         return scan.captures
@@ -313,17 +313,17 @@ def test_a_file_that_vanished(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("patient")
 def test_a_worker_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = ring(tmp_path, padding=8 << 20)
-    enter = Crew._enter
+    enter = WorkerPool._enter
     killed: list[subprocess.Popen[bytes]] = []
 
-    def enter_and_kill(one: Crew, number: int, delivery: Delivery, data: bytes) -> None:
+    def enter_and_kill(one: WorkerPool, number: int, delivery: Delivery, data: bytes) -> None:
         if number == 1 and not killed:
             killed.extend(list(one.processes))
             for process in killed:
                 os.kill(process.pid, signal.SIGKILL)
         enter(one, number, delivery, data)
 
-    monkeypatch.setattr(Crew, "_enter", enter_and_kill)
+    monkeypatch.setattr(WorkerPool, "_enter", enter_and_kill)
     result = diagnose(paths, Options(workers=2))
     notes = [one.notes for one in result.captures if one.notes]
     assert set(notes) == {("reading stopped: the process that read it was ended by SIGKILL",)}
@@ -334,7 +334,7 @@ def test_a_worker_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.usefixtures("patient")
 def test_a_worker_that_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = ring(tmp_path)
-    monkeypatch.setattr(crew, "pack_file", lambda known, carried: b"\0\0\0\1?")
+    monkeypatch.setattr(pool, "pack_file", lambda known, carried: b"\0\0\0\1?")
     result = diagnose(paths, Options(workers=2))
     assert all(one.notes[0].startswith("reading stopped: ") for one in result.captures)
 
@@ -373,18 +373,18 @@ def test_ctrl_c_leaves_a_report(tmp_path: Path) -> None:
 def test_how_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = ring(tmp_path, 3)
     inputs = open_inputs(paths, LIMITS).inputs
-    monkeypatch.setattr("amtdiag.capture.cores._usable_cores", lambda: 8)
+    monkeypatch.setattr("amtdiag.capture.parallel.cpu._usable_cores", lambda: 8)
     assert workers_for(inputs, None) == 1
     assert workers_for(inputs, 2) == 2
     assert workers_for(inputs, 9) == 3
     assert workers_for(inputs[:1], 9) == 1
-    monkeypatch.setattr("amtdiag.capture.cores.WORTH_IT", 1)
+    monkeypatch.setattr("amtdiag.capture.parallel.cpu.WORTH_IT", 1)
     assert workers_for(inputs, None) == 3
 
 
 def test_a_worker_imports_little() -> None:
-    code = "import sys, amtdiag.capture.worker; print(*sys.modules)"
+    code = "import sys, amtdiag.capture.parallel.worker; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"pandas", "numpy", "rich", "cryptography", "subprocess", "multiprocessing", "pickle"}
-    assert not {name for name in loaded if name.startswith(("amtdiag.protocols", "amtdiag.provisioning"))}
+    assert not {name for name in loaded if name.startswith(("amtdiag.protocols", "amtdiag.devices"))}

@@ -9,9 +9,9 @@ from html import escape
 import pytest
 from helpers import ROOT, run
 
-from amtdiag.checks.catalogue import RULES
-from amtdiag.checks.explained import Explanation, explanations
-from amtdiag.provisioning.modes import TRANSITIONS
+from amtdiag.devices.modes import TRANSITIONS
+from amtdiag.rules.catalogue import RULES
+from amtdiag.rules.explain import Explanation, explanations
 
 every_rule = pytest.mark.parametrize("rule", explanations(), ids=lambda rule: rule.id)
 

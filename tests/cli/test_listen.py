@@ -201,10 +201,10 @@ def test_endless_bytes_end_at_the_limit() -> None:
 
 
 @contextmanager
-def a_listener(*, lines: bool = True) -> Iterator[tuple[listen.Listener, int]]:
+def a_listener(*, lines: bool = True) -> Iterator[tuple[listen.HelloListener, int]]:
     """A listener in this process."""
     with listen._ear("127.0.0.1", 0) as ear:
-        listener = listen.Listener([ear], listen._Mouth(lines, None))
+        listener = listen.HelloListener([ear], listen._ConnectionLog(lines, None))
         yield listener, ear.getsockname()[1]
         listener.close()
 

@@ -17,11 +17,11 @@ import pytest
 from helpers import HELLO_ONLY, ROOT, SAMPLES, run
 from wire import FAR, NEAR, Wire, capturing, inside, laid, packets_of, wanted_of
 
-from amtdiag.capture import libpcap
-from amtdiag.capture.sniffer import Sniffer
+from amtdiag.capture.live.af_packet import Sniffer
+from amtdiag.capture.prefilter import libpcap
 from amtdiag.config import Options
 from amtdiag.pipeline import interest
-from amtdiag.simulate.certificates import server_identity
+from amtdiag.simulator.certificates import server_identity
 
 REFUSED = SAMPLES / "recorded" / "mesh_closed.pcapng"
 

@@ -22,7 +22,7 @@ from helpers import run
 
 from amtdiag.model import Hello
 from amtdiag.protocols.hello import parse
-from amtdiag.simulate.device.scenarios import SCENARIOS
+from amtdiag.simulator.scenarios import SCENARIOS
 
 WITHOUT_SCAPY = "import sys; sys.modules['scapy'] = None; from amtdiag.cli.main import entry; entry()"
 SETUP = "http://intel.com/wbem/wscim/1/amt-schema/1/AMT_SetupAndConfigurationService"

@@ -1,7 +1,7 @@
 #include "drive.h"
 
-#include "../../amtdiag/capture/native/decode.h"
-#include "../../amtdiag/capture/native/sieve.h"
+#include "../../amtdiag/capture/prefilter/native/decode.h"
+#include "../../amtdiag/capture/prefilter/native/sieve.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -202,7 +202,7 @@ def reply(*suffixes: str, duid: Any = None) -> Any:
 
 def test_the_suffixes_of_a_reply() -> None:
     found = dhcpv6.parse(bytes(reply("corp.example.", "lab.example.")))
-    assert found == dhcpv6.Message("ack", MAC, ("corp.example", "lab.example"), ("fd00::1",))
+    assert found == dhcpv6.Dhcpv6Message("ack", MAC, ("corp.example", "lab.example"), ("fd00::1",))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -229,7 +229,7 @@ def test_a_client_without_a_mac_is_nobody() -> None:
 
 def test_a_duid_with_a_time() -> None:
     found = dhcpv6.parse(bytes(DHCP6_Solicit() / DHCP6OptClientId(duid=DUID_LLT(lladdr=MAC, timeval=1))))
-    assert found == dhcpv6.Message("discover", MAC, (), ())
+    assert found == dhcpv6.Dhcpv6Message("discover", MAC, (), ())
 
 
 def test_no_more_than_five_suffixes() -> None:

@@ -13,7 +13,7 @@ from scapy.layers.dns import DNS, DNSQR, DNSRR
 
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols import dns
-from amtdiag.protocols.dns import HEADER, Message, is_discovery, name_at, parse
+from amtdiag.protocols.dns import HEADER, DnsMessage, is_discovery, name_at, parse
 
 NAME = "provisionserver.corp.example"
 
@@ -27,7 +27,7 @@ def built(*answers: Any, name: str = NAME, kind: str = "A", **header: Any) -> by
     return bytes(made)
 
 
-def read(data: bytes) -> Message:
+def read(data: bytes) -> DnsMessage:
     message = parse(data)
     assert message is not None
     return message

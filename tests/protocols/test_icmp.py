@@ -13,8 +13,8 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 from scapy.utils import wrpcap
 
-from amtdiag.capture.columns import ICMP as V4
-from amtdiag.capture.columns import ICMPV6 as V6
+from amtdiag.capture.decode.packet import ICMP as V4
+from amtdiag.capture.decode.packet import ICMPV6 as V6
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.icmp import parse
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from scenarios.psk import CIPHER_SUITE, session
 
-from amtdiag.protocols.tls.psk import SUITES, Handshake, forms, opens
-from amtdiag.simulate.psk import CIPHER_SUITE, session
+from amtdiag.protocols.tls.psk import SUITES, PskHandshake, forms, opens
 
 PPS = "NKLD-G5DC-RRNQ-E9YZ-ZIJL-7LFL-VJED-69XJ"
 KEY = PPS.replace("-", "").encode()
@@ -24,7 +24,7 @@ EMS, ETM = 23, 22
 
 
 class Recorded(NamedTuple):
-    handshake: Handshake
+    handshake: PskHandshake
     master: bytes
     """From OpenSSL's key log."""
 
@@ -68,14 +68,14 @@ def server_extensions(hello: bytes) -> set[int]:
     return found
 
 
-def as_handshake(client: bytes, server: bytes) -> Handshake:
+def as_handshake(client: bytes, server: bytes) -> PskHandshake:
     ours, finished = clear_messages(client)
     theirs, _ = clear_messages(server)
     first = 4 + int.from_bytes(ours[1:4])
     client_hello, key_exchange = ours[:first], ours[first:]
     session_id = theirs[4 + 34]
     has = server_extensions(theirs[: 4 + int.from_bytes(theirs[1:4])])
-    return Handshake(
+    return PskHandshake(
         version=int.from_bytes(theirs[4:6]),
         suite=int.from_bytes(theirs[39 + session_id : 41 + session_id]),
         client_random=client_hello[6:38],
@@ -207,5 +207,5 @@ def test_which_form_was_used(form: tuple[str, bytes]) -> None:
 @pytest.mark.parametrize("version", [0x0300, 0x0301, 0x0303, 0x0304])
 @pytest.mark.parametrize("etm", [True, False])
 def test_rubbish_opens_nothing(suite: int, finished: bytes, version: int, etm: bool) -> None:
-    handshake = Handshake(version, suite, bytes(32), bytes(32), None, etm, finished)
+    handshake = PskHandshake(version, suite, bytes(32), bytes(32), None, etm, finished)
     assert opens(handshake, KEY) is None

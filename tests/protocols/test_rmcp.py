@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amtdiag.model import Mode
-from amtdiag.protocols.rmcp import Ping, Pong, parse
+from amtdiag.protocols.rmcp import Ping, PresencePong, parse
 
 PING = bytes.fromhex("06 00 ff 06 00 00 11 be 80 2a 00 00")
 
@@ -19,9 +19,9 @@ def pong(*, nibbles: int = 0x90, state: int = 0, port: int = 16993, major: int =
     return head + body
 
 
-def read(data: bytes) -> Pong:
+def read(data: bytes) -> PresencePong:
     found = parse(data)
-    assert isinstance(found, Pong)
+    assert isinstance(found, PresencePong)
     return found
 
 
@@ -38,7 +38,7 @@ def test_the_mode(state: int, mode: Mode) -> None:
 
 
 def test_a_pong() -> None:
-    assert read(pong(state=2)) == Pong(0x2A, 16993, "9.0", "operational")
+    assert read(pong(state=2)) == PresencePong(0x2A, 16993, "9.0", "operational")
 
 
 def test_no_port_is_none() -> None:

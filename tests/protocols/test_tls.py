@@ -12,14 +12,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from test_psk import record_session
 from tls_talks import Said, assembled, device, record, sca, segments, shake, talks, told, whole
 
-from amtdiag.model import Evidence, TlsTalk
-from amtdiag.net.stream import Assembled
+from amtdiag.model import Evidence, TlsConversation
 from amtdiag.protocols.tls import talk
+from amtdiag.protocols.tls.constants import version_name
 from amtdiag.protocols.tls.handshake import LONGEST, MOST_MESSAGES
 from amtdiag.protocols.tls.messages import MOST_CERTIFICATES, MOST_NAMES
-from amtdiag.protocols.tls.numbers import version_name
 from amtdiag.protocols.tls.suites import NAMES, SIGNALS, family, suite_name
-from amtdiag.simulate.certificates import device_identity, server_identity
+from amtdiag.reassembly.stream import Assembled
+from amtdiag.simulator.certificates import device_identity, server_identity
 
 VERSIONS = ssl.TLSVersion
 
@@ -28,7 +28,7 @@ def stream(data: bytes, **changes: Any) -> Assembled:
     return Assembled(data, (), (), anchored=True, ended=True, conflicts=0)._replace(**changes)
 
 
-def read(client: bytes, server: bytes) -> TlsTalk:
+def read(client: bytes, server: bytes) -> TlsConversation:
     found = talk(stream(client), stream(server))
     assert found is not None
     return found
@@ -68,7 +68,7 @@ def ders(pem: bytes) -> tuple[bytes, ...]:
     return tuple(one.public_bytes(Encoding.DER) for one in x509.load_pem_x509_certificates(pem))
 
 
-def names(found: TlsTalk) -> list[tuple[str, str]]:
+def names(found: TlsConversation) -> list[tuple[str, str]]:
     return [(one.sender, one.name) for one in found.messages]
 
 

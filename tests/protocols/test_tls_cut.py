@@ -21,11 +21,11 @@ from tls_talks import (
     whole,
 )
 
-from amtdiag.model import TlsTalk
+from amtdiag.model import TlsConversation
 from amtdiag.model.tls import TlsSide
-from amtdiag.net.stream import Assembled
 from amtdiag.protocols.tls import talk
 from amtdiag.protocols.tls.records import HEADER
+from amtdiag.reassembly.stream import Assembled
 
 NAMES = (
     "tls1", "tls1_1", "tls1_2", "no certificate", "not asked", "unknown root", "old client", "tls1_3",
@@ -104,7 +104,10 @@ def test_each_segment_lost_alone(name: str) -> None:
 
 
 def judge(
-    found: TlsTalk | None, every: TlsTalk, lost: dict[TlsSide, list[tuple[int, int]]], said: Said
+    found: TlsConversation | None,
+    every: TlsConversation,
+    lost: dict[TlsSide, list[tuple[int, int]]],
+    said: Said,
 ) -> None:
     """No fact is wrong, and what is not told is said to be missing."""
     if found is None:  # neither beginning was seen, and nothing behind proves that it is TLS
@@ -147,7 +150,7 @@ def test_cut_at_every_byte_of_one_side(name: str) -> None:
         assert contradictions(found, every, cut=True) == []
 
 
-def cut(said: Said, client: int, server: int) -> TlsTalk | None:
+def cut(said: Said, client: int, server: int) -> TlsConversation | None:
     """Read a capture that ends early."""
     return talk(
         assembled(segments(said.client[:client], "client", ()), client, ended=False),

@@ -6,18 +6,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from scenarios.containers import render
+from scenarios.conversation import Conversation
+from scenarios.packets import MILLISECOND, SECOND, Trace
 from test_samples import SAMPLES
 from test_samples_oracle import run
 from tls_talks import SIDES, talks
 
-from amtdiag.model import TlsTalk
+from amtdiag.model import TlsConversation
 from amtdiag.model.tls import TlsSide
 from amtdiag.pipeline import diagnose
-from amtdiag.protocols.tls.numbers import MESSAGES
-from amtdiag.simulate.containers import render
-from amtdiag.simulate.conversation import Conversation
-from amtdiag.simulate.hosts import network
-from amtdiag.simulate.packets import MILLISECOND, SECOND, Trace
+from amtdiag.protocols.tls.constants import MESSAGES
+from amtdiag.simulator.hosts import network
 
 FIELDS = (
     "tcp.stream", "frame.number", "tcp.srcport", "tcp.dstport", "tls.handshake.type",
@@ -62,7 +62,7 @@ class Shown:
         return [(frame_of(row), int(kind)) for row in self.rows for kind in row["tls.handshake.type"]]
 
 
-def compare(found: TlsTalk, rows: list[Row], before: int = 0) -> None:
+def compare(found: TlsConversation, rows: list[Row], before: int = 0) -> None:
     """`before`: frames that tshark saw in front of those of the file."""
     shown = {side: Shown(rows, side) for side in SIDES}
     client, server = shown["client"], shown["server"]

@@ -36,14 +36,14 @@ from webtalks import (
 )
 
 from amtdiag.model import WebServer
-from amtdiag.model.web import Exchange, WebCall, WebTalk
-from amtdiag.net.stream import Assembled
-from amtdiag.protocols.web import talk as web_talk
+from amtdiag.model.web import Exchange, HttpConversation, WebCall
+from amtdiag.protocols.web import http_session as web_talk
 from amtdiag.protocols.web.credentials import asked, sent
-from amtdiag.protocols.web.messages import Message, answers, requests
+from amtdiag.protocols.web.gappy_stream import GappyStream
+from amtdiag.protocols.web.http_messages import HttpMessage, answers, requests
 from amtdiag.protocols.web.nonces import Nonces
-from amtdiag.protocols.web.view import View
-from amtdiag.report.jsonout import dumps, talk_json
+from amtdiag.reassembly.stream import Assembled
+from amtdiag.report.formats.json import dumps, talk_json
 from amtdiag.times import SECOND
 
 CALL = mesh_call(SETUP, "CommitChanges", 7)
@@ -416,7 +416,7 @@ SENT = segments(WHOLE, 300)
 FACTS = talk_of(WHOLE, 300)
 
 
-def facts(talk: WebTalk) -> list[Exchange]:
+def facts(talk: HttpConversation) -> list[Exchange]:
     """Exchanges without their times and frames."""
     return [one._replace(ts=0, answered=None, evidence=()) for one in talk.exchanges]
 
@@ -430,7 +430,7 @@ def holds(part: object, whole: object) -> bool:
     return False
 
 
-def check(talk: WebTalk | None, whole: WebTalk, *, aligned: bool = True) -> None:
+def check(talk: HttpConversation | None, whole: HttpConversation, *, aligned: bool = True) -> None:
     """Nothing that `whole` does not say, and where something is not said, it is said to be missing."""
     if talk is None:
         return
@@ -591,7 +591,7 @@ def by_h11(data: bytes, count: int, *, asking: bool) -> list[tuple[bytes, list[t
     return found
 
 
-def ours(message: Message) -> tuple[bytes, list[tuple[bytes, bytes]], bytes | None]:
+def ours(message: HttpMessage) -> tuple[bytes, list[tuple[bytes, bytes]], bytes | None]:
     start = message.target or str(message.status).encode()
     return start, sorted((k, v) for k, values in message.fields.items() for v in values), message.body
 
@@ -602,7 +602,7 @@ def test_requests_as_h11_reads_them(said: list[tuple[list[tuple[str, str]], byte
         wire_of(f"POST /{n} HTTP/1.1", [("Host", "x"), *f], body, c) for n, (f, body, c) in enumerate(said)
     )
     wanted = [(s, sorted(h), b) for s, h, b in by_h11(data, len(said), asking=True)]
-    side = requests(View(assemble(segments([(True, data)]), by_client=True)))
+    side = requests(GappyStream(assemble(segments([(True, data)]), by_client=True)))
     assert ([ours(one) for one in side.messages], side.stopped) == (wanted, None)
 
 
@@ -610,7 +610,7 @@ def test_requests_as_h11_reads_them(said: list[tuple[list[tuple[str, str]], byte
 def test_answers_as_h11_reads_them(said: list[tuple[list[tuple[str, str]], bytes, int]], status: int) -> None:
     data = b"".join(wire_of(f"HTTP/1.1 {status} x", f, body, c) for f, body, c in said)
     wanted = [(s, sorted(h), b) for s, h, b in by_h11(data, len(said), asking=False)]
-    side = answers(View(assemble(segments([(False, data)]), by_client=False)), [b"POST"] * len(said))
+    side = answers(GappyStream(assemble(segments([(False, data)]), by_client=False)), [b"POST"] * len(said))
     assert ([ours(one) for one in side.messages], side.stopped) == (wanted, None)
 
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import pytest
 from webtalks import REALM, SERVER, SETUP, Flight, amt_answer, mesh_call, talk_of
 
-from amtdiag.model.web import WebTalk
+from amtdiag.model.web import HttpConversation
 from amtdiag.protocols.web.nonces import Nonces
 
 USER, PASSWORD = "admin", "P@ssw0rd"
@@ -108,7 +108,7 @@ class Relay:
         near.close()
         far.close()
 
-    def close(self) -> list[WebTalk]:
+    def close(self) -> list[HttpConversation]:
         """What was said, read."""
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()

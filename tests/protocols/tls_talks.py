@@ -12,13 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from scenarios import psk
+
 from amtdiag.config import Limits
-from amtdiag.model import TlsTalk
+from amtdiag.model import TlsConversation
 from amtdiag.model.tls import TlsSide
-from amtdiag.net.stream import Assembled, Stream
 from amtdiag.protocols.tls import talk
-from amtdiag.simulate import psk
-from amtdiag.simulate.certificates import device_identity, root_pem, server_identity
+from amtdiag.reassembly.stream import Assembled, Stream
+from amtdiag.simulator.certificates import device_identity, root_pem, server_identity
 
 SUFFIX = "corp.example"
 FIRST_FRAME = {"client": 101, "server": 501}
@@ -250,12 +251,12 @@ def assembled(sent: Sequence[Segment], length: int, *, ended: bool = True) -> As
     return stream.assemble()
 
 
-def told(sides: Sequence[Assembled]) -> TlsTalk | None:
+def told(sides: Sequence[Assembled]) -> TlsConversation | None:
     client, server = sides
     return talk(client, server, ["a.pcap"])
 
 
-def whole(said: Said, size: int = 1460) -> TlsTalk:
+def whole(said: Said, size: int = 1460) -> TlsConversation:
     """What is read where nothing is missing."""
     sides = []
     for side in SIDES:
@@ -276,7 +277,7 @@ PLAIN = (
 NOTHING = (None, (), False)
 
 
-def bare(found: TlsTalk) -> dict[str, object]:
+def bare(found: TlsConversation) -> dict[str, object]:
     """The facts without times and frames."""
     facts = found._asdict()
     for name in ("client_chain", "server_chain"):
@@ -288,7 +289,7 @@ def bare(found: TlsTalk) -> dict[str, object]:
     return facts
 
 
-def said_by(found: TlsTalk, side: TlsSide) -> list[str]:
+def said_by(found: TlsConversation, side: TlsSide) -> list[str]:
     return [one.name for one in found.messages if one.sender == side]
 
 
@@ -297,7 +298,7 @@ def is_subsequence(some: Sequence[str], every: Sequence[str]) -> bool:
     return all(one in rest for one in some)
 
 
-def contradictions(part: TlsTalk, every: TlsTalk, *, cut: bool) -> list[str]:
+def contradictions(part: TlsConversation, every: TlsConversation, *, cut: bool) -> list[str]:
     """The facts of a part that are not those of the whole. `cut`: the capture ended early."""
     wrong = []
     told, known = bare(part), bare(every)

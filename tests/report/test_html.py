@@ -20,14 +20,14 @@ from htmlmodel import Reader, model_of
 from test_hostile import NASTY, poisoned
 
 from amtdiag.config import Options
-from amtdiag.frames import all_events
 from amtdiag.model import Diagnosis, HelloRecord
 from amtdiag.pipeline import diagnose
-from amtdiag.report.html import render_page
-from amtdiag.report.html.model import coded
-from amtdiag.report.html.outline import STAGES, Outline
-from amtdiag.report.jsonout import analysis_json, dumps, hello_json
+from amtdiag.report.formats.html import render_page
+from amtdiag.report.formats.html.model import coded
+from amtdiag.report.formats.html.summary import STAGES, Outline
+from amtdiag.report.formats.json import analysis_json, dumps, hello_json
 from amtdiag.safetext import safe
+from amtdiag.tables import all_events
 from amtdiag.times import rfc3339
 
 CAPTURES = sorted(

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from helpers import SAMPLES
+from scenarios import tls
+from scenarios.containers import render
+from scenarios.conversation import Conversation
+from scenarios.packets import SECOND, Trace
+from scenarios.scene import Scene
+from scenarios.web import SentMessage, Session
 from test_hostile import poisoned
 from test_html import diagnosed, many_times
 
 from amtdiag.model import Diagnosis
-from amtdiag.report.html import render_page
-from amtdiag.simulate import tls
-from amtdiag.simulate.certificates import server_identity
-from amtdiag.simulate.containers import render
-from amtdiag.simulate.conversation import Conversation
-from amtdiag.simulate.hosts import network
-from amtdiag.simulate.packets import SECOND, Trace
-from amtdiag.simulate.scene import Scene
-from amtdiag.simulate.web import Said, Session
+from amtdiag.report.formats.html import render_page
+from amtdiag.simulator.certificates import server_identity
+from amtdiag.simulator.hosts import network
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -267,8 +267,9 @@ def hostile_capture(folder: Path) -> Path:
     digest = f'Digest username="{ESCAPES}", realm="x", nonce="1", uri="/", response="{"0" * 32}"'
     asked = f"GET /{ESCAPES.replace(' ', '/')} HTTP/1.1\r\nHost: x\r\nAuthorization: {digest}\r\n\r\n"
     session.said += [
-        Said(True, asked.encode()),
-        Said(False, f'HTTP/1.1 401 {MARKUP}\r\nWWW-Authenticate: Digest realm="{ESCAPES}", nonce="2"\r\n'
+        SentMessage(True, asked.encode()),
+        SentMessage(False, f'HTTP/1.1 401 {MARKUP}\r\n'
+                    f'WWW-Authenticate: Digest realm="{ESCAPES}", nonce="2"\r\n'
                     f"Content-Type: {MARKUP}\r\nServer: {MARKUP}\r\nContent-Length: 0\r\n\r\n".encode()),
     ]  # fmt: skip
     talk = Conversation(scene.trace, net.server, spoken, 16992, at + SECOND, ())

@@ -26,13 +26,13 @@ from hypothesis import strategies as st
 from making import CLIENT_AUTH, NOW, SERVER_AUTH, SETUP_OID, SETUP_UNIT, Made, make
 
 from amtdiag.times import SECOND
-from amtdiag.trust import rootrules
+from amtdiag.trust import root_policy
 from amtdiag.trust.catalogue import by_digest, roots
 from amtdiag.trust.certificates import Certificate, read_certificate
 from amtdiag.trust.chain import RULES, judge, sentence
+from amtdiag.trust.chain_path import MOST_CERTIFICATES, study
 from amtdiag.trust.releases import PSK, consistent_with, refuses_old, stated
 from amtdiag.trust.rule import ChainContext, RuleResult, Verdict
-from amtdiag.trust.study import MOST_CERTIFICATES, study
 from amtdiag.trust.suffixes import fit_of
 
 WHEN = round(NOW.timestamp()) * SECOND + 1
@@ -188,7 +188,7 @@ def test_names_and_suffixes_of_all_kinds(name: str, suffix: str) -> None:
 def test_no_public_authority_issues_for_an_internal_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     """The root of the test is put into the catalogue: nobody here has the key of a real one."""
     chain = under(LEAF)
-    monkeypatch.setattr(rootrules, "by_digest", lambda: {digest(ROOT): roots()[0]})
+    monkeypatch.setattr(root_policy, "by_digest", lambda: {digest(ROOT): roots()[0]})
     for suffix in ("office.local", "office.corp", "office.lan"):
         (said,) = results(*chain, suffixes=(suffix,))["suffix"]
         assert (said.outcome, said.catalogue) == ("broken", "F23")

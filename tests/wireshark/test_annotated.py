@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from helpers import SAMPLES, run, spawn, unsafe_characters
 from test_samples import Sample, every_sample
 
-from amtdiag.capture.copies import Copy
-from amtdiag.capture.kept import Kept
+from amtdiag.capture.files.spooled_pipe import Copy
+from amtdiag.capture.frame_index import FrameIndex
 from amtdiag.model import Diagnosis
 from amtdiag.pipeline import diagnose
 from amtdiag.wireshark.annotated import Annotated, write_annotated
@@ -36,7 +36,7 @@ class Written(NamedTuple):
 
 
 def annotate(target: Path, *paths: Path) -> Written:
-    kept = Kept()
+    kept = FrameIndex()
     diagnosis = diagnose(paths, kept=kept)
     return Written(diagnosis, target, write_annotated(diagnosis, kept, target))
 

@@ -9,8 +9,8 @@ import time
 from socket import SHUT_RDWR, SHUT_WR, SOCK_STREAM
 from typing import Any
 
-from amtdiag.simulate.datagrams import Pong
-from amtdiag.simulate.roots import MODERN, PLANTED
+from amtdiag.simulator.rmcp import Pong
+from amtdiag.simulator.roots import MODERN, PLANTED
 from tools.lab.device import AmtDevice
 from tools.lab.discovery import RESET, SYN, TLS_DATA
 from tools.lab.sca import Sca

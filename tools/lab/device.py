@@ -24,9 +24,11 @@ from socket import (
     socket,
 )
 
-from amtdiag.simulate.datagrams import Pong
-from amtdiag.simulate.hosts import DEVICE_PORT, HELLO_PORT, Device
-from amtdiag.simulate.packets import SentHello, digests_of, hello_bytes
+from scenarios.packets import SentHello
+
+from amtdiag.simulator.hello import digests_of, hello_bytes
+from amtdiag.simulator.hosts import DEVICE_PORT, HELLO_PORT, Device
+from amtdiag.simulator.rmcp import Pong
 from tools.lab import wire
 from tools.lab.net import Namespace
 from tools.lab.programs import read_lease, udhcpc

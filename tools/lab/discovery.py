@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 
-from amtdiag.simulate.datagrams import Pong
+from amtdiag.simulator.rmcp import Pong
 from tools.lab import wire
 from tools.lab.device import SERVER_NAME
 from tools.lab.net import Namespace

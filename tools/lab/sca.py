@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from socket import SOCK_DGRAM, SOCK_STREAM, socket
 
-from amtdiag.simulate.hosts import DEVICE_PORT, HELLO_PORT
+from amtdiag.simulator.hosts import DEVICE_PORT, HELLO_PORT
 from tools.lab import wire
 from tools.lab.device import resolve, serve
 from tools.lab.net import Namespace

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from socket import SOCK_STREAM, socket
 
-from amtdiag.simulate.datagrams import Pong
+from amtdiag.simulator.rmcp import Pong
 from tools.lab.calling import HELLO
 from tools.lab.device import serve
 from tools.lab.discovery import NO_HELLO, RESET, SYN, TLS_DATA

@@ -11,9 +11,10 @@ from pathlib import Path
 from socket import SOCK_DGRAM
 from typing import Any
 
-from amtdiag.simulate.hosts import Device
-from amtdiag.simulate.packets import SentHello
-from amtdiag.simulate.roots import MODERN, Root
+from scenarios.packets import SentHello
+
+from amtdiag.simulator.hosts import Device
+from amtdiag.simulator.roots import MODERN, ListedRoot
 from tools.lab import wire
 from tools.lab.credentials import Credentials
 from tools.lab.device import AmtDevice, resolve
@@ -181,7 +182,7 @@ class Site:
         listen: bool = True,
         uuid: str | None = None,
         pid: str | None = None,
-        roots: tuple[Root, ...] = MODERN,
+        roots: tuple[ListedRoot, ...] = MODERN,
         admin_credentials: int = 1,
         segment: str = "lan",
         prefix: int = 24,

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from amtdiag.simulate.packets import SentHello
-from amtdiag.simulate.truth import FAILURES, TROUBLES
+from scenarios.packets import SentHello
+from scenarios.truth import FAILURES, TROUBLES
+
 from tools.lab.net import run
 
 _FIELDS = (

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amtdiag.model import TlsTalk
-from amtdiag.net.stream import Assembled
-from amtdiag.protocols.tls.numbers import ALERTS as ALERTS
+from amtdiag.model import TlsConversation
+from amtdiag.protocols.tls.constants import ALERTS as ALERTS
+from amtdiag.reassembly.stream import Assembled
 
 _BEGINNINGS = (b"\x16\x03", b"\x15\x03")
 """A handshake or an alert; nothing else begins a side of a conversation."""
 
 
-def talk(client: Assembled, server: Assembled, files: Sequence[str] = ()) -> TlsTalk | None:
+def talk(client: Assembled, server: Assembled, files: Sequence[str] = ()) -> TlsConversation | None:
     """Return how far a conversation came; None where neither side begins with TLS. Never raises.
 
     `files` are the names behind the file indices of the streams' pieces; without them nothing has evidence.

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from amtdiag.model.tls import HiddenAlert
 from amtdiag.named import NamedTuple
-from amtdiag.protocols.tls.numbers import ALERT, APPLICATION, CLOSE_NOTIFY, FATAL, WARNING, WARNINGS
+from amtdiag.protocols.tls.constants import ALERT, APPLICATION, CLOSE_NOTIFY, FATAL, WARNING, WARNINGS
+from amtdiag.protocols.tls.endpoint_stream import EndpointStream
 from amtdiag.protocols.tls.records import HEADER, Record
-from amtdiag.protocols.tls.side import Side
 
 _MOST_ALERTS = 16
 _ALERT = 2
@@ -18,7 +18,7 @@ _SEALED_ALERTS = frozenset({_ALERT + 1 + 16, _ALERT + 1 + 8})
 _USER_CANCELLED = 90
 
 
-class Alert(NamedTuple):
+class ClearAlert(NamedTuple):
     """An alert in the clear, and the record it came in."""
 
     level: int
@@ -28,9 +28,9 @@ class Alert(NamedTuple):
     """It ends the handshake."""
 
 
-def clear_alerts(side: Side, *, is_13: bool | None) -> list[Alert]:
+def clear_alerts(side: EndpointStream, *, is_13: bool | None) -> list[ClearAlert]:
     """Return the alerts in the clear of one side."""
-    found: list[Alert] = []
+    found: list[ClearAlert] = []
     if side.found is None:
         return found
     broken = side.found.breaks[0].before if side.found.breaks else len(side.records)
@@ -48,11 +48,11 @@ def clear_alerts(side: Side, *, is_13: bool | None) -> list[Alert]:
             level, description, held = held[0], held[1], held[_ALERT:]
             if level in (WARNING, FATAL) and len(found) < _MOST_ALERTS:
                 final = _is_final(side, at, level, description, is_13=is_13)
-                found.append(Alert(level, description, record, final))
+                found.append(ClearAlert(level, description, record, final))
     return found
 
 
-def _is_final(side: Side, at: int, level: int, description: int, *, is_13: bool | None) -> bool:
+def _is_final(side: EndpointStream, at: int, level: int, description: int, *, is_13: bool | None) -> bool:
     """True for an alert that ends the handshake. TLS 1.3 goes by the description, not the level."""
     if description == CLOSE_NOTIFY:
         return False
@@ -62,7 +62,7 @@ def _is_final(side: Side, at: int, level: int, description: int, *, is_13: bool 
     return description not in WARNINGS and silent
 
 
-def hidden_alerts(side: Side, *, is_13: bool | None) -> Iterator[HiddenAlert]:
+def hidden_alerts(side: EndpointStream, *, is_13: bool | None) -> Iterator[HiddenAlert]:
     """Yield the alerts of one side of which only that they are there can be seen."""
     if side.found is None or is_13 is None:
         return

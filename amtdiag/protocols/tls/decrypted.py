@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from amtdiag.model import Certificates, Evidence, TlsAlert, TlsSide, TlsTalk
-from amtdiag.net.sealed import Said
-from amtdiag.net.stream import Piece
-from amtdiag.protocols.tls.numbers import CERTIFICATE, CLOSE_NOTIFY
+from amtdiag.model import Certificates, Evidence, TlsAlert, TlsConversation, TlsSide
+from amtdiag.protocols.tls.constants import CERTIFICATE, CLOSE_NOTIFY
+from amtdiag.reassembly.encrypted_sessions import DecryptedHandshake
+from amtdiag.reassembly.stream import Piece
 
 _FINISHED = 20
 _FATAL = 2
@@ -16,7 +16,9 @@ _GOOD_BYES = frozenset({CLOSE_NOTIFY, _USER_CANCELED})
 EvidenceOf = Callable[[Sequence[Piece]], tuple[Evidence, ...]]
 
 
-def with_handshake(talk: TlsTalk, said: Iterable[Said], evidence: EvidenceOf) -> TlsTalk:
+def with_handshake(
+    talk: TlsConversation, said: Iterable[DecryptedHandshake], evidence: EvidenceOf
+) -> TlsConversation:
     """Return a talk of TLS 1.3 with its certificates and alerts (RFC 8446, 4.4.2 and 6.2).
 
     The client's Finished does not end the handshake for the server, which may refuse its certificates then:

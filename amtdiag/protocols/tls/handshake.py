@@ -10,8 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from amtdiag.named import NamedTuple
-from amtdiag.protocols.tls.messages import fits
-from amtdiag.protocols.tls.numbers import (
+from amtdiag.protocols.tls.constants import (
     CERTIFICATE,
     CERTIFICATE_REQUEST,
     CERTIFICATE_STATUS,
@@ -26,6 +25,7 @@ from amtdiag.protocols.tls.numbers import (
     SESSION_TICKET,
     SSLV2_HELLO,
 )
+from amtdiag.protocols.tls.messages import fits
 from amtdiag.protocols.tls.records import Gaps, Record, Records
 
 HEADER = 4
@@ -75,7 +75,7 @@ class Lost(NamedTuple):
     """How many are missing of the message; of the stream, where the message's length is not known."""
 
 
-class Handshake(NamedTuple):
+class ClearHandshake(NamedTuple):
     """What one side says in the clear."""
 
     parts: tuple[Raw | Lost, ...]
@@ -83,14 +83,14 @@ class Handshake(NamedTuple):
     """Why the reading stopped before the end."""
 
 
-def read(data: bytes, gaps: Gaps, found: Records, until: int, *, from_client: bool) -> Handshake:
+def read(data: bytes, gaps: Gaps, found: Records, until: int, *, from_client: bool) -> ClearHandshake:
     """Return the messages in the records before index `until`."""
-    reader = _Reader(data, gaps, found, until, _BY_CLIENT if from_client else _BY_SERVER)
+    reader = _HandshakeReader(data, gaps, found, until, _BY_CLIENT if from_client else _BY_SERVER)
     reader.run()
-    return Handshake(tuple(reader.parts), reader.note)
+    return ClearHandshake(tuple(reader.parts), reader.note)
 
 
-class _Reader:
+class _HandshakeReader:
     """The bodies of one side's handshake records as one text, with its holes, and the place in it."""
 
     def __init__(self, data: bytes, gaps: Gaps, found: Records, until: int, expected: frozenset[int]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 
 from amtdiag.named import NamedTuple
-from amtdiag.protocols.tls.numbers import (
+from amtdiag.protocols.tls.constants import (
     CERTIFICATE,
     CERTIFICATE_REQUEST,
     CERTIFICATE_STATUS,
@@ -71,7 +71,7 @@ class ServerHello(NamedTuple):
         return self.random == _RETRY_RANDOM
 
 
-class Request(NamedTuple):
+class CertificateRequest(NamedTuple):
     """A CertificateRequest."""
 
     types: tuple[int, ...]
@@ -203,7 +203,7 @@ def pull_first_certificates(body: bytes) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def pull_request(body: bytes, version: int | None) -> Request | Malformed:
+def pull_request(body: bytes, version: int | None) -> CertificateRequest | Malformed:
     """Read a CertificateRequest; TLS 1.2 added signature schemes to it.
 
     Where the version is not known, the format that fits the bytes tells.
@@ -211,11 +211,11 @@ def pull_request(body: bytes, version: int | None) -> Request | Malformed:
     if version is not None:
         return _request(body, has_algorithms=version >= _TLS12)
     both = [_request(body, has_algorithms=has) for has in (True, False)]
-    fit = [one for one in both if isinstance(one, Request)]
+    fit = [one for one in both if isinstance(one, CertificateRequest)]
     return fit[0] if len(fit) == 1 else Malformed(0)
 
 
-def _request(body: bytes, *, has_algorithms: bool) -> Request | Malformed:
+def _request(body: bytes, *, has_algorithms: bool) -> CertificateRequest | Malformed:
     buffer = _Buffer(body)
     names: list[bytes] = []
     count = 0
@@ -231,7 +231,7 @@ def _request(body: bytes, *, has_algorithms: bool) -> Request | Malformed:
                 names.append(name)
     except _ShortError:
         return Malformed(buffer.at)
-    return Request(types, algorithms, tuple(names), count)
+    return CertificateRequest(types, algorithms, tuple(names), count)
 
 
 def pull_psk(body: bytes) -> bytes | Malformed:
@@ -295,7 +295,9 @@ def fits(kind: int, body: bytes) -> bool:
     if kind == SERVER_HELLO_DONE:
         return not body
     if kind == CERTIFICATE_REQUEST:
-        return any(isinstance(_request(body, has_algorithms=has), Request) for has in (True, False))
+        return any(
+            isinstance(_request(body, has_algorithms=has), CertificateRequest) for has in (True, False)
+        )
     if kind == CERTIFICATE_STATUS:
         return body[:1] == b"\1" and int.from_bytes(body[1:4]) == size - 4
     if kind == SESSION_TICKET:

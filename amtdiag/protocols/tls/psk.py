@@ -51,7 +51,7 @@ SUITES: dict[int, Suite] = {
 }
 
 
-class Handshake(NamedTuple):
+class PskHandshake(NamedTuple):
     """What of a handshake the keys are made of, and the first record that they protect."""
 
     version: int
@@ -65,7 +65,7 @@ class Handshake(NamedTuple):
     """Body of the client's first record after its ChangeCipherSpec."""
 
 
-def opens(handshake: Handshake, key: bytes) -> bytes | None:
+def opens(handshake: PskHandshake, key: bytes) -> bytes | None:
     """Return the master secret if the client had this key, else None.
 
     The proof is the authentication of the client's first protected record. Never raises.
@@ -77,7 +77,7 @@ def opens(handshake: Handshake, key: bytes) -> bytes | None:
     return master if _is_authentic(handshake, suite, master) else None
 
 
-def _master_secret(handshake: Handshake, suite: Suite, key: bytes) -> bytes:
+def _master_secret(handshake: PskHandshake, suite: Suite, key: bytes) -> bytes:
     premaster = _vector(bytes(len(key))) + _vector(key)
     if handshake.transcript is None:
         label, seed = b"master secret", handshake.client_random + handshake.server_random
@@ -86,7 +86,7 @@ def _master_secret(handshake: Handshake, suite: Suite, key: bytes) -> bytes:
     return _prf(handshake, suite, premaster, label + seed, _MASTER_LENGTH)
 
 
-def _digest(handshake: Handshake, suite: Suite) -> bytes:
+def _digest(handshake: PskHandshake, suite: Suite) -> bytes:
     sent = handshake.transcript or b""
     if handshake.version == TLS12:
         return hashlib.new(suite.prf, sent).digest()
@@ -98,7 +98,7 @@ def _vector(data: bytes) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
-def _prf(handshake: Handshake, suite: Suite, secret: bytes, seed: bytes, length: int) -> bytes:
+def _prf(handshake: PskHandshake, suite: Suite, secret: bytes, seed: bytes, length: int) -> bytes:
     """The pseudorandom function of the version: RFC 5246, 5; RFC 4346, 5."""
     if handshake.version == TLS12:
         return _expand(suite.prf, secret, seed, length)
@@ -119,7 +119,7 @@ def _expand(name: str, secret: bytes, seed: bytes, length: int) -> bytes:
 # -------------------------------------------------------------------------------------- the client's Finished
 
 
-def _is_authentic(handshake: Handshake, suite: Suite, master: bytes) -> bool:
+def _is_authentic(handshake: PskHandshake, suite: Suite, master: bytes) -> bool:
     """True where the client's first protected record was made with the keys of this master secret."""
     mac_length = hashlib.new(suite.mac).digest_size if suite.mac else 0
     iv_length = {"gcm": 4, "chacha20": 12, "3des": 8, "aes": 16}.get(suite.cipher, 0)
@@ -140,17 +140,17 @@ def _is_authentic(handshake: Handshake, suite: Suite, master: bytes) -> bool:
     return _mac_holds(handshake, suite, mac_key, plain[:-mac_length], plain[-mac_length:])
 
 
-def _head(handshake: Handshake, length: int) -> bytes:
+def _head(handshake: PskHandshake, length: int) -> bytes:
     """What is authenticated besides the content: number, type, version and length of the record."""
     return struct.pack(">QBHH", 0, _HANDSHAKE, handshake.version, length)
 
 
-def _mac_holds(handshake: Handshake, suite: Suite, key: bytes, data: bytes, mac: bytes) -> bool:
+def _mac_holds(handshake: PskHandshake, suite: Suite, key: bytes, data: bytes, mac: bytes) -> bool:
     expected = hmac.new(key, _head(handshake, len(data)) + data, suite.mac).digest()
     return hmac.compare_digest(expected, mac)
 
 
-def _decrypted(handshake: Handshake, suite: Suite, key: bytes, iv: bytes, body: bytes) -> bytes | None:
+def _decrypted(handshake: PskHandshake, suite: Suite, key: bytes, iv: bytes, body: bytes) -> bytes | None:
     """Content and MAC of a record, without its padding; None where it cannot be one."""
     if suite.cipher == "null":
         return body
@@ -170,7 +170,7 @@ def _decrypted(handshake: Handshake, suite: Suite, key: bytes, iv: bytes, body: 
     return plain[:-padding] if padding <= len(plain) else None
 
 
-def _aead_holds(handshake: Handshake, suite: Suite, key: bytes, iv: bytes, body: bytes) -> bool:
+def _aead_holds(handshake: PskHandshake, suite: Suite, key: bytes, iv: bytes, body: bytes) -> bool:
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 

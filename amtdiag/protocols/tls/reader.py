@@ -9,15 +9,12 @@ from amtdiag.model.tls import (
     Certificates,
     Missing,
     TlsAlert,
+    TlsConversation,
     TlsMessage,
-    TlsTalk,
 )
-from amtdiag.net.stream import Assembled
 from amtdiag.protocols.tls import handshake, messages
-from amtdiag.protocols.tls.alerts import Alert, clear_alerts, hidden_alerts
-from amtdiag.protocols.tls.handshake import Lost, Raw
-from amtdiag.protocols.tls.messages import ClientHello, Malformed, ServerHello
-from amtdiag.protocols.tls.numbers import (
+from amtdiag.protocols.tls.alerts import ClearAlert, clear_alerts, hidden_alerts
+from amtdiag.protocols.tls.constants import (
     APPLICATION,
     BEFORE_13_ONLY,
     CERTIFICATE,
@@ -34,34 +31,40 @@ from amtdiag.protocols.tls.numbers import (
     SERVER_KEY_EXCHANGE,
     is_13,
 )
+from amtdiag.protocols.tls.endpoint_stream import EndpointStream
+from amtdiag.protocols.tls.handshake import Lost, Raw
+from amtdiag.protocols.tls.messages import ClientHello, Malformed, ServerHello
 from amtdiag.protocols.tls.records import HEADER
-from amtdiag.protocols.tls.side import Side
 from amtdiag.protocols.tls.suites import SIGNALS, Family, family
+from amtdiag.reassembly.stream import Assembled
 from amtdiag.safetext import safe
 
 _BEHIND_CERTIFICATE = frozenset({SERVER_KEY_EXCHANGE, CERTIFICATE_REQUEST, SERVER_HELLO_DONE})
 
 
-def read(client_stream: Assembled, server_stream: Assembled, files: Sequence[str]) -> TlsTalk | None:
+def read(client_stream: Assembled, server_stream: Assembled, files: Sequence[str]) -> TlsConversation | None:
     """Return how far a conversation came; None where neither side begins with TLS."""
-    client, server = Side("client", client_stream, files), Side("server", server_stream, files)
+    client, server = (
+        EndpointStream("client", client_stream, files),
+        EndpointStream("server", server_stream, files),
+    )
     if client.found is None and server.found is None:
         return None
     client.read(client.change)
     server.read(server.change)
-    talk = _Talk(client, server)
+    talk = _Conversation(client, server)
     if talk.is_13:
         for side in (client, server):
             if side.has_changed:
                 side.read(len(side.records))
-        talk = _Talk(client, server)
+        talk = _Conversation(client, server)
     return talk.told()
 
 
-class _Talk:
+class _Conversation:
     """Facts of both sides, each read once."""
 
-    def __init__(self, client: Side, server: Side) -> None:
+    def __init__(self, client: EndpointStream, server: EndpointStream) -> None:
         self.client, self.server = client, server
         self.sides = (client, server)
         self.notes = [f"{side.who}: {side.note}" for side in self.sides if side.note]
@@ -101,7 +104,7 @@ class _Talk:
                     found.append(hello)
         return found
 
-    def _complain(self, side: Side, raw: Raw, malformed: Malformed) -> None:
+    def _complain(self, side: EndpointStream, raw: Raw, malformed: Malformed) -> None:
         self.notes.append(
             f"{side.who}: {MESSAGES[raw.kind]} cannot be read from byte {malformed.offset:,} of its body on"
         )
@@ -127,14 +130,14 @@ class _Talk:
 
     # ---------------------------------------------------------------------------- the outcome
 
-    def told(self) -> TlsTalk:
+    def told(self) -> TlsConversation:
         """Put it all into one record."""
         hello, chosen = self.client_hello, self.server_hello
         alerts = self._alerts()
         final = next(((side, one) for side, one in alerts if one.is_final), None)
         changed = {side.who: self._changed(side) for side in self.sides}
         resumed = self._resumed()
-        return TlsTalk(
+        return TlsConversation(
             finished=self._finished(changed["client"], changed["server"], final is not None),
             alert_by=final[0].who if final else None,
             alert=final[1].description if final else None,
@@ -182,7 +185,7 @@ class _Talk:
             return True
         return False if failed or client is False or server is False else None
 
-    def _changed(self, side: Side) -> bool | None:
+    def _changed(self, side: EndpointStream) -> bool | None:
         """True where a side changed to encryption; None where bytes that tell are missing."""
         if self.is_13:
             return None
@@ -195,7 +198,7 @@ class _Talk:
             return True if side.has_data and self.is_13 is False else None
         return False
 
-    def _sealed(self, side: Side, changed: bool | None) -> bool | None:
+    def _sealed(self, side: EndpointStream, changed: bool | None) -> bool | None:
         """True where an encrypted handshake message followed the change."""
         if not changed or side.found is None:
             return changed
@@ -221,7 +224,7 @@ class _Talk:
 
     # ---------------------------------------------------------------------------- what was shown
 
-    def _chain(self, side: Side) -> Certificates | None:
+    def _chain(self, side: EndpointStream) -> Certificates | None:
         """The certificates of a side; of a message that is not there as a whole, the first ones."""
         part = next((part for part in side.parts if part.kind == CERTIFICATE), None)
         if part is None or self.is_13:
@@ -251,7 +254,7 @@ class _Talk:
         evidence = self.server.evidence(raw.start, raw.end)
         return CertificateRequest(found.types, found.algorithms, found.total, found.names, evidence)
 
-    def _psk(self, side: Side, kind: int) -> str | None:
+    def _psk(self, side: EndpointStream, kind: int) -> str | None:
         raw = side.of(kind)
         if raw is None or self.family not in ("psk", "rsa-psk"):
             return None
@@ -285,7 +288,7 @@ class _Talk:
         found.sort(key=lambda one: one[:2])
         return tuple(message for _, _, message in found)
 
-    def _alerts(self) -> list[tuple[Side, Alert]]:
+    def _alerts(self) -> list[tuple[EndpointStream, ClearAlert]]:
         """The alerts of both sides by time; of two at one time, the server's first."""
         found = [
             (side.time(one.record.end), side.who, side, one)
@@ -297,7 +300,7 @@ class _Talk:
 
     # ---------------------------------------------------------------------------- what is missing
 
-    def _missing(self, side: Side, changed: bool | None, resumed: bool | None) -> Iterator[Missing]:
+    def _missing(self, side: EndpointStream, changed: bool | None, resumed: bool | None) -> Iterator[Missing]:
         data = next((one.start for one in side.records if one.kind == APPLICATION), None)
         for at, part in enumerate(side.parts):
             if not isinstance(part, Lost):
@@ -312,7 +315,7 @@ class _Talk:
             for name in names:
                 yield Missing(name, side.who, max(part.bytes, 1), before, after)
 
-    def _is_over(self, side: Side, at: int) -> bool:
+    def _is_over(self, side: EndpointStream, at: int) -> bool:
         """True where TLS 1.3 leaves this side nothing more to say in the clear."""
         if not self.is_13:
             return False
@@ -321,7 +324,9 @@ class _Talk:
         hellos = sum(part.kind == CLIENT_HELLO for part in side.parts[:at])
         return hellos > (self.retry is not None)
 
-    def _inferred(self, side: Side, at: int, changed: bool | None, resumed: bool | None) -> Iterator[int]:
+    def _inferred(
+        self, side: EndpointStream, at: int, changed: bool | None, resumed: bool | None
+    ) -> Iterator[int]:
         """Yield the messages that must lie in a place where nothing can be read, told by those around it."""
         before = {part.kind for part in side.parts[:at]}
         after = {part.kind for part in side.parts[at + 1 :]}

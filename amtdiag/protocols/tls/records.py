@@ -9,8 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from amtdiag.named import NamedTuple
-from amtdiag.net.stream import Assembled
-from amtdiag.protocols.tls.numbers import ALERT, HANDSHAKE, RECORD_TYPES, SSLV2_HELLO
+from amtdiag.protocols.tls.constants import ALERT, HANDSHAKE, RECORD_TYPES, SSLV2_HELLO
+from amtdiag.reassembly.stream import Assembled
 
 HEADER = 5
 LONGEST = 16_384 + 2_048

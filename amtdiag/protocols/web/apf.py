@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from amtdiag.model.web import Apf
 from amtdiag.named import NamedTuple
-from amtdiag.net.stream import Assembled
 from amtdiag.protocols.hello import uuid_text
-from amtdiag.protocols.web.view import EvidenceOf, View
+from amtdiag.protocols.web.gappy_stream import EvidenceOf, GappyStream
+from amtdiag.reassembly.stream import Assembled
 from amtdiag.safetext import safe
 
 _VERSION, _SERVICE, _SERVICE_ACCEPT = 192, 5, 6
@@ -25,7 +25,7 @@ _MOST = 64
 class _Cursor:
     """Reads one message after the other; what is not whole ends it."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: GappyStream) -> None:
         self.view = view
         self.at = 0
 
@@ -45,7 +45,7 @@ class _Cursor:
         return self.view.data[self.at - length : self.at]
 
 
-class _Device(NamedTuple):
+class _ApfDevice(NamedTuple):
     version: str
     uuid: str
     services: tuple[str, ...]
@@ -56,7 +56,7 @@ class _Device(NamedTuple):
 
 def read_apf(client: Assembled, server: Assembled, evidence: EvidenceOf) -> Apf | None:
     """Return what both sides show; `client` is the device's. None where it does not begin with APF."""
-    view = View(client)
+    view = GappyStream(client)
     said = _device(view) if client.anchored else None
     if said is None:
         return None
@@ -69,12 +69,12 @@ def read_apf(client: Assembled, server: Assembled, evidence: EvidenceOf) -> Apf 
         services=said.services,
         user=said.user,
         method=said.method,
-        accepted=_accepted(View(server)) if said.user is not None and server.anchored else None,
+        accepted=_accepted(GappyStream(server)) if said.user is not None and server.anchored else None,
         forwarded=said.forwarded,
     )
 
 
-def _device(view: View) -> _Device | None:
+def _device(view: GappyStream) -> _ApfDevice | None:
     data = view.data
     if data[:1] != bytes([_VERSION]) or not view.has(0, _FIXED[_VERSION]):
         return None
@@ -113,7 +113,7 @@ def _device(view: View) -> _Device | None:
             forwarded.append(port)
         else:
             break
-    return _Device(version, uuid_text(data[13:29]), tuple(services), user, method, tuple(forwarded))
+    return _ApfDevice(version, uuid_text(data[13:29]), tuple(services), user, method, tuple(forwarded))
 
 
 def _forward(cursor: _Cursor) -> int | None:
@@ -125,7 +125,7 @@ def _forward(cursor: _Cursor) -> int | None:
     return cursor.number()
 
 
-def _accepted(view: View) -> bool | None:
+def _accepted(view: GappyStream) -> bool | None:
     """What the server says of the credentials; None where it is not seen."""
     cursor = _Cursor(view)
     for _ in range(_MOST):

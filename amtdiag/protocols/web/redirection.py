@@ -11,8 +11,8 @@ from typing import Literal
 
 from amtdiag.model.web import Redirection
 from amtdiag.named import NamedTuple
-from amtdiag.net.stream import Assembled
-from amtdiag.protocols.web.view import EvidenceOf, View
+from amtdiag.protocols.web.gappy_stream import EvidenceOf, GappyStream
+from amtdiag.reassembly.stream import Assembled
 from amtdiag.safetext import safe
 
 _KINDS: dict[bytes, Literal["SOL", "IDER", "KVM"]] = {b"SOL ": "SOL", b"IDER": "IDER", b"KVMR": "KVM"}
@@ -34,7 +34,7 @@ class _Turn(NamedTuple):
 
 def read_redirection(client: Assembled, server: Assembled, evidence: EvidenceOf) -> Redirection | None:
     """Return what both sides of a connection show of a session; None where it does not begin with one."""
-    asked, told = View(client), View(server)
+    asked, told = GappyStream(client), GappyStream(server)
     opening = client.data[:8]
     kind = _KINDS.get(opening[4:])
     if opening[:1] != bytes([_START]) or kind is None or not client.anchored or not asked.has(0, 8):
@@ -71,7 +71,7 @@ def read_redirection(client: Assembled, server: Assembled, evidence: EvidenceOf)
     )
 
 
-def _start_reply(told: View) -> tuple[int | None, int | None]:
+def _start_reply(told: GappyStream) -> tuple[int | None, int | None]:
     """The status of the answer to the opening, and where the next message begins."""
     if not told.has(0, 4) or told.data[0] != _START_REPLY:
         return None, None
@@ -81,7 +81,7 @@ def _start_reply(told: View) -> tuple[int | None, int | None]:
     return status, 13 + told.data[12]
 
 
-def _turns(view: View, at: int, wanted: int) -> Iterator[_Turn]:
+def _turns(view: GappyStream, at: int, wanted: int) -> Iterator[_Turn]:
     """Yield messages of authentication from an offset on, up to the first that is another or not whole."""
     for _ in range(_MOST):
         if not view.has(at, at + _HEADER) or view.data[at] != wanted:

@@ -70,7 +70,7 @@ class _Refused(Exception):
     """A document that is not read on."""
 
 
-class _Reader:
+class _EnvelopeReader:
     """expat's handlers: where in the envelope the parser is, and the text that is wanted there."""
 
     def __init__(self) -> None:
@@ -157,7 +157,7 @@ def _is_html(body: bytes) -> bool:
 
 def read(body: bytes) -> Envelope | str:
     """Return what an envelope says, or why it was not read."""
-    reader = _Reader()
+    reader = _EnvelopeReader()
     try:
         reader.parser.Parse(body.lstrip(), True)
     except _Refused as refused:
@@ -172,7 +172,7 @@ def read(body: bytes) -> Envelope | str:
     return _envelope(reader)
 
 
-def _envelope(reader: _Reader) -> Envelope:
+def _envelope(reader: _EnvelopeReader) -> Envelope:
     found = reader.found
     space, local = reader.body or ("", "")
     fault = local == "Fault"

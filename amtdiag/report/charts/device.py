@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
-from amtdiag.frames import Event, EventKind
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis
 from amtdiag.report.charts.parts import (
     FAILED,
@@ -35,8 +34,9 @@ from amtdiag.report.charts.style import (
     text_of,
 )
 from amtdiag.report.charts.timescale import TimeScale, duration, thinned
-from amtdiag.report.charts.view import View, titled
-from amtdiag.report.zones import Wanted
+from amtdiag.report.charts.view import ChartData, titled
+from amtdiag.report.timezones import Wanted
+from amtdiag.tables import Event, EventKind
 from amtdiag.times import span
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def device_timeline(diagnosis: Diagnosis, device_id: str, ax: Place = None, tz: 
     them. Times are of the zone `tz`, as for `Analysis.timeline`. Raises `UsageError` for a device that the
     diagnosis does not know, and for a zone that there is not.
     """
-    return draw_timeline(View(diagnosis, tz), device_id, ax)
+    return draw_timeline(ChartData(diagnosis, tz), device_id, ax)
 
 
-def draw_timeline(view: View, device_id: str, place: Place) -> Axes:
+def draw_timeline(view: ChartData, device_id: str, place: Place) -> Axes:
     """As `device_timeline`."""
     device = view.device(device_id)
     events = view.events.get(device.id, [])
@@ -202,7 +202,7 @@ def _lane_label(kind: EventKind, events: Iterable[Event]) -> str:
     return f"{_LANES[kind]}\n{text_of(address, 24)} port {port}"
 
 
-def _device_title(view: View, device: DeviceRecord) -> str:
+def _device_title(view: ChartData, device: DeviceRecord) -> str:
     cause, doubt = view.cause(device.id), view.doubt(device.id)
     if cause is not None:
         return titled(cause)
@@ -212,7 +212,7 @@ def _device_title(view: View, device: DeviceRecord) -> str:
     return f"Not proven to be stuck; first to look at: {title[:1].lower()}{title[1:]}"
 
 
-def _device_line(view: View, device: DeviceRecord) -> str:
+def _device_line(view: ChartData, device: DeviceRecord) -> str:
     name, address = view.names[device.id], device.ips[-1] if device.ips else ""
     parts = [text_of(name, 44), text_of(address, 40) if address != name else ""]
     parts.append("1 Hello" if device.hellos == 1 else f"{device.hellos:,} Hellos")
@@ -227,10 +227,10 @@ def device_failures(diagnosis: Diagnosis, device_id: str, ax: Place = None) -> A
 
     Raises `UsageError` for a device that the diagnosis does not know.
     """
-    return draw_failures(View(diagnosis), device_id, ax)
+    return draw_failures(ChartData(diagnosis), device_id, ax)
 
 
-def draw_failures(view: View, device_id: str, place: Place) -> Axes:
+def draw_failures(view: ChartData, device_id: str, place: Place) -> Axes:
     """As `device_failures`."""
     device = view.device(device_id)
     own = sorted(view.findings[device.id], key=lambda one: -SEVERITIES.index(one.severity))

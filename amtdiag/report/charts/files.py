@@ -9,12 +9,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from amtdiag.frames import csv_safe, plain
 from amtdiag.model import DeviceRecord, Diagnosis
 from amtdiag.report.charts import device, fleet, funnel, gaps, overtime, roots, stagemap
 from amtdiag.report.charts.style import DPI, WIDTH
-from amtdiag.report.charts.view import View
-from amtdiag.report.zones import Wanted
+from amtdiag.report.charts.view import ChartData
+from amtdiag.report.timezones import Wanted
+from amtdiag.tables import csv_safe, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Format = Literal["png", "svg"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-_FLEET: dict[str, Callable[[View, Place], Axes]] = {
+_FLEET: dict[str, Callable[[ChartData, Place], Axes]] = {
     "timeline": fleet.draw_timeline,
     "failures": fleet.draw_failures,
     "failures-over-time": overtime.draw_over_time,
@@ -53,7 +53,7 @@ def write_charts(
     """
     import matplotlib as mpl
 
-    view = View(diagnosis, tz)
+    view = ChartData(diagnosis, tz)
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     listed = view.troubled_first()
@@ -104,7 +104,9 @@ def _save(draw: Callable[[Place], Axes], stem: Path, formats: Sequence[Format]) 
     return paths
 
 
-def _write_index(view: View, listed: Sequence[DeviceRecord], most: int, path: Path, shown: Format) -> None:
+def _write_index(
+    view: ChartData, listed: Sequence[DeviceRecord], most: int, path: Path, shown: Format
+) -> None:
     """Say which device each number is; devices without charts have none."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

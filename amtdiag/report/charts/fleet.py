@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
-from amtdiag.frames import MODES, EventKind
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, Mode, Severity
 from amtdiag.report.charts.parts import (
     FAILED,
@@ -37,9 +36,10 @@ from amtdiag.report.charts.style import (
     wrapped,
 )
 from amtdiag.report.charts.timescale import TimeScale
-from amtdiag.report.charts.view import View, labelled, titled
+from amtdiag.report.charts.view import ChartData, labelled, titled
+from amtdiag.report.timezones import Wanted
 from amtdiag.report.verdict import verdict
-from amtdiag.report.zones import Wanted
+from amtdiag.tables import MODES, EventKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,10 +55,10 @@ def fleet_timeline(diagnosis: Diagnosis, ax: Place = None, tz: Wanted = "UTC") -
 
     Times are of the zone `tz`. Raises `UsageError` where there is none such.
     """
-    return draw_timeline(View(diagnosis, tz), ax)
+    return draw_timeline(ChartData(diagnosis, tz), ax)
 
 
-def draw_timeline(view: View, place: Place) -> Axes:
+def draw_timeline(view: ChartData, place: Place) -> Axes:
     """As `fleet_timeline`."""
     count = len(view.devices)
     if not count:
@@ -71,7 +71,7 @@ _ON_THE_WAY: tuple[EventKind, ...] = ("dhcp", "dns", "connection")
 _FLEET_LOOKS = {**LOOKS, "whole": Look("Hello", "|", BLUE, filled=False)}
 
 
-def _rows(view: View, place: Place) -> Axes:
+def _rows(view: ChartData, place: Place) -> Axes:
     listed = view.troubled_first()
     ax = axes_at(place, 1.9 + 0.34 * max(len(listed), 3))
     own = {one.id: view.events.get(one.id, []) for one in listed}
@@ -110,7 +110,7 @@ def _rows(view: View, place: Place) -> Axes:
     return ax
 
 
-def _row_label(view: View, device: DeviceRecord) -> str:
+def _row_label(view: ChartData, device: DeviceRecord) -> str:
     name, address = view.names[device.id], device.ips[-1] if device.ips else ""
     return text_of(name, 36) if address in ("", name) else f"{text_of(name, 36)}  {text_of(address, 26)}"
 
@@ -123,7 +123,7 @@ def _mode_handles(ax: Axes, used: Iterable[Mode]) -> None:
             ax.plot([], [], color=MODE_COLOURS[mode], linewidth=7, alpha=0.45, label=word)
 
 
-def _heat(view: View, place: Place) -> Axes:
+def _heat(view: ChartData, place: Place) -> Axes:
     """Count the devices that were active in each stretch of time, for each thing that stops devices."""
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
@@ -178,16 +178,16 @@ def _heat(view: View, place: Place) -> Axes:
     return ax
 
 
-def _times(view: View, device: str) -> Iterator[int]:
+def _times(view: ChartData, device: str) -> Iterator[int]:
     return (event.ts for event in view.events.get(device, ()))
 
 
 def fleet_failures(diagnosis: Diagnosis, ax: Place = None) -> Axes:
     """Draw how many devices each rule speaks about, gravest first, coloured by severity."""
-    return draw_failures(View(diagnosis), ax)
+    return draw_failures(ChartData(diagnosis), ax)
 
 
-def draw_failures(view: View, place: Place) -> Axes:
+def draw_failures(view: ChartData, place: Place) -> Axes:
     """As `fleet_failures`."""
     findings = view.diagnosis.findings
     if not view.devices and not findings:
@@ -238,10 +238,10 @@ def _how_many(having: Mapping[str, Severity], devices: int) -> str:
 
 def fleet_modes(diagnosis: Diagnosis, ax: Place = None) -> Axes:
     """Draw how many devices ended in each mode; hatched where the mode is inferred."""
-    return draw_modes(View(diagnosis), ax)
+    return draw_modes(ChartData(diagnosis), ax)
 
 
-def draw_modes(view: View, place: Place) -> Axes:
+def draw_modes(view: ChartData, place: Place) -> Axes:
     """As `fleet_modes`."""
     listed = view.diagnosis.devices
     ax = axes_at(place, 3.4 if listed else 3)

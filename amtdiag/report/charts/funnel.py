@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from amtdiag.model import DeviceRecord, Diagnosis, Stage
 from amtdiag.report.charts.parts import Fill, count_axis, fills_legend
 from amtdiag.report.charts.style import BLUE, DARK, GREEN, ORANGE, PALE, axes_at, headings, says
-from amtdiag.report.charts.view import View
+from amtdiag.report.charts.view import ChartData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def fleet_funnel(diagnosis: Diagnosis, ax: Place = None) -> Axes:
     A device that is seen at a later stage has been through the earlier ones, in this capture or not: which
     of the two is shown.
     """
-    return draw_funnel(View(diagnosis), ax)
+    return draw_funnel(ChartData(diagnosis), ax)
 
 
 def stage_name(stage: str) -> str:
@@ -45,7 +45,7 @@ def stage_name(stage: str) -> str:
     return stage.replace("_", "-")
 
 
-def draw_funnel(view: View, place: Place) -> Axes:
+def draw_funnel(view: ChartData, place: Place) -> Axes:
     """As `fleet_funnel`."""
     if not view.amt:
         return says(axes_at(place, 3), "No devices")
@@ -69,7 +69,7 @@ def draw_funnel(view: View, place: Place) -> Axes:
     return ax
 
 
-def _counts(view: View, devices: Sequence[DeviceRecord]) -> Counter[tuple[Stage, Part]]:
+def _counts(view: ChartData, devices: Sequence[DeviceRecord]) -> Counter[tuple[Stage, Part]]:
     counts: Counter[tuple[Stage, Part]] = Counter()
     for device in devices:
         last = STAGES.index(device.stage)
@@ -84,7 +84,7 @@ def _counts(view: View, devices: Sequence[DeviceRecord]) -> Counter[tuple[Stage,
     return counts
 
 
-def _title(view: View, counts: Counter[tuple[Stage, Part]]) -> str:
+def _title(view: ChartData, counts: Counter[tuple[Stage, Part]]) -> str:
     total = len(view.amt)
     stopped = {stage: counts[stage, "stopped"] for stage in STAGES}
     number = sum(stopped.values())

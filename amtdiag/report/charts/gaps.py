@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
+from amtdiag.devices.retry_schedules import SCHEDULES
 from amtdiag.model import Diagnosis
-from amtdiag.provisioning.schedules import SCHEDULES
 from amtdiag.report.charts.style import (
     BLUE,
     DARK,
@@ -29,7 +29,7 @@ from amtdiag.report.charts.style import (
     text_of,
 )
 from amtdiag.report.charts.timescale import duration
-from amtdiag.report.charts.view import View
+from amtdiag.report.charts.view import ChartData
 from amtdiag.times import SECOND
 
 if TYPE_CHECKING:
@@ -58,15 +58,15 @@ def fleet_retry_gaps(diagnosis: Diagnosis, ax: Place = None) -> Axes:
     Up to `MOST_LINES` devices have a line each; of more, the median, the middle half and the extremes are
     drawn. Intel gives no intervals: a schedule is somebody's documentation, and no verdict.
     """
-    return draw_gaps(View(diagnosis), None, ax)
+    return draw_gaps(ChartData(diagnosis), None, ax)
 
 
 def device_retry_gaps(diagnosis: Diagnosis, device_id: str, ax: Place = None) -> Axes:
     """As `fleet_retry_gaps`, for one device. Raises `UsageError` for one that the diagnosis does not know."""
-    return draw_gaps(View(diagnosis), device_id, ax)
+    return draw_gaps(ChartData(diagnosis), device_id, ax)
 
 
-def draw_gaps(view: View, device_id: str | None, place: Place) -> Axes:
+def draw_gaps(view: ChartData, device_id: str | None, place: Place) -> Axes:
     """As `fleet_retry_gaps`, of all devices or one."""
     gaps = _gaps(view, None if device_id is None else view.device(device_id).id)
     if not gaps:
@@ -92,7 +92,7 @@ def draw_gaps(view: View, device_id: str | None, place: Place) -> Axes:
     return ax
 
 
-def _gaps(view: View, only: str | None) -> dict[str, list[tuple[int, int]]]:
+def _gaps(view: ChartData, only: str | None) -> dict[str, list[tuple[int, int]]]:
     """Return the gaps of each device, with the retry count of the Hello that ends them."""
     last: dict[str, int] = {}
     found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -116,7 +116,7 @@ def _draw_schedules(ax: Axes, last: int) -> None:
         ax.plot([], [], color=GREY, linestyle=style, linewidth=1.6, label=label)
 
 
-def _draw_lines(ax: Axes, view: View, gaps: Mapping[str, Sequence[tuple[int, int]]]) -> None:
+def _draw_lines(ax: Axes, view: ChartData, gaps: Mapping[str, Sequence[tuple[int, int]]]) -> None:
     for (colour, marker), (identity, own) in zip(_LINES, gaps.items(), strict=False):
         ax.plot(
             [count for count, _ in own], [gap / SECOND for _, gap in own], color=colour, marker=marker,

@@ -19,9 +19,9 @@ from amtdiag.report.charts.style import (
     wrapped,
 )
 from amtdiag.report.charts.timescale import TimeScale
-from amtdiag.report.charts.view import View, titled
+from amtdiag.report.charts.view import ChartData, titled
+from amtdiag.report.timezones import Wanted
 from amtdiag.report.verdict import verdict
-from amtdiag.report.zones import Wanted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,10 +40,10 @@ def fleet_failures_over_time(diagnosis: Diagnosis, ax: Place = None, tz: Wanted 
     A device counts from the first to the last packet that shows its trouble, so that one which got through
     later stops counting then. Times are of the zone `tz`. Raises `UsageError` where there is none such.
     """
-    return draw_over_time(View(diagnosis, tz), ax)
+    return draw_over_time(ChartData(diagnosis, tz), ax)
 
 
-def draw_over_time(view: View, place: Place) -> Axes:
+def draw_over_time(view: ChartData, place: Place) -> Axes:
     """As `fleet_failures_over_time`."""
     causes = _causes(view)
     if not causes:
@@ -79,7 +79,7 @@ def draw_over_time(view: View, place: Place) -> Axes:
     return ax
 
 
-def _causes(view: View) -> list[list[Finding]]:
+def _causes(view: ChartData) -> list[list[Finding]]:
     """The troubles with provisioning that have a time, by rule; the gravest first, then the most common."""
     rules: defaultdict[str, list[Finding]] = defaultdict(list)
     for one in view.diagnosis.findings:
@@ -88,7 +88,7 @@ def _causes(view: View) -> list[list[Finding]]:
     return sorted(rules.values(), key=lambda group: (-SEVERITIES.index(_severity(group)), -len(group)))
 
 
-def _moments(view: View) -> list[int]:
+def _moments(view: ChartData) -> list[int]:
     """What the axis has to show: all of the devices' time, not only that of their troubles."""
     seen = [ts for one in view.diagnosis.devices for ts in (one.first_seen, one.last_seen)]
     found = [ts for one in view.diagnosis.findings for ts in (one.first_ts, one.last_ts) if ts is not None]

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from amtdiag.frames import Event, EventOutcome
 from amtdiag.model import SEVERITIES, Basis, DeviceRecord, Mode, Severity
 from amtdiag.named import NamedTuple
 from amtdiag.report.charts.style import (
@@ -21,6 +20,7 @@ from amtdiag.report.charts.style import (
     wrapped,
 )
 from amtdiag.report.charts.timescale import TimeScale
+from amtdiag.tables import Event, EventOutcome
 from amtdiag.times import SECOND
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from amtdiag.model import Diagnosis, JudgedDigest
 from amtdiag.named import NamedTuple
 from amtdiag.report.charts.parts import Fill, count_axis, fills_legend
 from amtdiag.report.charts.style import BLUE, DARK, GREY, ORANGE, VERBATIM, axes_at, headings, says, text_of
-from amtdiag.report.charts.view import View
+from amtdiag.report.charts.view import ChartData
 from amtdiag.trust.verdicts import DUPLICATE, EXPIRED, MALFORMED, UNKNOWN, UNUSABLE, WEAK, ZERO
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def fleet_roots(diagnosis: Diagnosis, ax: Place = None) -> Axes:
     A root counts once for a device, by whichever of its digests it is listed. Devices whose lists were not
     captured whole count as far as theirs was.
     """
-    return draw_roots(View(diagnosis), ax)
+    return draw_roots(ChartData(diagnosis), ax)
 
 
-def draw_roots(view: View, place: Place) -> Axes:
+def draw_roots(view: ChartData, place: Place) -> Axes:
     """As `fleet_roots`."""
     listed, devices, partial = _held(view)
     if not listed:
@@ -80,7 +80,7 @@ def _title(strange: int, who: int, devices: int) -> str:
     return f"{what}, in {who:,} of {devices:,} device{'s' * (devices > 1)}"
 
 
-def _held(view: View) -> tuple[list[_Held], frozenset[str], int]:
+def _held(view: ChartData) -> tuple[list[_Held], frozenset[str], int]:
     """Return the roots, the devices that list any, and of how many of those no list is whole."""
     own: defaultdict[str, set[JudgedDigest]] = defaultdict(set)
     whole = set()

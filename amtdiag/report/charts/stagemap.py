@@ -25,7 +25,7 @@ from amtdiag.report.charts.style import (
     text_of,
     wrapped,
 )
-from amtdiag.report.charts.view import View, labelled
+from amtdiag.report.charts.view import ChartData, labelled
 from amtdiag.report.verdict import verdict
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ MARKS: dict[State, Mark] = {
 
 def fleet_stages(diagnosis: Diagnosis, ax: Place = None) -> Axes:
     """Draw which device passed which stage; beyond `MOST_MAPPED`, how many of each group did."""
-    return draw_stages(View(diagnosis), ax)
+    return draw_stages(ChartData(diagnosis), ax)
 
 
-def draw_stages(view: View, place: Place) -> Axes:
+def draw_stages(view: ChartData, place: Place) -> Axes:
     """As `fleet_stages`."""
     if not view.amt:
         return says(axes_at(place, 3), "No devices")
@@ -82,7 +82,7 @@ def _states(device: DeviceRecord) -> dict[Stage, State]:
 # -------------------------------------------------------------------------------------------- few: a row each
 
 
-def _alike_together(view: View) -> list[DeviceRecord]:
+def _alike_together(view: ChartData) -> list[DeviceRecord]:
     """What stops most devices first, and of those the ones that came least far."""
     listed = [view.devices[one] for one in view.groups if view.devices[one].is_amt]
     order = {name: number for number, name in enumerate(dict.fromkeys(view.groups.values()))}
@@ -91,7 +91,7 @@ def _alike_together(view: View) -> list[DeviceRecord]:
     )
 
 
-def _rows(view: View, place: Place) -> Axes:
+def _rows(view: ChartData, place: Place) -> Axes:
     """Draw blocks of rows side by side: two hundred below each other could not be read."""
     listed = _alike_together(view)
     blocks = 1 if len(listed) <= _ONE_BLOCK else 2 if len(listed) <= 2 * _ONE_BLOCK else _MOST_BLOCKS
@@ -165,7 +165,7 @@ def _no_axes(ax: Axes) -> None:
 # ---------------------------------------------------------------------------------------- many: a row a group
 
 
-def _groups(view: View, place: Place) -> Axes:
+def _groups(view: ChartData, place: Place) -> Axes:
     """Colour says what share of a group passed a stage or went on from it, words how many did and failed."""
     groups = {one.id: view.groups[one.id] for one in view.amt}
     sizes = Counter(view.groups[one] for one in view.groups if one in groups)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from amtdiag.frames import EventOutcome, plain
 from amtdiag.model import Mode, Severity
 from amtdiag.named import NamedTuple
+from amtdiag.tables import EventOutcome, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

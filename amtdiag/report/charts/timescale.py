@@ -9,7 +9,7 @@ from math import log10
 from typing import TYPE_CHECKING
 
 from amtdiag.report.charts.style import axis_label
-from amtdiag.report.zones import Zone
+from amtdiag.report.timezones import Zone
 from amtdiag.times import SECOND
 
 if TYPE_CHECKING:

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from amtdiag.errors import UsageError
-from amtdiag.frames import Event, all_events, plain, stopping_rule
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding
-from amtdiag.report.names import device_names
+from amtdiag.report.device_names import device_names
+from amtdiag.report.timezones import Wanted, Zone
 from amtdiag.report.verdict import label_of, stuck_devices, title_of
-from amtdiag.report.zones import Wanted, Zone
+from amtdiag.tables import Event, all_events, plain, stopping_rule
 
 UNSTOPPED = ("Trouble that is not proven to stop them", "Nothing in this capture stops them")
 """Groups of the devices that nothing stops, the second of those without any trouble."""
 _MOST_GROUPS = 12
 
 
-class View:
+class ChartData:
     """A diagnosis, sorted by device once for all charts of it."""
 
     def __init__(self, diagnosis: Diagnosis, tz: Wanted = "UTC") -> None:

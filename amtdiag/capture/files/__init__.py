@@ -1,0 +1,1 @@
+"""Capture files: found, told apart by content, unpacked, and their records walked."""

@@ -1,0 +1,39 @@
+"""Pipes that are to be read twice."""
+
+from __future__ import annotations
+
+from amtdiag.capture.files.buffer import ByteStream
+
+_MOST_COPIED = 4 << 30
+
+
+class Copy:
+    """A pipe that is copied to a temporary file while it is read, so that it can be read once more."""
+
+    def __init__(self, file: ByteStream, most: int = _MOST_COPIED) -> None:
+        from tempfile import TemporaryFile  # a pipe is rare, and that import is slow
+
+        self._take = getattr(file, "read1", file.read)
+        self._room = most
+        self._file = TemporaryFile()  # noqa: SIM115 - it lives as long as this does
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes."""
+        data: bytes = self._take(size)
+        self._file.write(data[: self._room])
+        self._room -= min(self._room, len(data))
+        return data
+
+    @property
+    def is_full(self) -> bool:
+        """There was more than is kept, or just as much."""
+        return not self._room
+
+    def close(self) -> None:
+        """Let go of the copy, which then is no more."""
+        self._file.close()
+
+    def again(self) -> ByteStream:
+        """Return what was copied, from its beginning."""
+        self._file.seek(0)
+        return self._file

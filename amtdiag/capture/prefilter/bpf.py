@@ -1,0 +1,212 @@
+"""The kernel's filter for a live capture: made from an `Interest`, as data that a socket takes.
+
+Classic BPF (Linux: Documentation/networking/filter.rst). The filter lets through whatever the scan may want,
+and more where telling would take a long walk: datagrams in fragments, tunnels, IPv6 extension headers, more
+than two VLAN tags. A tag that the network card took off is not in the packet that the filter sees.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+
+from amtdiag.capture.decode.ip import TUNNELS, VXLAN_PORT
+from amtdiag.capture.decode.linktypes import ETHERNET, IPV4, IPV6
+from amtdiag.capture.decode.packet import ARP, ICMP, ICMPV6, TCP, UDP
+from amtdiag.capture.prefilter.flow_filter import Interest
+from amtdiag.named import NamedTuple
+
+SNAP_LENGTH = 262_144
+"""Bytes of a packet that are taken: all of it."""
+RAW_IP = 101
+"""Link type of an interface without a link layer, such as a tunnel's."""
+MOST_INSTRUCTIONS = 4096
+"""The kernel takes no longer program (BPF_MAXINSNS)."""
+
+LD_H, LD_B = 0x28, 0x30
+"""Load two bytes, or one, from a fixed place."""
+LDX_H, LDX_B = 0x48, 0x50
+"""The same, counted from the index register."""
+LD_MEM, ST = 0x60, 0x02
+LDX_IMM, TAX, TXA = 0x01, 0x07, 0x87
+ADD, ADD_X, AND, LSH = 0x04, 0x0C, 0x54, 0x64
+JUMP, JEQ, JGE, JSET, RET = 0x05, 0x15, 0x35, 0x45, 0x06
+
+_VLAN_TAGS = (0x8100, 0x88A8, 0x9100, 0x9200, 0x9300)
+_WRAPPED = (0x8864, 0x8847, 0x8848)
+"""PPPoE sessions and MPLS: what is in them is told by whoever decodes them."""
+_LENGTH_BELOW = 0x0600
+"""A smaller EtherType is the length of an LLC frame."""
+_SNAP = 0xAAAA
+_V6_EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
+_UNREACHABLE = {ICMP: 3, ICMPV6: 1}
+_FRAGMENT_BITS = 0x3FFF
+"""Of IPv4's flags and offset: set in every fragment, the first one too."""
+
+
+class Instruction(NamedTuple):
+    """One instruction as the kernel has it."""
+
+    code: int
+    jt: int
+    """Instructions to pass over where a condition holds."""
+    jf: int
+    k: int
+
+
+def packed(program: Sequence[Instruction]) -> bytes:
+    """Return a program as an array of `struct sock_filter`."""
+    return b"".join(struct.pack("=HBBI", *one) for one in program)
+
+
+def filter_for(interest: Interest, linktype: int = ETHERNET, *, any_port: bool = False) -> list[Instruction]:
+    """Return the program that lets through what may be of interest.
+
+    With `any_port` it lets all TCP through: only so is a Hello on an unexpected port seen.
+    """
+    code = _Assembler()
+    if linktype == ETHERNET:
+        _ethernet(code)
+    else:
+        code.emit(LDX_IMM, 0)
+        code.emit(LD_B, 0)
+        code.emit(AND, 0xF0)
+        code.go_if(JEQ, [0x40], "ipv4")
+        code.go_if(JEQ, [0x60], "ipv6")
+        code.emit(RET, 0)
+    _network(code)
+    _transport(code, interest, any_port=any_port)
+    return code.program()
+
+
+def both(first: Sequence[Instruction], second: Sequence[Instruction]) -> list[Instruction]:
+    """Return a program that lets through what both let through; the second begins where the first accepts.
+
+    The first has to return constants, as libpcap's programs do.
+    """
+    joined = list(first)
+    for at, one in enumerate(first):
+        if one.code == RET and one.k:
+            joined[at] = Instruction(JUMP, 0, 0, len(first) - at - 1)
+    return [*joined, *second]
+
+
+class _Assembler:
+    """Instructions with labels to jump to. All jumps go forward, as the kernel demands."""
+
+    def __init__(self) -> None:
+        self._code: list[Instruction] = []
+        self._jumps: dict[int, str] = {}
+        self._labels: dict[str, int] = {}
+
+    def emit(self, code: int, k: int = 0) -> None:
+        self._code.append(Instruction(code, 0, 0, k))
+
+    def label(self, name: str) -> None:
+        self._labels[name] = len(self._code)
+
+    def go(self, label: str) -> None:
+        self._jumps[len(self._code)] = label
+        self.emit(JUMP)
+
+    def go_if(self, test: int, values: Iterable[int], label: str) -> None:
+        """Jump where the test holds for one of the values.
+
+        A condition reaches no further than 255 instructions, so that it only passes over a plain jump.
+        """
+        for value in values:
+            self._code.append(Instruction(test, 0, 1, value))
+            self.go(label)
+
+    def take_if(self, test: int, values: Iterable[int]) -> None:
+        """Let the packet through where the test holds for one of the values."""
+        for value in values:
+            self._code.append(Instruction(test, 0, 1, value))
+            self.emit(RET, SNAP_LENGTH)
+
+    def program(self) -> list[Instruction]:
+        """Return the program with its jumps filled in."""
+        code = list(self._code)
+        for at, label in self._jumps.items():
+            code[at] = code[at]._replace(k=self._labels[label] - at - 1)
+        return code
+
+
+def _ethernet(code: _Assembler) -> None:
+    """Leave the EtherType in the accumulator and where the network layer begins in the index register."""
+    for tags in range(3):
+        at = 12 + 4 * tags
+        if tags:
+            code.label(f"tag {tags}")
+        code.emit(LDX_IMM, at + 2)
+        code.emit(LD_H, at)
+        if tags < 2:
+            code.go_if(JEQ, _VLAN_TAGS, f"tag {tags + 1}")
+            code.go("ethertype")
+    code.take_if(JEQ, _VLAN_TAGS)
+    code.label("ethertype")
+    code.go_if(JEQ, [IPV4], "ipv4")
+    code.go_if(JEQ, [IPV6], "ipv6")
+    code.take_if(JEQ, [ARP, *_WRAPPED])
+    code.go_if(JGE, [_LENGTH_BELOW], "drop")
+    code.emit(LDX_H, 0)
+    code.take_if(JEQ, [_SNAP])
+    code.label("drop")
+    code.emit(RET, 0)
+
+
+def _network(code: _Assembler) -> None:
+    """Leave the protocol in the accumulator and where its header begins in the index register."""
+    code.label("ipv4")
+    code.emit(LDX_B, 9)
+    code.emit(ST, 0)
+    code.emit(LDX_H, 6)
+    code.go_if(JSET, [_FRAGMENT_BITS], "fragment")
+    code.emit(LDX_B, 0)
+    code.emit(AND, 0x0F)
+    code.emit(LSH, 2)
+    code.emit(ADD_X)
+    code.emit(TAX)
+    code.emit(LD_MEM, 0)
+    code.go("protocol")
+    code.label("fragment")
+    code.emit(LD_MEM, 0)
+    code.take_if(JEQ, [TCP, UDP, *_UNREACHABLE])
+    code.emit(RET, 0)
+    code.label("ipv6")
+    code.emit(LDX_B, 6)
+    code.emit(ST, 0)
+    code.emit(TXA)
+    code.emit(ADD, 40)
+    code.emit(TAX)
+    code.emit(LD_MEM, 0)
+    code.label("protocol")
+
+
+def _transport(code: _Assembler, interest: Interest, *, any_port: bool) -> None:
+    code.go_if(JEQ, [TCP], "tcp")
+    code.go_if(JEQ, [UDP], "udp")
+    for protocol in _UNREACHABLE:
+        code.go_if(JEQ, [protocol], f"icmp {protocol}")
+    code.take_if(JEQ, [*sorted(TUNNELS), *_V6_EXTENSIONS])
+    code.emit(RET, 0)
+    for protocol, unreachable in _UNREACHABLE.items():
+        code.label(f"icmp {protocol}")
+        code.emit(LDX_B, 0)
+        code.take_if(JEQ, [unreachable])
+        code.emit(RET, 0)
+    code.label("tcp")
+    if any_port:
+        code.emit(RET, SNAP_LENGTH)
+    else:
+        _ports(code, interest.ports)
+    code.label("udp")
+    _ports(code, {*interest.datagram_ports, int.from_bytes(VXLAN_PORT)})
+
+
+def _ports(code: _Assembler, ports: Iterable[int]) -> None:
+    """Let the packet through where its source or destination port is one of these."""
+    for at in (0, 2):
+        code.emit(LDX_H, at)
+        code.take_if(JEQ, sorted(ports))
+    code.emit(RET, 0)

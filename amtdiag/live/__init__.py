@@ -1,0 +1,1 @@
+"""What is seen on an interface, judged while it goes on."""

@@ -1,0 +1,1 @@
+"""What is written for others to read: terminal text, JSON, EVE lines, the HTML page."""

@@ -1,0 +1,106 @@
+"""Renders the page: one file with its style, its script and its data, that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from base64 import b64encode
+from collections.abc import Iterator
+from functools import lru_cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from amtdiag.model import Diagnosis
+from amtdiag.report.formats.html.model import coded
+from amtdiag.report.formats.html.summary import Outline
+from amtdiag.tables import plain
+from amtdiag.times import clock, rfc3339, span
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_SCRIPTS = ("decode.js", "dom.js", "overview.js", "devices.js", "timescale.js", "timeline.js", "device.js",
+            "main.js")  # fmt: skip
+"""In the order in which they stand in the page; together they are one script."""
+_LARGE = 2_000_000
+"""Bytes of a model beyond which it is packed: a fleet's shrinks to a quarter, base64 included. A small one
+stays readable for whoever looks into the file."""
+
+
+def render_page(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield the page in pieces.
+
+    jinja2 escapes whatever text stands in it; what the script shows comes as JSON in which <, > and & are
+    escaped too. The page may load nothing, and run no other script and style than its own.
+    """
+    outline = Outline(diagnosis)
+    style, script = _asset("style.css"), "".join(map(_asset, _SCRIPTS))
+    yield from _template().generate(
+        policy=_policy(script, style),
+        style=style,
+        script=script,
+        model=_carried(coded(outline)),
+        outline=outline,
+        found=diagnosis,
+    )
+
+
+def _policy(script: str, style: str) -> str:
+    """What the page may do: show itself. Trusted types forbid to make markup of text."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src '{_hashed(script)}'",
+            f"style-src '{_hashed(style)}'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    )
+
+
+def _hashed(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _carried(model: dict[str, Any]) -> dict[str, Any]:
+    """The model itself, or packed, as browsers can unpack it since 2023."""
+    text = json.dumps(model, separators=(",", ":"))
+    if len(text) <= _LARGE:
+        return model
+    return {"deflate": b64encode(zlib.compress(text.encode("ascii"), 6)).decode("ascii")}
+
+
+@lru_cache
+def _asset(name: str) -> str:
+    text = (files("amtdiag.report.formats.html") / "assets" / name).read_text(encoding="utf-8")
+    assert "</" not in text or name.endswith(".j2"), "an end tag in it would end the element that holds it"
+    return text
+
+
+@lru_cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: object) -> object:
+        return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    made = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=shown
+    )
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    made.filters |= {
+        "clock": clock,
+        "rfc3339": rfc3339,
+        "span": span,
+        "count": lambda number: f"{number:,}",
+        "devices": lambda number: "1 device" if number == 1 else f"{number:,} devices",
+        "ours": Markup,  # style and script are files of this package
+        "stage": lambda name: "TLS" if name == "tls" else name.replace("_", "-"),
+        "begun": lambda text: f"{text[:1].upper()}{text[1:]}",
+    }
+    return made.from_string(_asset("page.html.j2"))

@@ -1,0 +1,257 @@
+"""The terminal report: the verdict first, then every troubled device, then what to do about each cause.
+
+Text from a capture has passed `safetext.safe` and reaches rich as `Text`, never as markup.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from amtdiag.model import DeviceRecord, Diagnosis, Finding, HelloRecord, Unknown
+from amtdiag.report.console import Command, indented, print_parts
+from amtdiag.report.device_names import device_names
+from amtdiag.report.story import LANES, device_filter, own_root_line, source_of, stories
+from amtdiag.report.verdict import first_causes, label_of, stuck_devices, title_of, verdict
+from amtdiag.times import clock, span
+from amtdiag.trust.verdicts import VERDICTS
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+_MOST_DEVICES = 20
+_MOST_EXAMPLES = 3
+_MOST_STORIES = 4
+_STEP_STYLES = {"passed": "green", "failed": "red", "open": "yellow"}
+_MOST_NOTES = 12
+_STYLES = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "cyan"}
+_HELLO_TYPES = {"psk": "PSK", "pki": "PKI", "unknown": "?", None: "none"}
+_SELDOM = "rmcp"
+"""Nobody pings a device as a rule: that it is not seen is nothing to mention."""
+
+
+def print_analysis(diagnosis: Diagnosis, console: Console | None = None) -> None:
+    """Print the report to standard output, or to `console`."""
+    print_parts(analysis_parts(diagnosis), console)
+
+
+def analysis_parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
+    """Yield the report piece by piece."""
+    names = device_names(diagnosis.devices)
+    yield _header(diagnosis)
+    yield Text(_seen(diagnosis), style="dim")
+    yield Text()
+    yield Text(verdict(diagnosis), style="bold")
+    if diagnosis.devices:
+        yield Text()
+        yield Padding(_device_table(diagnosis, names), (0, 0, 0, 2), expand=False)
+        if len(diagnosis.devices) > _MOST_DEVICES:
+            more = len(diagnosis.devices) - _MOST_DEVICES
+            yield indented(f"... and {more:,} more devices (all of them: --json or -o)")
+    if diagnosis.own_root is not None:
+        yield Text()
+        yield Text(own_root_line(diagnosis.own_root))
+    groups = _groups(diagnosis.findings)
+    for findings in groups:
+        if findings[0].severity != "info":
+            yield Text()
+            yield from _cause(findings, names)
+    yield from _stories(diagnosis, names)
+    for findings in groups:
+        if findings[0].severity == "info":
+            yield Text()
+            yield from _cause(findings, names)
+    if diagnosis.unknowns:
+        yield Text()
+        yield Text("Cannot be known from this capture", style="bold")
+        yield from _unknowns(diagnosis.unknowns)
+    notes = _notes(diagnosis)
+    if notes:
+        yield Text()
+        yield Text("About the capture", style="bold")
+        for note in notes[:_MOST_NOTES]:
+            yield indented(note)
+        if len(notes) > _MOST_NOTES:
+            yield indented(f"... and {len(notes) - _MOST_NOTES} more notes (see --json)")
+
+
+def _header(diagnosis: Diagnosis) -> Text:
+    captures = diagnosis.captures
+    name = captures[0].file if len(captures) == 1 else f"{len(captures)} files"
+    parts = [name, f"{sum(one.packets for one in captures):,} packets"]
+    times = [ts for one in captures for ts in (one.first_ts, one.last_ts) if ts is not None]
+    if times:
+        parts.append(f"{clock(min(times))} UTC, {span(max(times) - min(times))}")
+    return Text(" · ".join(parts))
+
+
+def _seen(diagnosis: Diagnosis) -> str:
+    """Name the lanes that the capture shows for at least one device."""
+    if not diagnosis.devices:
+        return "Looked for Hellos on any port, connections to ports 9971 and 9972, DNS, RMCP."
+    seen = [text for lane, text in LANES.items() if any(d.visibility.get(lane) for d in diagnosis.devices)]
+    unseen = [text for lane, text in LANES.items() if text not in seen and lane != _SELDOM]
+    line = f"Seen here: {', '.join(seen) or 'nothing'}."
+    if unseen:
+        line += f" Not seen: {', '.join(unseen)}."
+    return line
+
+
+def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:
+    stuck = stuck_devices(diagnosis)
+    first_cause = first_causes(diagnosis)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("Device", "Address", "Hello", "Mode", "Stopped at", "Because"):
+        table.add_column(heading, overflow="fold")
+    ordered = sorted(
+        diagnosis.devices, key=lambda one: (one.id not in stuck, one.id not in first_cause, one.first_seen)
+    )
+    for device in ordered[:_MOST_DEVICES]:
+        cause = first_cause.get(device.id)
+        table.add_row(
+            Text(names[device.id]),
+            Text(device.ips[-1] if device.ips else "-"),
+            Text(_hello_text(device)),
+            Text(f"{device.mode.name.capitalize()}"),
+            Text(device.stage.replace("_", "-") if cause is not None else "-"),
+            Text("-") if cause is None else Text(label_of(cause.rule), style=_STYLES[cause.severity]),
+        )
+    return table
+
+
+def _stories(diagnosis: Diagnosis, names: dict[str, str]) -> Iterable[RenderableType]:
+    """What each troubled device went through, those that fare alike told once."""
+    told, left_out = stories(diagnosis, first_causes(diagnosis), _MOST_STORIES)
+    for story in told:
+        device = story.device
+        heading = Text(f"{names[device.id]}, step by step", style="bold")
+        if story.others:
+            more = "1 other device fares" if story.others == 1 else f"{story.others:,} other devices fare"
+            heading.append(f"  {more} alike", style="not bold dim")
+        yield Text()
+        yield heading
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        for _ in range(3):
+            grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        for step in story.steps:
+            style = _STEP_STYLES[step.outcome]
+            grid.add_row(
+                Text(f"  {clock(step.ts)[11:]}", style="dim"),
+                Text(step.stage),
+                Text(step.outcome, style=style),
+                Text(step.detail),
+            )
+        yield grid
+        mode = device.mode
+        yield _labelled("Mode", f"{mode.name.capitalize()} ({mode.basis}: {mode.reason})")
+        fitting = [one for one in device.schedules if one.fits]
+        if fitting:
+            yield _labelled("Gaps", f"like those in the {fitting[0].documented_by}: {fitting[0].text}")
+        source = source_of(story.cause)
+        if source:
+            yield Command(f"  Look: tshark -r {source} -Y {shlex.quote(device_filter(device))}")
+    if left_out:
+        yield Text()
+        yield indented(f"... and {left_out:,} more troubled devices (all of them: --json or -o)")
+
+
+def _hello_text(device: DeviceRecord) -> str:
+    kind = _HELLO_TYPES[device.hello_type]
+    return f"{kind} x{device.hellos}" if device.hellos else kind
+
+
+def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Group findings that say the same of different devices, in the order they come."""
+    groups: defaultdict[tuple[object, ...], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.rule, finding.severity, finding.catalogue, finding.overcome].append(finding)
+    return list(groups.values())
+
+
+def _cause(findings: Sequence[Finding], names: dict[str, str]) -> Iterable[RenderableType]:
+    first = findings[0]
+    heading = Text(title_of(first.rule), style=_STYLES[first.severity] + " bold")
+    facts: list[str] = [first.severity, first.basis]
+    if first.overcome:
+        facts.append("overcome")
+    if first.catalogue:
+        facts.insert(0, first.catalogue)
+    devices = len({one.device for one in findings if one.device})
+    if devices:
+        facts.append("1 device" if devices == 1 else f"{devices:,} devices")
+    heading.append("  " + " · ".join(facts), style="not bold dim")
+    yield heading
+    most = 1 if first.severity == "info" else _MOST_EXAMPLES
+    for finding in findings[:most]:
+        who = f"{names[finding.device]}: " if finding.device in names and devices > 1 else ""
+        yield indented(f"{who}{finding.summary}")
+    if len(findings) > most:
+        yield indented(f"... and {len(findings) - most:,} more")
+    for number, candidate in enumerate(first.candidates, 1):
+        yield indented(f"{number}. {candidate.cause}? To decide: {candidate.would_decide}", 4)
+    yield _labelled("Do", first.remedy)
+    if first.display_filter and first.evidence and first.severity != "info":
+        yield Command(f"  Look: tshark -r {source_of(first)} -Y {shlex.quote(first.display_filter)}")
+
+
+def _unknowns(unknowns: Sequence[Unknown]) -> Iterable[RenderableType]:
+    groups = Counter((one.what, one.why, one.would_decide) for one in unknowns)
+    shown = list(groups.items())
+    for (what, why, would_decide), count in shown[:_MOST_EXAMPLES]:
+        many = f" ({count} devices)" if count > 1 else ""
+        yield indented(f"{what[0].upper()}{what[1:]}{many}: {why}. To decide: {would_decide}.")
+    if len(shown) > _MOST_EXAMPLES:
+        yield indented(f"... and {len(shown) - _MOST_EXAMPLES:,} more (see --json)")
+
+
+def _notes(diagnosis: Diagnosis) -> list[str]:
+    several = len(diagnosis.captures) > 1
+    notes = [f"{one.file}: {note}" if several else note for one in diagnosis.captures for note in one.notes]
+    return [*notes, *diagnosis.notes]
+
+
+def _labelled(label: str, text: str) -> Table:
+    """A label and a text beside it that wraps under itself."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=len("  Look:"))
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(f"  {label}:", style="bold"), Text(text))
+    return grid
+
+
+def print_hellos(diagnosis: Diagnosis, console: Console | None = None) -> None:
+    """Print every Hello: when, whence and whither; below it who and what; below that what is odd."""
+    print_parts(_hello_parts(diagnosis), console)
+
+
+def _hello_parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
+    if not diagnosis.hellos:
+        yield Text("No Hello in this capture.")
+    for record in diagnosis.hellos:
+        event, hello = record.event, record.event.hello
+        ends, first = event.ends, event.evidence[0]
+        retry = "?" if hello.retry_count is None else hello.retry_count
+        frame = f"{first.file} " if len(diagnosis.captures) > 1 else ""
+        yield Text(f"{clock(event.ts)}  {ends.src} > {ends.dst} port {ends.dport}  ") + Text(
+            f"{_HELLO_TYPES[hello.type]}, retry {retry}", style="bold"
+        )
+        yield indented(f"{hello.uuid or 'UUID not readable'}  {frame}frame {first.frame}", 4)
+        if hello.type == "psk":
+            yield indented(f"PID {hello.pid or 'not readable'}", 4)
+        elif record.digests:
+            yield indented(_digest_line(record), 4)
+        for problem in hello.problems:
+            yield Padding(Text(problem, style="yellow"), (0, 0, 0, 4), expand=False)
+
+
+def _digest_line(record: HelloRecord) -> str:
+    verdicts = Counter(one.verdict for one in record.digests)
+    parts = [f"{verdicts[verdict]} {verdict}" for verdict in VERDICTS if verdicts[verdict]]
+    return f"{len(record.digests)} digests: {', '.join(reversed(parts))}"

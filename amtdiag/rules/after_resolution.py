@@ -1,0 +1,204 @@
+"""With the server's address in hand: what the device does with it, and what it should not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from amtdiag.devices.evidence import DeviceEvidence
+from amtdiag.model import Candidate, Finding, Unknown
+from amtdiag.rules.base import DeviceRule, address_filter, frames, proof
+from amtdiag.rules.discovery import CONNECTS
+from amtdiag.times import span
+
+
+def _tries_anything(case: DeviceEvidence) -> bool:
+    """True where the device does something with the address that DNS gave it.
+
+    A server that calls back has been told to: its Hello is only not in this capture.
+    """
+    servers = {address for lookup in case.resolved for address in lookup.addresses}
+    called = any(link.ends.src in servers for link in (*case.returns, *case.visits))
+    return called or bool(case.odd_attempts or case.server_gone) or case.sets_out_after(case.resolved[0].ts)
+
+
+def _is_ipv6_only(case: DeviceEvidence) -> bool:
+    """True where all that DNS knows of the server is IPv6 addresses."""
+    return all(":" in address for lookup in case.resolved for address in lookup.addresses)
+
+
+def _too_soon(case: DeviceEvidence, waited: int) -> Unknown:
+    return Unknown(
+        f"whether the device connects to {case.resolved[-1].addresses[0]}",
+        f"the capture ends {span(waited)} after DNS gave the address",
+        case.id,
+        "a capture that goes on for a minute",
+    )
+
+
+class ResolvedButSilent(DeviceRule):
+    """DNS gives the server's address, and the device never connects to it."""
+
+    needs = "idle"
+    id = "resolved-no-connection"
+    title = "The device finds its server and does not connect"
+    label = "no connection"
+    catalogue = "F09"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "Compare the address in the DNS answer with the server's, and the port in MEBx or the USB file with "
+        "the one that the server listens on (9971 unless changed; --port N reads another)."
+    )
+    source = "Intel's AMT guide; setup.bin fields as MeshCommander reads them"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """An address in DNS, then nothing to any Hello port for a minute."""
+        found = case.resolved
+        if not found or _tries_anything(case) or _is_ipv6_only(case):
+            return
+        waited = case.covered_until - found[-1].ts
+        target = found[-1].addresses[0]
+        if waited < CONNECTS:
+            yield _too_soon(case, waited)
+            return
+        if not case.server_in_view:
+            yield Unknown(
+                f"whether the device connects to {target}",
+                "this capture shows nothing that the server sent: it may be taken beside the way to it",
+                case.id,
+                "a capture on the device's own switch port, or on the server",
+            )
+            return
+        yield self.finding(
+            case,
+            f"DNS says that the server is {target} ({frames(proof(found))}); within {span(waited)} the "
+            "device connects to no Hello port.",
+            proof(found),
+            f"{address_filter(found[-1].client, target)} || dns",
+            times=[one.ts for one in found],
+            count=len(found),
+            candidates=(
+                Candidate(
+                    "the capture does not show the way from device to server",
+                    "a capture on the device's segment",
+                ),
+                Candidate(
+                    "the device connects to another port", "tshark -Y 'tcp.flags.syn==1' for its address"
+                ),
+                Candidate(
+                    "somebody else asked: an administrator who tests the record", "who has this address?"
+                ),
+            ),
+        )
+
+
+class Ipv6Only(DeviceRule):
+    """The server has an IPv6 address only, and the device does not say Hello to it."""
+
+    needs = "idle"
+    id = "ipv6-no-hello"
+    title = "The server has IPv6 only, and the device says no Hello"
+    label = "IPv6 only"
+    catalogue = "F44"
+    basis = "inferred"
+    confidence = "medium"
+    remedy = (
+        "Stage over IPv4, or have the local agent start setup with the IPv6 flag (StartConfigurationEx); "
+        "before AMT 6.0 there is no IPv6."
+    )
+    source = "Intel's AMT guide, StartConfigurationEx: the flag that enables setup over IPv6"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """An IPv6 address from DNS and no other, then nothing to any Hello port for a minute."""
+        found = case.resolved
+        if not found or _tries_anything(case) or not _is_ipv6_only(case):
+            return
+        waited = case.covered_until - found[-1].ts
+        target = found[-1].addresses[0]
+        if waited < CONNECTS:
+            yield _too_soon(case, waited)
+            return
+        yield self.finding(
+            case,
+            f"DNS gives {target} and no IPv4 address ({frames(proof(found))}); within {span(waited)} the "
+            "device connects to no Hello port.",
+            proof(found),
+            f"dns || {address_filter(found[-1].client)}",
+            times=[one.ts for one in found],
+            count=len(found),
+            severity=None if case.server_in_view else "warning",
+            confidence=None if case.server_in_view else "low",
+        )
+
+
+class NotLooking(DeviceRule):
+    """An AMT device that does not look for a server."""
+
+    needs = "pongs"
+    id = "not-looking"
+    title = "A device that is not set up does not look for its server"
+    label = "not looking"
+    severity = "info"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "Open its setup window: by the local agent, in MEBx or by a USB file. Renew its lease, so that AMT "
+        "sees the answer of DHCP."
+    )
+    source = (
+        "HP white papers: notebooks ship with a window of 0; Intel's AMT guide on AMT enabled after the lease"
+    )
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """A pong that says "not configured" or "in progress", and a minute without question or Hello."""
+        asked = [pong for pong in case.pongs if pong.mode in ("factory", "setup")]
+        looks = case.lookups or case.attempts or case.hellos or case.server_gone
+        if not asked or looks or case.device.mode.name == "operational" or case.lacks_lease:
+            return
+        watched = case.covered_until - asked[0].ts
+        if watched < CONNECTS:
+            return
+        yield Unknown(
+            "why the device does not look for its server",
+            f"it says that it is not provisioned ({frames(proof(asked))}), and within {span(watched)} it "
+            "asks for no server: its setup window may be closed or set to 0, AMT may have been enabled after "
+            "the lease was given, or the lease has a fault",
+            case.id,
+            "a capture while setup is started by the local agent, after `ipconfig /renew`",
+        )
+
+
+class ServerOtherThanTold(DeviceRule):
+    """The device says Hello to an address that DNS did not give it."""
+
+    needs = "untold-server"
+    id = "server-not-from-dns"
+    title = "The Hello goes to another address than DNS gave"
+    label = "other server"
+    category = "security"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "medium"
+    remedy = (
+        "Check whose server it is: whoever gets the Hello can take the machine. An address that stands in "
+        "MEBx, or a name that the device asked for before this capture, explains it."
+    )
+    source = "Intel's AMT guide, Hello message: how the server is found; Ververis on rogue servers"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """A Hello to none of the addresses in the answers that came before it."""
+        for record in case.hellos:
+            event = record.event
+            told = [lookup for lookup in case.resolved if lookup.ts <= event.ts]
+            known = {a for lookup in told for a in (*lookup.addresses, *lookup.other_addresses)}
+            if known and event.ends.dst not in known:
+                yield self.finding(
+                    case,
+                    f"DNS named {', '.join(sorted(known)[:3])} ({frames(proof(told))}); the Hello goes to "
+                    f"{event.ends.dst} ({frames(event.evidence)}).",
+                    [*event.evidence, *proof(told)],
+                    f"dns || tcp.port=={event.ends.dport} && {address_filter(event.ends.src)}",
+                    times=[event.ts],
+                )
+                return

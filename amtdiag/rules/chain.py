@@ -1,0 +1,303 @@
+"""The provisioning chain that the server shows, held against the device that refuses it.
+
+Which alert a firmware sends for which fault is not documented: the alert says that and who refused, the chain
+that is seen says why. Where it breaks several rules, two alerts tell more than the others by their own names:
+certificate expired, and unknown CA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
+
+from amtdiag.devices.evidence import DeviceEvidence
+from amtdiag.model import Candidate, Confidence, Evidence, Finding, Unknown
+from amtdiag.named import NamedTuple
+from amtdiag.rules.base import DeviceRule, proof
+from amtdiag.rules.handshake_failures import CERTIFICATE, UNSUPPORTED, Broken, broken_off
+from amtdiag.rules.user_chain import context_of
+
+if TYPE_CHECKING:
+    from amtdiag.rules.base import Details
+    from amtdiag.trust.rule import RuleResult
+
+_MEANT: dict[int, frozenset[str]] = {
+    43: frozenset({"setup-mark", "server-auth"}),
+    45: frozenset({"dates"}),
+    48: frozenset({"root-listed", "chain-complete", "chain-order"}),
+    51: frozenset({"chain-signatures"}),
+}
+"""Alerts whose name says what was wrong (RFC 5246, 7.2.2), and the rules that this would be."""
+_OF_CHAINS = CERTIFICATE | {None, 40, 49}
+"""What a chain may be refused with: alerts about certificates, alerts that say no more than no, and none."""
+
+
+class Suspects(NamedTuple):
+    """What in a refused chain may be the reason."""
+
+    broken: Broken
+    likely: tuple[RuleResult, ...]
+    """The rules that the chain breaks, or where it breaks none those that are in doubt; of several those that
+    the alert speaks of."""
+    besides: tuple[RuleResult, ...]
+    """What else is wrong with it."""
+    unseen: tuple[RuleResult, ...]
+    """Rules that could not be tried."""
+
+    @property
+    def is_open(self) -> bool:
+        """Nothing is wrong with the chain as far as it can be tried, and that is not all the way."""
+        chain = self.broken.talk.client_chain
+        whole = chain is not None and chain.complete and not self.unseen
+        return not self.likely and not (whole and self.broken.alert in _OF_CHAINS)
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The frames of the certificates and of what ended the handshake."""
+        chain = self.broken.talk.client_chain
+        return (*(chain.evidence if chain else ()), *self.broken.evidence)
+
+
+@lru_cache(maxsize=1)
+def suspects(case: DeviceEvidence) -> Suspects | None:
+    """Judge the chain that a device has refused; None where it refused none that is seen.
+
+    The rules here come to a device one after the other: the last answer is kept.
+    """
+    broken = broken_off(case)
+    if broken is None or broken.why != "chain" or broken.talk.client_chain is None:
+        return None
+    from amtdiag.trust.chain import judge
+
+    chain = broken.talk.client_chain
+    context = context_of(case)._replace(when=broken.shown.ts, chain_complete=chain.complete)
+    results = judge(chain.der, context)
+    doubts = [one for one in results if one.outcome != "holds" and one.severity == "warning"]
+    wrong = [one for one in results if one.outcome == "broken" and one.severity != "warning"]
+    named = _MEANT.get(broken.alert or 0, frozenset())
+    meant = [one for one in (*wrong, *doubts) if one.rule in named]
+    likely = tuple(dict.fromkeys(meant or wrong or doubts))
+    besides = tuple(one for one in (*wrong, *doubts) if one not in likely)
+    unseen = tuple(one for one in results if one.outcome == "unknown" and one.severity == "info")
+    return Suspects(broken, likely, tuple(dict.fromkeys(besides)), unseen)
+
+
+class _RefusedChain(DeviceRule):
+    """A rule about a chain that a device refused."""
+
+    def about(self, case: DeviceEvidence, found: Suspects, summary: str, details: Details) -> Finding:
+        """Return a finding with the frames of the certificates and of the refusal."""
+        broken = found.broken
+        details |= {
+            "times": [link.ts for link in broken.links],
+            "count": len(broken.links),
+            "overcome": broken.overcome,
+        }
+        shown = f"tls.handshake.certificate && {broken.display_filter}"
+        return self.finding(case, summary, [*found.evidence, *proof(broken.links)], shown, **details)
+
+
+class ChainCheck(_RefusedChain):
+    """A rule about one thing that is wrong with the chain that a device refused."""
+
+    needs = "shaken"
+    rule: ClassVar[str]
+    """The rule about chains behind it, in `amtdiag.trust.chain`."""
+    source = (
+        "Intel's AMT guide on certificates, chains, root hashes and remote configuration; Intel KB 000090051 "
+        "and 000100444"
+    )
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """A handshake that the device ended after it had seen the server's chain, which breaks the rule."""
+        found = suspects(case)
+        if found is None:
+            return
+        likely = [one for one in found.likely if one.rule == self.rule]
+        results = likely or [one for one in found.besides if one.rule == self.rule]
+        if not results:
+            return
+        from amtdiag.trust.chain import sentence
+
+        yield self.about(
+            case,
+            found,
+            f"{' '.join(sentence(one) for one in results[:2])} {found.broken.refusal}.",
+            {
+                "catalogue": results[0].catalogue,
+                "remedy": results[0].remedy,
+                "severity": None if likely else "warning",
+                "confidence": _confidence(found, likely[0]) if likely else "low",
+            },
+        )
+
+
+def _confidence(found: Suspects, one: RuleResult) -> Confidence:
+    """High where a documented rule is broken, and no other."""
+    alone = len({each.rule for each in found.likely}) == 1
+    return "high" if alone and one.outcome == "broken" and one.severity != "warning" else "medium"
+
+
+class ChainNotListed(ChainCheck):
+    """The chain ends in a root that the device does not list."""
+
+    id = "chain-root-not-listed"
+    title = "The server's root is not in the device's list"
+    label = "root not listed"
+    catalogue = "F19"
+    rule = "root-listed"
+    remedy = "Use a chain whose root the device lists, or add the root's digest to the device."
+
+
+class ChainNotWhole(ChainCheck):
+    """The server does not send its chain up to the root."""
+
+    id = "chain-not-whole"
+    title = "The server's chain does not reach its root"
+    label = "chain not whole"
+    catalogue = "F26"
+    rule = "chain-complete"
+    remedy = "Put the intermediate certificates and the root into the server's PFX."
+
+
+class ChainOutOfOrder(ChainCheck):
+    """The certificates of the chain do not follow each other."""
+
+    id = "chain-out-of-order"
+    title = "The server's chain is out of order"
+    label = "chain disordered"
+    catalogue = "F27"
+    rule = "chain-order"
+    remedy = "Put the leaf first and the root last, each signed by the next."
+
+
+class ChainSignature(ChainCheck):
+    """A signature in the chain was not made by the key of the certificate above it."""
+
+    id = "chain-signature"
+    title = "A signature in the server's chain is wrong"
+    label = "wrong signature"
+    rule = "chain-signatures"
+    remedy = "Build the chain anew from the CA's certificates."
+
+
+class CertificateUsage(ChainCheck):
+    """The leaf is not marked for provisioning, neither by the OID nor by the OU."""
+
+    id = "certificate-usage"
+    title = "The server's certificate is not for AMT provisioning"
+    label = "certificate usage"
+    catalogue = "F24"
+    rule = "setup-mark"
+    remedy = "Get a certificate with the OID 2.16.840.1.113741.1.2.3 or the OU for AMT setup."
+
+
+class CertificateServerAuth(ChainCheck):
+    """The leaf lacks the usage of server authentication."""
+
+    id = "certificate-server-auth"
+    title = "The server's certificate lacks server authentication"
+    label = "no server auth"
+    catalogue = "F25"
+    rule = "server-auth"
+    remedy = "Have the certificate issued with server authentication among its extended key usages."
+
+
+class CertificateDomain(ChainCheck):
+    """The leaf's domain is not the one that the device was given."""
+
+    id = "certificate-domain"
+    title = "The server's certificate is for another domain"
+    label = "other domain"
+    catalogue = "F22"
+    rule = "suffix"
+    remedy = "Align DHCP option 15, the PKI DNS suffix in MEBx, and the certificate's name."
+
+
+class CertificateDates(ChainCheck):
+    """A certificate of the chain was not valid when it was shown."""
+
+    id = "certificate-dates"
+    title = "The server's chain is not valid at that time"
+    label = "dates"
+    catalogue = "F28"
+    confidence = "medium"
+    rule = "dates"
+    remedy = "Renew the certificate, and check the clocks."
+
+
+class ChainSha1(ChainCheck):
+    """A signature in the chain is made with SHA-1 or something older."""
+
+    id = "chain-sha1"
+    title = "The server's chain has a SHA-1 signature"
+    label = "SHA-1"
+    catalogue = "F20"
+    confidence = "medium"
+    rule = "signature-algorithm"
+    remedy = "Have the certificate issued on a chain with SHA-256 throughout, the root included."
+
+
+class ChainSmallKey(ChainCheck):
+    """An RSA key in the chain has fewer than 2048 bits."""
+
+    id = "chain-small-key"
+    title = "The server's chain has an RSA key below 2048 bits"
+    label = "small key"
+    catalogue = "F21"
+    confidence = "medium"
+    rule = "key-size"
+    remedy = "Have the certificate issued with RSA of 2048 bits or more throughout."
+
+
+def shown_count(broken: Broken) -> str:
+    """How many certificates the server has shown, as far as they are here."""
+    chain = broken.talk.client_chain
+    count = len(chain.der) if chain else 0
+    certificates = f"{count} certificate{'' if count == 1 else 's'}"
+    return certificates if chain is None or chain.complete else f"{certificates} and more that are not here"
+
+
+class RefusedForNoVisibleReason(_RefusedChain):
+    """The device refuses a chain that breaks no rule that can be seen in a capture."""
+
+    needs = "shaken"
+    id = "refused-for-no-visible-reason"
+    title = "The device refuses a chain that looks right"
+    label = "refused"
+    catalogue = "F30"
+    confidence = "medium"
+    remedy = (
+        "Look in MEBx: is the root's digest active, and is another PKI DNS suffix set there? Then take the "
+        "candidates in turn."
+    )
+    source = (
+        "RFC 5246, alerts; HP's vPro papers on inactive digests; Open AMT RPS issue 1102 on digests that a "
+        "tool does not support"
+    )
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """A handshake that the device ended after it had seen a chain that breaks no documented rule."""
+        found = suspects(case)
+        if found is None or found.likely or found.is_open:
+            return
+        broken = found.broken
+        seen = f"having seen {shown_count(broken)}, and no documented rule is broken"
+        candidates = (STAND_IN, *_CANDIDATES) if broken.alert == UNSUPPORTED else _CANDIDATES
+        yield self.about(case, found, f"{broken.refusal}, {seen}.", {"candidates": candidates})
+
+
+STAND_IN = Candidate(
+    "what plays the device here wants client authentication among the usages, as OpenSSL does and AMT "
+    "does not",
+    "the extended key usages of the server's certificate",
+)
+_CANDIDATES = (
+    Candidate("the root's digest is in the list, but not active", "the list of hashes in MEBx"),
+    Candidate(
+        "another PKI DNS suffix is set in MEBx than DHCP gives", "MEBx, or the certificate's domain there"
+    ),
+    Candidate("a rule of this firmware that is not documented", "the same chain before another device"),
+    Candidate("the one that asks is refused for more than its chain", "the device's event log"),
+)

@@ -1,0 +1,265 @@
+"""DNS: the name of the provisioning server, and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from amtdiag.devices.evidence import DeviceEvidence
+from amtdiag.model import Candidate, Finding, LookupEvent, Unknown
+from amtdiag.protocols.dns import HOST
+from amtdiag.rules.base import DeviceRule, discovery_filter, frames, proof, times_tried
+from amtdiag.times import SECOND
+
+_PATIENCE = 5 * SECOND
+"""A resolver has given up or asked again by then."""
+_ASKS_AGAIN = 20 * SECOND
+"""A resolver that got no answer repeats its question well within this time."""
+CONNECTS = 30 * SECOND
+"""A device that has its server's address has connected by then."""
+
+
+def _names(lookups: list[LookupEvent]) -> str:
+    return ", ".join(dict.fromkeys(lookup.name for lookup in lookups))
+
+
+class NoServerRecord(DeviceRule):
+    """The name of the provisioning server does not exist in the device's zone."""
+
+    needs = "unresolved"
+    id = "no-server-record"
+    title = "DNS has no record for the provisioning server"
+    label = "no such name"
+    catalogue = "F01"
+    remedy = (
+        "Add an A record or CNAME for provisionserver in that zone, pointing at the provisioning server, or "
+        "give the device the server's address in MEBx or a USB file."
+    )
+    source = "Intel's AMT guide, Hello message: how the server is found"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """Suffixed names that DNS denies, and none that it knows."""
+        denied = [one for one in case.lookups if one.name != HOST and _is_denied(one)]
+        if not denied or case.resolved:
+            return
+        reached = case.sets_out_after(denied[-1].ts)
+        yield self.finding(
+            case,
+            f"{denied[0].server} knows no address for {_names(denied)} ({frames(proof(denied))})"
+            + (", and the device found a server all the same." if reached else "."),
+            proof(denied),
+            discovery_filter(case),
+            times=[one.ts for one in denied],
+            count=len(denied),
+            overcome=reached,
+        )
+
+
+def _is_denied(lookup: LookupEvent) -> bool:
+    """True for NXDOMAIN, and for an answer to the IPv4 question that has no address.
+
+    Most names have no IPv6 address, so that an empty answer to that question says nothing.
+    """
+    empty = lookup.rcode == "NOERROR" and not lookup.addresses and lookup.type == "A"
+    return lookup.rcode == "NXDOMAIN" or empty
+
+
+class CustomNameUnknown(DeviceRule):
+    """A device that is known to be in setup asks in vain for a name that may be its server's."""
+
+    needs = "vain-lookups"
+    id = "custom-name-unknown"
+    title = "DNS does not know a name that the device keeps asking for"
+    label = "no such name"
+    catalogue = "F01"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "If the name stands in MEBx as that of the provisioning server, give it a record in DNS or correct "
+        "it in MEBx."
+    )
+    source = "Intel's AMT guide: a configured FQDN takes the place of ProvisionServer"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """A name that is asked for again and denied each time; nothing of ProvisionServer, no attempt."""
+        denied = case.vain_lookups
+        if not denied or case.lookups or case.attempts or case.hellos:
+            return
+        yield self.finding(
+            case,
+            f"The device asks {times_tried(sum(one.queries for one in denied))} for {_names(denied)}, which "
+            f"{denied[0].server} does not know ({frames(proof(denied))}). It may be the name that was set "
+            "for its server.",
+            proof(denied),
+            discovery_filter(case),
+            times=[one.ts for one in denied],
+            count=len(denied),
+            candidates=(
+                Candidate(
+                    "it is the provisioning server's name, from MEBx or a USB file", "the FQDN in MEBx"
+                ),
+                Candidate("the system on the device asks for something else", "a capture with it shut down"),
+            ),
+        )
+
+
+class NoSuffix(DeviceRule):
+    """Only the bare name is asked for: the device has no domain."""
+
+    needs = "unresolved"
+    id = "no-suffix"
+    title = "The device does not know its domain"
+    label = "no domain"
+    catalogue = "F02"
+    basis = "inferred"
+    remedy = "Set DHCP option 15 in the scope, or the domain in MEBx."
+    source = "Intel's AMT guide, Hello message and USB file: the bare name is asked where no suffix is known"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """The bare name without an address, and never a suffixed one."""
+        bare = [one for one in case.lookups if one.name == HOST]
+        suffixed = [one for one in case.lookups if one.name != HOST]
+        if not bare or suffixed or any(one.addresses for one in bare) or case.sets_out_after(bare[0].ts):
+            return
+        # While a question is open the resolver goes on asking it, and the other name has to wait.
+        answered = any(one.rcode is not None for one in bare)
+        if case.covered_until - bare[-1].ts < (_PATIENCE if answered else CONNECTS):
+            yield Unknown(
+                "whether the device asks for its server with a domain too",
+                "the capture ends right after it asked for the bare name",
+                case.id,
+                "a capture that goes on for a minute",
+            )
+            return
+        yield self.finding(
+            case,
+            f"The device asks for the bare name {HOST} only ({frames(proof(bare))}): it has no domain.",
+            proof(bare),
+            discovery_filter(case),
+            times=[one.ts for one in bare],
+            count=len(bare),
+        )
+
+
+def _by_question(lookup: LookupEvent) -> tuple[str, str, int]:
+    return lookup.name, lookup.type, lookup.ts
+
+
+class DnsSilent(DeviceRule):
+    """The device asks and DNS does not answer."""
+
+    needs = "silent-lookups"
+    id = "dns-silent"
+    title = "DNS does not answer the device"
+    label = "no answer"
+    catalogue = "F06"
+    confidence = "medium"
+    remedy = (
+        "Check that the DNS server runs and that the device's VLAN can reach it (routing, firewall, UDP 53)."
+    )
+    source = "RFC 1035 (a resolver asks again)"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """Questions that were repeated, or that an ICMP message answers, and none of which was answered."""
+        silent = [one for one in case.lookups if one.rcode is None]
+        if not silent or len(silent) < len(case.lookups):
+            return
+        asked = sum(one.queries for one in silent)
+        if case.sets_out_after(silent[0].ts):
+            return  # it went on to a server, so that it was answered, elsewhere than here
+        # The same question sent again says that no answer reached the device, wherever the capture was taken;
+        # one that is asked anew says so where an answer would be in the capture.
+        again = any(one.queries > 1 for one in silent) or (
+            case.is_spoken_to
+            and any(
+                (a.name, a.type) == (b.name, b.type) and b.ts - a.ts <= _ASKS_AGAIN
+                for a, b in pairwise(sorted(silent, key=_by_question))
+            )
+        )
+        rejected = next((one.rejection for one in silent if one.rejection), None)
+        if not again and rejected is None:
+            yield Unknown(
+                f"whether {silent[0].server} answers the device's DNS question",
+                "no answer in this capture, and no question that the device sent again",
+                case.id,
+                "a capture that goes on for a minute and shows both directions",
+            )
+            return
+        yield self.finding(
+            case,
+            f"{silent[0].server} does not answer: {asked} questions for {_names(silent)} "
+            f"({frames(proof(silent))}){f'; {rejected}' if rejected else ''}.",
+            proof(silent),
+            discovery_filter(case),
+            times=[one.ts for one in silent],
+            count=asked,
+            candidates=()
+            if rejected
+            else (
+                Candidate("the DNS server is down or not reachable", "a capture on the DNS server"),
+                Candidate(
+                    "answers take another way than this capture", "a capture on the device's own segment"
+                ),
+            ),
+        )
+
+
+class DnsRefuses(DeviceRule):
+    """DNS answers with an error of its own."""
+
+    needs = "unresolved"
+    id = "dns-fails"
+    title = "DNS fails to answer the device"
+    label = "DNS error"
+    catalogue = "F06"
+    remedy = "Look at the DNS server: it refuses this client, or cannot reach the zone's servers."
+    source = "RFC 1035, response codes"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """SERVFAIL, REFUSED and the like, and no address from anybody."""
+        # Many servers refuse the bare name, and rightly: it counts where no other was asked for.
+        asked = [one for one in case.lookups if one.name != HOST] or case.lookups
+        failed = [one for one in asked if one.rcode not in (None, "NOERROR", "NXDOMAIN")]
+        if not failed or case.resolved:
+            return
+        yield self.finding(
+            case,
+            f"{failed[0].server} answers {failed[0].rcode} for {_names(failed)} ({frames(proof(failed))}).",
+            proof(failed),
+            discovery_filter(case),
+            times=[one.ts for one in failed],
+            count=len(failed),
+            overcome=case.sets_out_after(failed[0].ts),
+        )
+
+
+class ServerAmbiguous(DeviceRule):
+    """One question for the server, two answers that disagree."""
+
+    needs = "two-answers"
+    id = "two-answers"
+    title = "Two answers name different provisioning servers"
+    label = "two answers"
+    category = "security"
+    severity = "critical"
+    remedy = (
+        "Somebody besides the DNS server answers: whoever is taken for the provisioning server can take the "
+        "machine. Find the sender of the second answer by its MAC before you provision anything here."
+    )
+    source = "Public work on provisioning by a rogue server (Ververis); RFC 5452"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """A second answer to the same question with other addresses."""
+        forged = [one for one in case.lookups if one.other_addresses]
+        if forged:
+            one = forged[0]
+            yield self.finding(
+                case,
+                f"{one.name} was answered twice: {', '.join(one.addresses) or one.rcode} and "
+                f"{', '.join(one.other_addresses)} ({frames(proof(forged))}).",
+                proof(forged),
+                discovery_filter(case),
+                times=[lookup.ts for lookup in forged],
+                count=len(forged),
+            )

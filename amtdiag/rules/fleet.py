@@ -1,0 +1,186 @@
+"""What only the comparison of devices shows."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from amtdiag.devices.evidence import DeviceEvidence
+from amtdiag.model import FAILED, Finding, Unknown
+from amtdiag.rules.base import FleetEvidence, FleetRule, address_filter, frames, proof
+
+_FEW_DEVICES = 4
+"""Devices that agree on a server before one that does not is odd."""
+_MAJORITY = 0.8
+"""Share of the devices that has to agree."""
+_PSK_REMOVED_IN = 11
+"""The release of AMT from which on there is no pre-shared key (Intel's AMT guide, Hello message)."""
+
+
+class PidReused(FleetRule):
+    """One pre-shared key opens several devices."""
+
+    id = "pid-reused"
+    title = "Several devices share one PID"
+    category = "security"
+    severity = "warning"
+    remedy = "Give every device a pair of its own: one leak opens all that share one."
+    source = "HP and Intel manuals: unique PID/PPS pairs"
+
+    def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
+        """The same PID in the Hellos of two devices or more."""
+        users: defaultdict[str, list[DeviceEvidence]] = defaultdict(list)
+        for case in scene.cases:
+            for record in case.hellos:
+                pid = record.event.hello.pid
+                if pid and (not users[pid] or users[pid][-1] is not case):
+                    users[pid].append(case)
+        for pid, sharing in users.items():
+            if len(sharing) < 2:
+                continue
+            events = [r.event for case in sharing for r in case.hellos if r.event.hello.pid == pid]
+            evidence = [event.evidence[0] for event in events]
+            yield self.finding(
+                pid,
+                f"{len(sharing)} devices use the PID {pid} ({frames(evidence)}).",
+                evidence,
+                f"tcp.port=={events[0].ends.dport}",
+                times=[event.ts for event in events],
+                count=len(sharing),
+            )
+
+
+class UnexpectedServer(FleetRule):
+    """Whoever gets a device's Hello can take the machine."""
+
+    id = "unexpected-server"
+    title = "A Hello goes to a server that is not expected"
+    label = "other server"
+    category = "security"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "low"
+    remedy = "Check whether that server is yours: whoever gets the Hello can take the machine."
+    source = "Public work on provisioning by a rogue server (Ververis)"
+
+    def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
+        """A server that --server does not name; without that, one that a single device of many turns to."""
+        if self.options.servers:
+            yield from self._outside(scene)
+        else:
+            yield from self._alone(scene)
+
+    def _outside(self, scene: FleetEvidence) -> Iterator[Finding]:
+        """Hellos and attempts to servers that the caller did not name."""
+        for case in scene.cases:
+            events = [record.event for record in case.hellos] or case.attempts
+            strange = [event for event in events if event.ends.dst not in self.options.servers]
+            if strange:
+                servers = sorted({event.ends.dst for event in strange})
+                yield self.finding(
+                    case.id,
+                    f"It turns to {', '.join(servers[:3])} ({frames(proof(strange))}), which is not among "
+                    "the servers that you named.",
+                    proof(strange),
+                    f"tcp.port=={strange[0].ends.dport} && {address_filter(servers[0])}",
+                    times=[event.ts for event in strange],
+                    count=len(strange),
+                    basis="observed",
+                    confidence="high",
+                    severity="error",
+                    device=case.id,
+                )
+
+    def _alone(self, scene: FleetEvidence) -> Iterator[Finding]:
+        """A device whose Hello goes where no other's does, while the others agree."""
+        targets = {case.id: {r.event.ends.dst for r in case.hellos} for case in scene.cases if case.hellos}
+        votes = Counter(server for servers in targets.values() for server in servers)
+        if len(votes) < 2:
+            return
+        usual, count = votes.most_common(1)[0]
+        if count < max(_FEW_DEVICES, _MAJORITY * len(targets)):
+            return
+        for case in scene.cases:
+            servers = targets.get(case.id, set())
+            if len(servers) != 1 or usual in servers or votes[next(iter(servers))] > 1:
+                continue
+            (server,) = servers
+            last = case.hellos[-1].event
+            yield self.finding(
+                case.id,
+                f"Its Hello goes to {server} ({frames(last.evidence)}), those of {count} others to {usual}.",
+                last.evidence,
+                f"tcp.port=={last.ends.dport} && {address_filter(server)}",
+                times=[last.ts],
+                device=case.id,
+            )
+
+
+class PskAmongPki(FleetRule):
+    """A device speaks PSK to a server that provisions by certificate."""
+
+    id = "psk-among-pki"
+    title = "A PSK Hello where others are provisioned by certificate"
+    label = "PSK, not PKI"
+    catalogue = "F17"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "PID and PPS were entered, and AMT prefers them: clear them in MEBx, or enter the pair at the server."
+    )
+    source = "Intel's AMT guide, overview of automatic configuration"
+
+    def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
+        """PSK Hellos that a server does not follow up, while it connects back to devices with PKI Hellos."""
+        yield from _odd_type(self, scene, "psk", "pki")
+
+
+class PkiAmongPsk(FleetRule):
+    """A device speaks PKI to a server that provisions by pre-shared key."""
+
+    id = "pki-among-psk"
+    title = "A PKI Hello where others are provisioned by PSK"
+    label = "PKI, not PSK"
+    catalogue = "F16"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "AMT 11.0 removed the pre-shared key: provision such devices by certificate or from their own "
+        "system. An older device has no PID and PPS: enter them."
+    )
+    source = "Intel's AMT guide, Hello message: PSK up to AMT 10"
+
+    def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
+        """PKI Hellos that a server does not follow up, while it connects back to devices with PSK Hellos."""
+        yield from _odd_type(self, scene, "pki", "psk")
+
+
+def _odd_type(rule: FleetRule, scene: FleetEvidence, odd: str, usual: str) -> Iterator[Finding]:
+    """Devices with Hellos of one type that a server ignores which comes back to those of the other type."""
+    if not {odd, usual} <= {event.hello.type for event in scene.events.hellos}:
+        return
+    follows: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for case in scene.cases:
+        if case.returns and any([link.outcome not in FAILED for link in case.returns]):
+            for event in {r.event.ends.dst: r.event for r in case.hellos}.values():
+                follows[event.ends.dst][event.hello.type] += 1
+    for case in scene.cases:
+        last = case.last_hello
+        if last is None or case.returns or case.elsewhere or last.hello.type != odd or case.sought:
+            continue
+        followed = follows[last.ends.dst]
+        if not followed[usual] or followed[odd] or case.covered_until - last.ts <= 0:
+            continue
+        version = f" The device says that it is {case.device.firmware}." if case.pongs else ""
+        devices = "1 device" if followed[usual] == 1 else f"{followed[usual]} devices"
+        yield rule.finding(
+            case.id,
+            f"Its Hello is of type {odd.upper()} ({frames(last.evidence)}); {last.ends.dst} connects back to "
+            f"{devices} with {usual.upper()} and to none with {odd.upper()}.{version}",
+            last.evidence,
+            f"tcp.port=={last.ends.dport} && {address_filter(last.ends.src)}",
+            times=[last.ts],
+            device=case.id,
+        )

@@ -1,0 +1,86 @@
+"""Pre-shared keys: what a TLS-PSK handshake shows of PID and PPS."""
+
+from __future__ import annotations
+
+from amtdiag.model import Candidate
+from amtdiag.rules.handshake_failures import Broken, HandshakeCheck, Why
+
+
+class PskNotOffered(HandshakeCheck):
+    """The device has a pre-shared key, and the server offers no cipher suite for one."""
+
+    id = "psk-not-offered"
+    title = "The server offers the device no suite for its pre-shared key"
+    label = "no PSK offered"
+    catalogue = "F15"
+    why: Why = "psk-not-offered"
+    remedy = (
+        "Use a server, or a TLS library in it, that speaks TLS-PSK (RFC 4279), or delete the PID and PPS in "
+        "MEBx and provision by certificate."
+    )
+    source = "RFC 4279; Intel Technology Journal 12-4 on TLS-PSK with AMT"
+
+    def sentence(self, broken: Broken) -> str:
+        """Count the suites."""
+        offered = f"none of the {len(broken.talk.suites)} suites that are offered to it is for PSK"
+        return f"The device said a PSK Hello; {offered}. {broken.refusal}."
+
+
+class PskIdentityUnknown(HandshakeCheck):
+    """The server uses a key under another name than the device's."""
+
+    id = "psk-identity-unknown"
+    title = "The server uses a PID that the device does not have"
+    label = "PID unknown"
+    catalogue = "F14"
+    why: Why = "psk-identity"
+    remedy = (
+        "Compare the PID in the server's list with the one in the device's Hello; enter PID and PPS again."
+    )
+    source = "RFC 4279: the identity in the key exchange, and alert 115; Intel's AMT guide on PID and PPS"
+
+    def sentence(self, broken: Broken) -> str:
+        """Name the PID that is used, and the device's own."""
+        own = f", the device's Hello names the PID {broken.pid}" if broken.pid else ""
+        return f"The server uses the PID {broken.talk.psk_identity}{own}. {broken.refusal}."
+
+
+class PskDiffers(HandshakeCheck):
+    """Device and server have another key under the same PID."""
+
+    id = "psk-differs"
+    title = "The PPS of device and server differ"
+    label = "PPS differs"
+    catalogue = "F14"
+    basis = "inferred"
+    why: Why = "psk-key"
+    remedy = (
+        "Enter PID and PPS again on both sides. After a provisioning that succeeded before, the server may "
+        "have replaced the key: the device then needs the new one, or a full unprovision."
+    )
+    source = (
+        "RFC 4279 and 5246: alerts 20 and 51 after the client's Finished; Intel's AMT guide on PID and PPS"
+    )
+
+    def sentence(self, broken: Broken) -> str:
+        """Say that the name of the key was right, and how far the handshake came."""
+        tls = broken.talk
+        return (
+            f"The server uses the PID {tls.psk_identity}, and the first message under the key fails. "
+            f"{broken.refusal}.{_opened(broken)}"
+        )
+
+    def candidates(self, broken: Broken) -> tuple[Candidate, ...]:
+        """Without an alert the key is the likeliest cause, not the only one."""
+        if broken.alert is not None:
+            return ()
+        return (
+            Candidate("the keys differ", "--psk with the PID and PPS of this device"),
+            Candidate("the device closed for a reason of its own", "the same again after a restart of setup"),
+        )
+
+
+def _opened(broken: Broken) -> str:
+    """Say whose key is the given one, where the caller gave one."""
+    opened = broken.shown.opened_by
+    return "" if opened is None else f" The server's key is {opened}: it is the device's that differs."

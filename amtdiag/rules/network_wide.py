@@ -1,0 +1,225 @@
+"""What the traffic shows beside the devices: strangers, other ways of management, the capture itself."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from amtdiag.model import ConnectionEvent, Finding, LookupEvent, PingEvent, Unknown
+from amtdiag.protocols.ports import CIRA_PORT
+from amtdiag.rules.base import MOST_EVIDENCE, FleetEvidence, FleetRule, address_filter, frames, proof
+
+_SWEEP = 16
+"""Addresses that are pinged before it is called a sweep."""
+_ACTIVATION = r"(rps|mps|ema|openamt|meshcentral)([-.0-9]|server|$)"
+"""How names begin that servers for other ways to activation usually have."""
+
+
+class RmcpSweep(FleetRule):
+    """RMCP presence pings find AMT devices and tell their mode."""
+
+    id = "rmcp-sweep"
+    title = "Somebody searches the network for AMT devices"
+    category = "security"
+    severity = "info"
+    remedy = "An inventory tool of yours, or somebody else's: find the host."
+    source = "Intel's AMT guide, RMCP ping; MeshCommander's scanner"
+
+    def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
+        """Pings of one host to 16 addresses or more."""
+        sent: defaultdict[str, list[PingEvent]] = defaultdict(list)
+        for ping in scene.events.pings:
+            sent[ping.asker].append(ping)
+        # On its own segment a ping to an address that nobody has ends with ARP.
+        vain: defaultdict[str, set[str]] = defaultdict(set)
+        for one in scene.events.nobody:
+            vain[one.asker].add(one.target)
+        for asker, pings in sent.items():
+            asked = {ping.target for ping in pings} | vain[asker]
+            if len(asked) >= _SWEEP:
+                yield self.finding(
+                    asker,
+                    f"{asker} sends RMCP pings to {len(asked)} addresses: it looks for AMT devices.",
+                    proof(pings[:MOST_EVIDENCE]),
+                    f"udp.port==623 && {address_filter(asker)}",
+                    times=[ping.ts for ping in pings],
+                    count=len(pings),
+                )
+
+
+class PortSweep(FleetRule):
+    """Somebody tries one port after the other machine by machine."""
+
+    id = "port-sweep"
+    title = "Somebody scans the network for provisioning servers"
+    category = "security"
+    severity = "info"
+    remedy = "A vulnerability scanner of yours, or somebody else's: find the host."
+    source = "Domain inference: a device turns to one server, a scanner to many"
+
+    def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
+        """Attempts of one host at the Hello port of four servers or more."""
+        tried: defaultdict[str, list[ConnectionEvent]] = defaultdict(list)
+        for link in scene.strays:
+            if link.ends.src in scene.scanners:
+                tried[link.ends.src].append(link)
+        # On its own segment most of what it tries ends with ARP.
+        vain: defaultdict[str, set[str]] = defaultdict(set)
+        for one in scene.events.nobody:
+            vain[one.asker].add(one.target)
+        for source, links in tried.items():
+            targets = {link.ends.dst for link in links}
+            absent = vain[source] - targets
+            nobody = f", and asks in vain for {len(absent)} more" if absent else ""
+            yield self.finding(
+                source,
+                f"{source} tries port {links[0].ends.dport} at {len(targets)} addresses "
+                f"({frames(proof(links))}){nobody}.",
+                proof(links),
+                f"tcp.port=={links[0].ends.dport} && {address_filter(source)}",
+                times=[link.ts for link in links],
+                count=len(links),
+            )
+
+
+class NotAHello(FleetRule):
+    """A browser, a test or a scanner, not AMT."""
+
+    id = "not-a-hello"
+    title = "Something else came to a Hello port"
+    catalogue = "F59"
+    severity = "info"
+    remedy = "Not AMT: a browser, a test or a scanner. Leave it out of the diagnosis."
+    source = "MeshCentral's source: what its port gets besides Hellos"
+
+    def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
+        """Data on a Hello port that is no Hello, once a source and kind."""
+        by_source: dict[tuple[str, str], list[ConnectionEvent]] = {}
+        for link in scene.strays:
+            if link.foreign:
+                by_source.setdefault((link.ends.src, link.foreign), []).append(link)
+        for (source, foreign), links in by_source.items():
+            ends = links[0].ends
+            yield self.finding(
+                f"{source}/{foreign}",
+                f"{source} sent {foreign} to port {ends.dport} of {ends.dst}: no Hello.",
+                proof(links),
+                f"tcp.port=={ends.dport} && {address_filter(source)}",
+                times=[link.ts for link in links],
+                count=len(links),
+            )
+
+
+class AnotherPath(FleetRule):
+    """Devices are managed, or set up, by a way on which there is no Hello."""
+
+    id = "another-path"
+    title = "There are signs of another way of management than by Hello"
+    severity = "info"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "Where devices are set up from their own system (RPS, EMA) or talk to a presence server (CIRA), look "
+        "for the fault there: in the log of the agent and of that server. The activation itself happens "
+        "inside the machine and is in no capture."
+    )
+    source = "Open AMT and MeshCentral documentation: host-based activation, CIRA on port 4433"
+
+    def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
+        """Without any Hello: talks to port 4433, AMT web servers, names of activation servers."""
+        if scene.events.hellos:
+            return
+        cira = [link for case in scene.cases for link in case.outgoing if link.server_bytes]
+        web = [
+            link
+            for case in scene.cases
+            for link in (*case.returns, *case.visits)
+            if link.web or (link.server_bytes and not (link.tls and link.tls.finished is False))
+        ]
+        answered = [one for one in scene.events.other_lookups if one.addresses]
+        names = [one for one in answered if re.match(_ACTIVATION, one.name)]
+        for subject, events, what in (
+            ("cira", cira, f"talk to port {CIRA_PORT} (CIRA, device to presence server)"),
+            ("amt", web, "answer on AMT ports: they are under management already"),
+            ("activation", names, "ask for names of activation servers"),
+        ):
+            if events:
+                yield self._path(subject, events, what)
+
+    def _path(self, subject: str, events: list[ConnectionEvent] | list[LookupEvent], what: str) -> Finding:
+        hosts = sorted({_host(event, subject) for event in events})
+        listed = ", ".join(hosts[:3]) + (f" and {len(hosts) - 3} more" if len(hosts) > 3 else "")
+        asked = sorted({event.name for event in events if isinstance(event, LookupEvent)})
+        named = f" ({', '.join(asked[:3])})" if asked else ""
+        return self.finding(
+            subject,
+            f"{listed}: {what}{named} ({frames(proof(events))}).",
+            proof(events),
+            "dns" if named else f"tcp.port in {{{CIRA_PORT}, 16992..16995}}",
+            times=[event.ts for event in events],
+            count=len(events),
+        )
+
+
+def _host(event: ConnectionEvent | LookupEvent, subject: str) -> str:
+    """Whose sign it is."""
+    if isinstance(event, LookupEvent):
+        return event.client
+    return event.ends.dst if subject == "amt" else event.ends.src
+
+
+class NoHello(FleetRule):
+    """Nobody says Hello in this capture, and no device shows why."""
+
+    id = "no-hello"
+    title = "No Hello in this capture"
+    severity = "info"
+    basis = "none"
+    confidence = "low"
+    remedy = "Capture on the device's own segment while setup is started there (local agent, MEBx, USB file)."
+    source = (
+        "HP white papers: notebooks ship with a window of 0; Intel's AMT guide on AMT enabled after the lease"
+    )
+
+    def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
+        """No Hello, and no device that tried to say one."""
+        shown = any(case.lookups or case.attempts or case.lacks_lease for case in scene.cases)
+        if scene.events.hellos or shown:
+            return
+        clients = {lease.mac for lease in scene.events.dhcp if lease.kind == "ack"}
+        bare = {lease.mac for lease in scene.events.dhcp if lease.kind == "ack" and lease.domain}
+        lacking = len(clients - bare)
+        leases = f"; {lacking} of {len(clients)} leases here carry no domain (option 15)" if lacking else ""
+        yield Unknown(
+            "why no device says Hello here",
+            "a device that is off, whose setup window is closed or was never opened (an OEM timer of 0), "
+            "that missed the lease, or that is set up from its own system or by CIRA, sends nothing to see"
+            + leases,
+            None,
+            "its MEBx and local agent; then a capture on its own segment while setup is restarted",
+        )
+
+
+class CaptureDrops(FleetRule):
+    """The capture has holes that no packet shows."""
+
+    id = "capture-drops"
+    title = "The capturing side dropped packets"
+    category = "capture"
+    severity = "info"
+    remedy = "Capture with a filter (tcp port 9971 or portrange 16992-16995) or a larger buffer."
+    source = "The pcapng format: interface statistics"
+
+    def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
+        """The number of lost packets that the capturing program wrote into the file."""
+        for one in scene.captures:
+            if one.drops:
+                yield self.finding(
+                    one.file,
+                    f"{one.file}: the capturing side dropped {one.drops:,} packets.",
+                    (),
+                    "",
+                    times=[ts for ts in (one.first_ts, one.last_ts) if ts is not None],
+                    count=one.drops,
+                )

@@ -1,0 +1,275 @@
+"""What the series of Hellos tells: giving up, starting over, two devices that say they are one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from amtdiag.devices.evidence import DeviceEvidence
+from amtdiag.devices.modes import CALLS
+from amtdiag.model import FAILED, Candidate, Evidence, Finding, Unknown
+from amtdiag.protocols.hello import MAX_DOCUMENTED_RETRY
+from amtdiag.rules.base import DeviceRule, address_filter, frames
+from amtdiag.rules.connect_back import PATIENCE
+from amtdiag.times import SECOND, span
+
+_HOUR = 3600 * SECOND
+_WINDOW = (5 * _HOUR, 7 * _HOUR)
+"""Around the six hours that most OEMs leave the setup window open."""
+_TURNS = 2
+_CONTRADICTION = 10 * 60 * SECOND
+_RESTARTS = 3
+
+
+def _frames_of(case: DeviceEvidence) -> list[Evidence]:
+    return [record.event.evidence[0] for record in case.hellos]
+
+
+def _filter(case: DeviceEvidence) -> str:
+    ends = case.hellos[-1].event.ends
+    return f"tcp.port=={ends.dport} && {address_filter(ends.src)}"
+
+
+class GaveUp(DeviceRule):
+    """The last retry was sent, then silence."""
+
+    needs = "last-retry"
+    id = "device-gave-up"
+    title = "The device has given up saying Hello"
+    label = "gave up"
+    catalogue = "F34"
+    basis = "inferred"
+    confidence = "medium"
+    remedy = "Restart setup, by the local agent, in MEBx or by a partial unprovision, with the server ready."
+    source = "Intel's AMT guide: retry count 0 to 14; HP white papers on restarting"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """Retry 14 or more, and nothing for a while after it."""
+        last = case.last_hello
+        if last is None or last.hello.retry_count is None or last.hello.retry_count < MAX_DOCUMENTED_RETRY:
+            return
+        quiet = case.covered_until - last.ts
+        if any(link.outcome not in FAILED and link.ts > last.ts for link in case.returns):
+            return
+        usual = max((gap for gap in case.device.gaps), default=PATIENCE)
+        if quiet < max(usual * 2, PATIENCE):
+            yield Unknown(
+                "whether the device goes on saying Hello",
+                f"the capture ends {span(quiet)} after retry {last.hello.retry_count}",
+                case.id,
+                f"a capture that goes on for more than {span(max(usual * 2, PATIENCE))}",
+            )
+            return
+        yield self.finding(
+            case,
+            f"After retry {last.hello.retry_count} ({frames(last.evidence)}) the device is silent for "
+            f"{span(quiet)}.",
+            last.evidence,
+            _filter(case),
+            times=[last.ts],
+        )
+
+
+class WindowClosed(DeviceRule):
+    """Hellos for about six hours, then none."""
+
+    needs = "several-hellos"
+    id = "window-closed"
+    title = "The setup window has closed"
+    label = "window closed"
+    catalogue = "F35"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "Restart setup on the device, or have the server extend the window (ExtendProvisioningPeriod) as "
+        "soon as it hears the first Hello. Most OEMs leave it open for six hours."
+    )
+    source = "Intel's AMT guide on remote configuration; Altiris and HP manuals: six hours"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """A series as long as the usual window, and an hour of silence after it."""
+        if len(case.hellos) < 3:
+            return
+        first, last = case.hellos[0].event, case.hellos[-1].event
+        lasted, quiet = last.ts - first.ts, case.covered_until - last.ts
+        if _WINDOW[0] <= lasted <= _WINDOW[1] and quiet >= max(_HOUR, 2 * max(case.device.gaps)):
+            yield self.finding(
+                case,
+                f"{len(case.hellos)} Hellos within {span(lasted)}, then none for {span(quiet)}.",
+                [first.evidence[0], last.evidence[0]],
+                _filter(case),
+                times=[first.ts, last.ts],
+            )
+
+
+class StartsOver(DeviceRule):
+    """The retry count falls back again and again."""
+
+    needs = "several-hellos"
+    id = "starts-over"
+    title = "The device starts over again and again"
+    label = "starts over"
+    catalogue = "F37"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "medium"
+    remedy = "Look for power cycling, an agent that restarts setup in a loop, or a reset of the ME."
+    source = "Domain inference: the count rises by one unless the device was restarted"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """Three Hellos or more whose count did not rise."""
+        counted = [r.event for r in case.hellos if r.event.hello.retry_count is not None]
+        falls = [b for a, b in pairwise(counted) if (b.hello.retry_count or 0) <= (a.hello.retry_count or 0)]
+        if len(falls) < _RESTARTS - 1 or len(case.macs) > 1:
+            return
+        counts = ", ".join(str(event.hello.retry_count) for event in counted[:12])
+        yield self.finding(
+            case,
+            f"The retry count falls back {len(falls)} times: {counts} ({frames(_frames_of(case))}).",
+            [event.evidence[0] for event in falls],
+            _filter(case),
+            times=[event.ts for event in falls],
+            count=len(falls),
+        )
+
+
+class ClonedUuid(DeviceRule):
+    """One UUID from two MACs."""
+
+    needs = "several-hellos"
+    id = "cloned-uuid"
+    title = "Two machines carry the same UUID"
+    label = "shared UUID"
+    catalogue = "F38"
+    remedy = (
+        "Rewrite the UUID of one of them with the vendor's tool: the server takes both for one machine, and "
+        "what it does to one it undoes on the other."
+    )
+    source = "Domain inference from interleaved Hellos; SMBIOS UUIDs are to be unique"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """Hellos of one UUID that come from two addresses in turn, with two MACs or again and again."""
+        sources = [record.event.ends.src for record in case.hellos]
+        turns = sum(a != b for a, b in pairwise(sources))
+        families = {":" in source for source in sources}
+        # One change is a device that moved; two machines take turns. Behind a router their MACs are not seen.
+        told_apart = len(case.macs) > 1 and turns >= _TURNS
+        if not case.id.startswith("uuid:") or len(families) > 1 or not (told_apart or turns > _TURNS):
+            return
+        macs = f", MACs {' and '.join(case.macs[:3])}" if told_apart else ""
+        yield self.finding(
+            case,
+            f"The UUID comes from {' and '.join(sorted(set(sources))[:4])} in turn{macs} "
+            f"({frames(_frames_of(case))}).",
+            _frames_of(case),
+            _filter(case),
+            times=[record.event.ts for record in case.hellos],
+            count=max(len(case.macs), len(set(sources))),
+            confidence=None if told_apart else "medium",
+        )
+
+
+class SharedAddress(DeviceRule):
+    """Several UUIDs from one address."""
+
+    needs = "shared-address"
+    id = "shared-address"
+    title = "Several devices say Hello from one address"
+    label = "one address"
+    catalogue = "F39"
+    severity = "warning"
+    confidence = "medium"
+    remedy = (
+        "Provision without NAT or a relay between device and server: MeshCentral ignores a second Hello from "
+        "an address that it is working on, and connects back to the address it saw."
+    )
+    source = "MeshCentral's source"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """The address is another device's too."""
+        if not case.shared_address or not case.hellos:
+            return
+        yield self.finding(
+            case,
+            f"Other devices say Hello from {case.hellos[-1].event.ends.src} too "
+            f"({frames(_frames_of(case))}).",
+            _frames_of(case),
+            _filter(case),
+            times=[record.event.ts for record in case.hellos],
+            candidates=(
+                Candidate("NAT or a relay between them and the server", "a capture on the devices' segment"),
+                Candidate("the lease went from one device to the other", "the DHCP server's log"),
+            ),
+        )
+
+
+class ModesDisagree(DeviceRule):
+    """Signs of two modes take turns."""
+
+    needs = "several-modes"
+    id = "modes-disagree"
+    title = "The device shows two modes in turn"
+    label = "two modes"
+    severity = "info"
+    basis = "inferred"
+    confidence = "low"
+    remedy = (
+        "Find out whether two machines share the address or the UUID, and what was done to the device then."
+    )
+    source = "Intel's AMT guide on device modes: no way leads back and forth within minutes without a command"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """One mode, another, and the first again, within ten minutes."""
+        for first, between, again in zip(
+            case.device.modes, case.device.modes[1:], case.device.modes[2:], strict=False
+        ):
+            start, end = first.since or 0, again.since or 0
+            changed = between.reason in CALLS or again.reason in CALLS
+            if first.name != again.name or end - start > _CONTRADICTION or changed:
+                continue
+            evidence = [*first.evidence[:2], *between.evidence[:2], *again.evidence[:2]]
+            yield self.finding(
+                case,
+                f"It shows {first.name} ({first.reason}), {between.name} ({between.reason}) and again "
+                f"{first.name} ({frames(evidence)}).",
+                evidence,
+                f"(rmcp || tcp.port in {{9971, 16992..16995}}) && {address_filter(case.device.ips[-1])}",
+                times=[start, end],
+                candidates=(
+                    Candidate("two machines share the address or the UUID", "their MACs, by ARP or DHCP"),
+                    Candidate("it was unprovisioned or set up in between", "its audit log, the server's log"),
+                ),
+            )
+            return
+
+
+class HelloAfterOperational(DeviceRule):
+    """A device that was under management says Hello."""
+
+    needs = "several-modes"
+    id = "hello-after-operational"
+    title = "A provisioned device says Hello again"
+    label = "unprovisioned?"
+    catalogue = "F55"
+    category = "security"
+    severity = "warning"
+    basis = "inferred"
+    confidence = "medium"
+    remedy = "Find out who unprovisioned it, and when: the audit log of the device or of the server tells."
+    source = "Domain inference: Hellos come in Setup Mode only"
+
+    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+        """Setup after Operational in the history of modes."""
+        for before, after in pairwise(case.device.modes):
+            again = any(record.event.ts >= (before.since or 0) for record in case.hellos)
+            if before.name == "operational" and after.name == "setup" and again:
+                yield self.finding(
+                    case,
+                    f"It was operational ({before.reason}, {frames(before.evidence)}) and then "
+                    f"{after.reason} ({frames(after.evidence)}).",
+                    [*before.evidence, *after.evidence],
+                    _filter(case),
+                    times=[after.since] if after.since is not None else [],
+                )
+                return

@@ -1,0 +1,1 @@
+"""From streams and datagrams to events, of one sensor and of several brought together."""
