@@ -5,7 +5,7 @@ Each limit that is hit becomes a note that the reader of the report sees.
 
 from __future__ import annotations
 
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
 
 MIB = 1 << 20
 

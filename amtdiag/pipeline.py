@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from os import PathLike
+from typing import NamedTuple
 
 from amtdiag._version import __version__
 from amtdiag.capture.files.inputs import Input, open_inputs
@@ -20,7 +21,6 @@ from amtdiag.devices.build import follow
 from amtdiag.devices.visibility import CaptureSpans, Coverage
 from amtdiag.errors import InputError, MissingToolError
 from amtdiag.model import CaptureInfo, Diagnosis
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.hello import HEAD
 from amtdiag.protocols.ports import DATAGRAM_PORTS, DNS_PORT, HELLO_PORTS, OTHER_PORTS
 from amtdiag.rules.base import FleetEvidence

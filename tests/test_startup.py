@@ -76,17 +76,3 @@ def test_importing_the_package_imports_nothing_else() -> None:
         "amtdiag",
         "amtdiag._version",
     }
-
-
-def test_records_are_those_that_are_made_quickly() -> None:
-    """typing's NamedTuple takes ten times as long to define one: see `amtdiag.named`."""
-    code = """
-import sys, typing
-made = []
-make = typing.NamedTupleMeta.__new__
-typing.NamedTupleMeta.__new__ = lambda meta, name, *rest: (made.append(name), make(meta, name, *rest))[1]
-from amtdiag.cli.main import main
-main(sys.argv[1:])
-print(*made, file=sys.stderr)
-"""
-    assert modules_after("analyze", "--json", HELLO_ONLY, "--fail-on", "never", code=code) == set()

@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from amtdiag.capture.files.buffer import ReadBuffer
 from amtdiag.capture.files.pcapng import Pcapng
 from amtdiag.config import Limits
 from amtdiag.errors import MissingToolError
-from amtdiag.named import NamedTuple
 
 _PATIENCE = 600
 """Seconds that tshark may take."""

@@ -16,12 +16,11 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from itertools import product
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from amtdiag.cli.common import address, conditions, port, until_told
 from amtdiag.errors import InputError, MissingToolError, UsageError
 from amtdiag.model import Hello
-from amtdiag.named import NamedTuple
 from amtdiag.protocols import hello as protocol
 from amtdiag.protocols.ports import HELLO_PORTS
 from amtdiag.safetext import safe

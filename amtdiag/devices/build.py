@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from typing import NamedTuple
 
 from amtdiag.devices.assign import Book
 from amtdiag.devices.evidence import DeviceEvidence
@@ -13,7 +14,6 @@ from amtdiag.devices.retry_schedules import known_schedules
 from amtdiag.devices.stages import stages_of
 from amtdiag.devices.visibility import Coverage, lanes_of
 from amtdiag.model import Basis, ConnectionEvent, DeviceRecord, Evidence, HelloRecord, StageReached
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.ports import DEVICE_PORTS
 from amtdiag.sessions.event_log import EventLog
 from amtdiag.times import SECOND

@@ -8,10 +8,9 @@ A finished TLS handshake alone is not yet Operational, so that no row says so.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from amtdiag.model import Basis, Evidence, Mode, ModeSpan, Weight
-from amtdiag.named import NamedTuple
 
 Trigger = Literal[
     "discovery",

@@ -6,9 +6,9 @@ Intel's own guide gives no intervals; what others document is shown as theirs, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from amtdiag.model import KnownSchedule
-from amtdiag.named import NamedTuple
 from amtdiag.times import SECOND
 
 _MINUTE = 60 * SECOND

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from amtdiag.live.engine import Departed, FlowKey, Live, Withdrawn, key_of
 from amtdiag.live.rules import Alarms
 from amtdiag.model import ConnectionEvent, DhcpEvent, Diagnosis, Finding, LookupEvent
-from amtdiag.named import NamedTuple
 from amtdiag.pipeline import Seen
 from amtdiag.tables.event import Owners
 from amtdiag.times import SECOND

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from amtdiag.capture.decode.decoder import Decoder
 from amtdiag.capture.decode.defragment import Fragments
@@ -28,7 +29,6 @@ from amtdiag.model import (
     Finding,
     HelloEvent,
 )
-from amtdiag.named import NamedTuple
 from amtdiag.pipeline import Seen, conclude, hello_ports, interest, limit_notes
 from amtdiag.sessions.analyzer import SessionAnalyzer
 from amtdiag.sessions.event_log import EventLog

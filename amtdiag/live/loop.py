@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from amtdiag.capture.live.ring_buffer import RingBuffer, RingOptions
 from amtdiag.capture.live.source import Counts, LivePacket, LiveSource, Tap
@@ -19,7 +19,6 @@ from amtdiag.config import Options
 from amtdiag.live.diff import AlertTracker, Update
 from amtdiag.live.engine import Live
 from amtdiag.model import Diagnosis, HelloEvent
-from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 from amtdiag.times import SECOND
 

@@ -8,7 +8,7 @@ dataclass takes, at import and for each record; times are nanoseconds since 1970
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from amtdiag.model.evidence import Evidence as Evidence
 from amtdiag.model.tls import Certificates as Certificates
@@ -25,7 +25,6 @@ from amtdiag.model.web import Redirection as Redirection
 from amtdiag.model.web import WebCall as WebCall
 from amtdiag.model.web import WebResult as WebResult
 from amtdiag.model.web import WebServer as WebServer
-from amtdiag.named import NamedTuple
 
 Basis = Literal["observed", "inferred", "none"]
 Severity = Literal["info", "warning", "error", "critical"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
 
 
 class Evidence(NamedTuple):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from amtdiag.model.evidence import Evidence
-from amtdiag.named import NamedTuple
 
 TlsSide = Literal["client", "server"]
 

@@ -6,9 +6,7 @@ cookie: the parsers drop those where they read them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
-from amtdiag.named import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from amtdiag.model import Evidence

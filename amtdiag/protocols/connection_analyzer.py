@@ -7,7 +7,7 @@ one is expected.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from amtdiag.model import (
     Apf,
@@ -22,7 +22,6 @@ from amtdiag.model import (
     TlsConversation,
     WebServer,
 )
-from amtdiag.named import NamedTuple
 from amtdiag.protocols import hello as hello_protocol
 from amtdiag.protocols.addresses import address_text, mac_text
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, OTHER_PORTS

@@ -6,7 +6,8 @@ with them: Intel's AMT guide, "Overview of PSK/PKI automatic configuration flow"
 
 from __future__ import annotations
 
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
+
 from amtdiag.protocols.addresses import address_text
 from amtdiag.safetext import safe
 

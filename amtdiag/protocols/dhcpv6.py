@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
+
 from amtdiag.protocols.addresses import address_text
 from amtdiag.protocols.dns import name_at
 

@@ -7,8 +7,8 @@ the device asks for ProvisionServer, bare or with the suffix of DHCP option 15.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.addresses import address_text
 from amtdiag.safetext import safe
 

@@ -19,9 +19,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from amtdiag.model import Digest, Hello
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.pid import PID_LENGTH, is_valid_pid
 from amtdiag.safetext import safe
 

@@ -6,8 +6,9 @@ and ports tell whose attempt failed.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from amtdiag.capture.decode.packet import ICMP, TCP, UDP
-from amtdiag.named import NamedTuple
 
 _NO_ROUTE, _NO_HOST, _PROHIBITED, _NO_PORT = (
     "no route to it",

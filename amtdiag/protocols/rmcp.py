@@ -6,8 +6,9 @@ The guide counts the pong's data from 1, this module from the start of the UDP p
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from amtdiag.model import Mode
-from amtdiag.named import NamedTuple
 
 _ASF = b"\x00\x00\x11\xbe"
 _PING, _PONG = 0x80, 0x40

@@ -10,9 +10,8 @@ from __future__ import annotations
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from amtdiag.named import NamedTuple
 from amtdiag.reassembly.stream import Assembled, Piece
 
 RAW_IPV4 = 228

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import NamedTuple
 
 from amtdiag.config import Limits
-from amtdiag.named import NamedTuple
 
 WRAP = 1 << 32
 _HALF = 1 << 31

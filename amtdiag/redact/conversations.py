@@ -7,12 +7,12 @@ its part. What is too long to be kept becomes zero.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from amtdiag.capture.decode.ip import Header
 from amtdiag.capture.decode.packet import ARP, TCP, UDP, PacketBatch, Segment
 from amtdiag.capture.frame_index import FrameIndex
 from amtdiag.config import Limits
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, DHCP_PORTS, DHCPV6_PORTS, DNS_PORT, RMCP_PORTS
 from amtdiag.redact.datagrams import Mask, dhcp, dhcpv6, dns, rmcp
 from amtdiag.redact.packets import Payload, words

@@ -8,11 +8,11 @@ meaning become zero: options, padding, what quotes another packet.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from amtdiag.capture.decode.ip import Header, headers
 from amtdiag.capture.decode.linktypes import ETHERNET, LINK_TYPES
 from amtdiag.capture.decode.packet import ARP, ICMP, ICMPV6, TCP, UDP
-from amtdiag.named import NamedTuple
 from amtdiag.redact.pseudonyms import Pseudonyms
 
 _MACS = {ETHERNET: (0, 6), 113: (6,), 276: (12,)}

@@ -7,7 +7,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from amtdiag.capture.decode.ip import Header
 from amtdiag.capture.files import pcapng_writer
@@ -16,7 +16,6 @@ from amtdiag.capture.files.inputs import STDIN, Input
 from amtdiag.config import Options
 from amtdiag.errors import InputError, UsageError
 from amtdiag.model import CaptureInfo, Diagnosis
-from amtdiag.named import NamedTuple
 from amtdiag.pipeline import Progress, diagnose, hello_ports
 from amtdiag.redact.conversations import Conversations
 from amtdiag.redact.packets import Payload, mask_packet

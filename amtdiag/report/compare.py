@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from amtdiag.errors import UsageError
 from amtdiag.model import (
@@ -24,7 +24,6 @@ from amtdiag.model import (
     StageReached,
     TlsConversation,
 )
-from amtdiag.named import NamedTuple
 from amtdiag.report.device_names import device_names, find_device
 from amtdiag.report.verdict import stuck_devices
 from amtdiag.rules.base import frames

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from amtdiag.model import DeviceRecord, Diagnosis, Finding, OwnRoot
-from amtdiag.named import NamedTuple
 from amtdiag.rules.base import address_filter, frames
 
 LANES = {

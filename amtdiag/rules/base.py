@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol, TypedDict, Unpack
 
 from amtdiag.config import Options
 from amtdiag.devices.evidence import DeviceEvidence
@@ -21,7 +21,6 @@ from amtdiag.model import (
     Severity,
     Unknown,
 )
-from amtdiag.named import NamedTuple
 from amtdiag.rules.preconditions import Mark
 from amtdiag.sessions.event_log import EventLog
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Candidate, Confidence, Evidence, Finding, Unknown
-from amtdiag.named import NamedTuple
 from amtdiag.rules.base import DeviceRule, proof
 from amtdiag.rules.handshake_failures import CERTIFICATE, UNSUPPORTED, Broken, broken_off
 from amtdiag.rules.user_chain import context_of

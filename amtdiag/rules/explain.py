@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from amtdiag.model import Basis, Category, Confidence, Severity
-from amtdiag.named import NamedTuple
 from amtdiag.rules.base import DeviceRule, FleetRule, Rule
 from amtdiag.rules.catalogue import RULES
 

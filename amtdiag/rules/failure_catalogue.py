@@ -6,7 +6,7 @@ rows: Intel's AMT guide, vendors' manuals, public issues; each rule names its ow
 
 from __future__ import annotations
 
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
 
 
 class CatalogueRow(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import (
@@ -18,7 +18,6 @@ from amtdiag.model import (
     TlsSide,
     Unknown,
 )
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.tls.constants import ALERTS, is_13
 from amtdiag.rules.base import DeviceRule, address_filter, frames, proof
 from amtdiag.rules.connect_back import PATIENCE, TLS_PORTS, calls_back

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import ConnectionEvent, Exchange, Finding, Unknown
-from amtdiag.named import NamedTuple
 from amtdiag.rules.base import DeviceRule, address_filter, frames, proof, times_tried
 from amtdiag.times import SECOND
 

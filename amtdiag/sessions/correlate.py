@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from amtdiag.model import ConnectionEvent, Crossing, Evidence, HelloEvent, LookupEvent, TlsConversation
-from amtdiag.named import NamedTuple
 from amtdiag.sessions.event_log import EventLog
 from amtdiag.times import SECOND, span
 

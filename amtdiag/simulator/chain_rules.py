@@ -11,9 +11,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
-
-from amtdiag.named import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
 
 MOST_HEAD = 16 << 10
 MOST_BODY = 256 << 10

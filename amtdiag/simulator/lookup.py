@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import struct
-
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
 
 PORT = 53
 NAME = "ProvisionServer"

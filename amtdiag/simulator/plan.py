@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate, groupby
+from typing import NamedTuple
 from uuid import NAMESPACE_DNS, uuid5
 
-from amtdiag.named import NamedTuple
 from amtdiag.simulator.hosts import DEVICE_PORT, HELLO_PORT, SAMPLE_PID, SAMPLE_PPS, Device
 from amtdiag.simulator.lookup import server_name
 from amtdiag.simulator.roots import MODERN, ListedRoot

@@ -15,9 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
-from amtdiag.named import NamedTuple
 from amtdiag.simulator import chain_rules, pskend, rmcp, tlsend, wsman
 from amtdiag.simulator.door import Entrance, bound, family
 from amtdiag.simulator.hello import hello_bytes

@@ -7,9 +7,7 @@ a flawed server brings about comes from the rules, whatever the scenario is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
-
-from amtdiag.named import NamedTuple
+from typing import Literal, NamedTuple
 
 Kind = Literal["pki", "psk"]
 Door = Literal["open", "closed", "silent", "mute", "hangs-up"]

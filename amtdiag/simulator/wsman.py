@@ -11,9 +11,9 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from amtdiag.named import NamedTuple
 from amtdiag.simulator.http import Guard, HttpRequest, reply
 from amtdiag.simulator.scenarios import FAULT, HANG_UP
 

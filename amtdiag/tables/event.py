@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from amtdiag.model import (
     ConnectionEvent,
@@ -17,7 +17,6 @@ from amtdiag.model import (
     LookupEvent,
     PongEvent,
 )
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, DNS_PORT, HELLO_PORTS
 
 EventKind = Literal["hello", "connection", "connect_back", "presence", "dhcp", "dns", "rmcp", "other"]

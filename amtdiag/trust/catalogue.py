@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
-
-from amtdiag.named import NamedTuple
+from typing import Any, NamedTuple
 
 
 class CatalogueRoot(NamedTuple):

@@ -10,9 +10,8 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 from amtdiag.times import SECOND
 

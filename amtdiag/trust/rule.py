@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from amtdiag.model import Severity
-from amtdiag.named import NamedTuple
 from amtdiag.trust.chain_path import Studied
 
 Verdict = Literal["holds", "broken", "unknown"]

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Literal
-
-from amtdiag.named import NamedTuple
+from typing import Literal, NamedTuple
 
 _MOST_NAMED = 4
 _INTERNAL = frozenset({"corp", "home", "internal", "intranet", "lan", "local", "private"})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from amtdiag.live.rules import STUCK
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, Severity
-from amtdiag.named import NamedTuple
 from amtdiag.report.device_names import device_names
 from amtdiag.report.verdict import first_causes, label_of, stuck_devices
 from amtdiag.tables.event import Event, all_events

@@ -8,12 +8,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from amtdiag.live.diff import Update
 from amtdiag.live.loop import Counters
 from amtdiag.live.rules import TITLES
 from amtdiag.model import SEVERITIES, Diagnosis, HelloEvent, Severity
-from amtdiag.named import NamedTuple
 from amtdiag.report.device_names import device_names
 from amtdiag.report.verdict import title_of, verdict
 from amtdiag.times import SECOND

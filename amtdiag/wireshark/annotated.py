@@ -13,7 +13,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from amtdiag.capture.files import pcapng_writer
 from amtdiag.capture.files.container import RecordOrigin
@@ -21,7 +21,6 @@ from amtdiag.capture.files.inputs import Input
 from amtdiag.capture.frame_index import FrameIndex
 from amtdiag.errors import InputError, UsageError
 from amtdiag.model import CaptureInfo, Diagnosis, Evidence
-from amtdiag.named import NamedTuple
 from amtdiag.tables import plain
 from amtdiag.wireshark.comments import packet_comments, section_comment
 

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from amtdiag.capture.decryptor import find_tshark
 from amtdiag.errors import MissingToolError
-from amtdiag.named import NamedTuple
 
 _PATIENCE = 60
 """Seconds that tshark may take to name its folders."""

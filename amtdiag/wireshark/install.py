@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from amtdiag.errors import MissingToolError, UsageError
-from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 from amtdiag.wireshark.colours import colour_rules, is_ours
 from amtdiag.wireshark.dissector import MARK, NAME, lua_source

@@ -16,12 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from amtdiag.capture.decryptor import find_tshark
 from amtdiag.errors import InputError, MissingToolError, UsageError
 from amtdiag.model import Diagnosis, Evidence
-from amtdiag.named import NamedTuple
 from amtdiag.tables import plain
 from amtdiag.wireshark.dissector import NAME, lua_source
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from amtdiag.capture.decode.ip import Fragment
 from amtdiag.config import Limits
-from amtdiag.named import NamedTuple
 
 
 class FragmentOrigin(NamedTuple):

@@ -6,9 +6,10 @@ that were captured; checksums are not verified, since offloading leaves them wro
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from amtdiag.capture.decode.linktypes import IPV4, IPV6, ethernet
 from amtdiag.capture.decode.packet import TCP, UDP
-from amtdiag.named import NamedTuple
 
 _GRE = 47
 _IP_IN_IP = {4: IPV4, 41: IPV6}

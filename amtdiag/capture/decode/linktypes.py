@@ -7,8 +7,7 @@ read. Numbers are those of tcpdump.org's link-type registry and IANA's EtherType
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
 
 IPV4 = 0x0800
 IPV6 = 0x86DD

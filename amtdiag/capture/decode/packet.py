@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 ARP = 0x0806

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from amtdiag.capture.prefilter.kernel import Passed, Rows, Sieve
-from amtdiag.named import NamedTuple
 
 Record = tuple[int, int, bytearray, int, int, int]
 """Time stamp in ns, link type, buffer, start and end of the packet in it, length on the wire.

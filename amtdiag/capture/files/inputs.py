@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import NamedTuple
 
 from amtdiag.capture.files import pcap, pcapng
 from amtdiag.capture.files.buffer import CHUNK, ByteStream, ReadBuffer
@@ -22,7 +23,6 @@ from amtdiag.capture.files.spooled_pipe import Copy
 from amtdiag.capture.files.urls import UrlFile, expand, is_url, label_of, size_of
 from amtdiag.config import Limits
 from amtdiag.errors import InputError
-from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 
 STDIN = "-"

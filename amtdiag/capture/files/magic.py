@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
 
 _EDITCAP = "editcap -F pcapng {file} out.pcapng"
 _UNPACK = "unpack it and name what is inside"

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from amtdiag.capture.files.pcapng_writer import (
     APPLICATION,
@@ -29,7 +30,6 @@ from amtdiag.capture.files.pcapng_writer import (
 )
 from amtdiag.capture.live.source import Counts, Tap
 from amtdiag.errors import UsageError
-from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 from amtdiag.times import SECOND
 

@@ -7,6 +7,7 @@ and a `LAST` one, or `FAILED`, or `TOO_MUCH`. Whatever comes back is checked bef
 from __future__ import annotations
 
 from io import BytesIO
+from typing import NamedTuple
 
 from amtdiag._version import __version__
 from amtdiag.capture.files.inputs import Input
@@ -15,7 +16,6 @@ from amtdiag.capture.parallel.worker import Scout
 from amtdiag.capture.prefilter.flow_filter import FlowFilter
 from amtdiag.capture.prefilter.kernel import sieve_for
 from amtdiag.errors import InputError, MissingToolError
-from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 
 MAGIC = b"amtdiag answer 1\n"

@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from amtdiag.capture.files.inputs import Known
 from amtdiag.capture.prefilter.flow_filter import Interest
@@ -18,7 +18,6 @@ from amtdiag.capture.prefilter.kernel import SEEN_BYTES
 from amtdiag.config import Limits
 from amtdiag.errors import InputError
 from amtdiag.model import CaptureInfo
-from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 
 _MESSAGE = struct.Struct(">BI")

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Container
+from typing import NamedTuple
 
 from amtdiag.capture.decode.packet import Segment
 from amtdiag.capture.prefilter.kernel import Sieve
 from amtdiag.config import Limits
-from amtdiag.named import NamedTuple
 
 _SYN = 2
 _RST = 4

@@ -10,10 +10,9 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from amtdiag.errors import MissingToolError, UsageError
-from amtdiag.named import NamedTuple
 
 if TYPE_CHECKING:
     from amtdiag.capture.decode.packet import Segment

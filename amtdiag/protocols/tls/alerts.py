@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from amtdiag.model.tls import HiddenAlert
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.tls.constants import ALERT, APPLICATION, CLOSE_NOTIFY, FATAL, WARNING, WARNINGS
 from amtdiag.protocols.tls.endpoint_stream import EndpointStream
 from amtdiag.protocols.tls.records import HEADER, Record

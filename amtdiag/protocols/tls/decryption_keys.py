@@ -7,10 +7,9 @@ proven before it is believed. Secrets stay in this object: no event and no repor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from amtdiag.model import TlsConversation
-from amtdiag.named import NamedTuple
 from amtdiag.reassembly.stream import Assembled
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ what the side said in the clear, comes in the order in which that side sends the
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import NamedTuple
 
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.tls.constants import (
     CERTIFICATE,
     CERTIFICATE_REQUEST,

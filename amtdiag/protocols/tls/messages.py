@@ -7,8 +7,8 @@ Sources: RFC 5246, 7.4 (TLS 1.2), RFC 2246 and 6101 (before), RFC 8446, 4.1 (TLS
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.tls.constants import (
     CERTIFICATE,
     CERTIFICATE_REQUEST,

@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from typing import Literal
-
-from amtdiag.named import NamedTuple
+from typing import Literal, NamedTuple
 
 TLS12 = 0x0303
 TLS10 = 0x0301

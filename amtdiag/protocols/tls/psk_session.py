@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
+
 from amtdiag.protocols.tls import handshake, messages, psk, records
 from amtdiag.protocols.tls.constants import (
     CHANGE_CIPHER,

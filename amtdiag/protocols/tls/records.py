@@ -7,8 +7,8 @@ headers behind it prove each other: each leads to the next, to the end of what w
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import NamedTuple
 
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.tls.constants import ALERT, HANDSHAKE, RECORD_TYPES, SSLV2_HELLO
 from amtdiag.reassembly.stream import Assembled
 

@@ -6,8 +6,9 @@ messages, which are like SSH's (numbers are big-endian); the UUID is in SMBIOS b
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from amtdiag.model.web import Apf
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.hello import uuid_text
 from amtdiag.protocols.web.gappy_stream import EvidenceOf, GappyStream
 from amtdiag.reassembly.stream import Assembled

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 
 _LONGEST = 4096

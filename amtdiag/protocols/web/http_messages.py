@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.web.gappy_stream import GappyStream
 
 MOST_MESSAGES = 512

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from amtdiag.config import Limits
 from amtdiag.model.web import Denial, Exchange, HttpConversation, WebCall, WebResult
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.amt_server_banner import amt_web_server
 from amtdiag.protocols.web import credentials, soap, tables
 from amtdiag.protocols.web.gappy_stream import EvidenceOf, GappyStream

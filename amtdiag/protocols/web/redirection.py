@@ -7,10 +7,9 @@ server, for messages 0x10 to 0x14, kinds of authentication and status numbers (n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from amtdiag.model.web import Redirection
-from amtdiag.named import NamedTuple
 from amtdiag.protocols.web.gappy_stream import EvidenceOf, GappyStream
 from amtdiag.reassembly.stream import Assembled
 from amtdiag.safetext import safe

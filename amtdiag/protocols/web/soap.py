@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import re
 from pyexpat import ExpatError, ParserCreate, errors
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from amtdiag.named import NamedTuple
 from amtdiag.safetext import safe
 
 _ENVELOPES = frozenset(

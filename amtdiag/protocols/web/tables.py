@@ -7,7 +7,7 @@ number, and a remedy is given only where a source names one.
 
 from __future__ import annotations
 
-from amtdiag.named import NamedTuple
+from typing import NamedTuple
 
 CLASS = "AMT_SetupAndConfigurationService, generated from Intel's MOF 11.0.0"
 OPEN_AMT = "Open AMT go-wsman-messages"

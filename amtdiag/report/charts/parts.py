@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amtdiag.model import SEVERITIES, Basis, DeviceRecord, Mode, Severity
-from amtdiag.named import NamedTuple
 from amtdiag.report.charts.style import (
     LOOKS,
     PALE,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from amtdiag.model import Diagnosis, JudgedDigest
-from amtdiag.named import NamedTuple
 from amtdiag.report.charts.parts import Fill, count_axis, fills_legend
 from amtdiag.report.charts.style import BLUE, DARK, GREY, ORANGE, VERBATIM, axes_at, headings, says, text_of
 from amtdiag.report.charts.view import ChartData

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from amtdiag.model import DeviceRecord, Diagnosis, Stage
-from amtdiag.named import NamedTuple
 from amtdiag.report.charts.funnel import STAGES, stage_name
 from amtdiag.report.charts.parts import legend
 from amtdiag.report.charts.style import (

@@ -6,10 +6,9 @@ import textwrap
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amtdiag.model import Mode, Severity
-from amtdiag.named import NamedTuple
 from amtdiag.tables import EventOutcome, plain
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from amtdiag.model import (
     ConnectionEvent,
@@ -17,7 +17,6 @@ from amtdiag.model import (
     TlsConversation,
     TlsMessage,
 )
-from amtdiag.named import NamedTuple
 from amtdiag.tables import EventKind, EventOutcome, Owners, all_events
 
 LaneKind = EventKind | Literal["tls", "http"]

@@ -6,10 +6,9 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from amtdiag.model import CaptureInfo, DeviceRecord, Diagnosis, Finding, Severity, Stage
-from amtdiag.named import NamedTuple
 from amtdiag.report.device_names import device_names
 from amtdiag.report.story import LANES, own_root_line, source_of
 from amtdiag.report.verdict import first_causes, label_of, stuck_devices, title_of, verdict
