@@ -44,11 +44,11 @@ SECOND = 10**9
 COLUMNS = 100
 
 NAMES = {
-    "Frame": ("amtdiag.capture.source:Frame", "amtdiag.live.source:Frame"),
-    "Tap": ("amtdiag.capture.source:Tap", "amtdiag.live.source:Tap"),
-    "Live": ("amtdiag.live:Live", "amtdiag.live.live:Live", "amtdiag.live.analysis:Live"),
-    "Desk": ("amtdiag.news:Desk", "amtdiag.live.diff:AlertTracker", "amtdiag.live.news:Desk"),
-    "told_by": ("amtdiag.cli.telling:told_by", "amtdiag.cli.live_output:told_by"),
+    "Frame": ("amtdiag.capture.live.source:LivePacket", "amtdiag.capture.source:Frame"),
+    "Tap": ("amtdiag.capture.live.source:Tap", "amtdiag.capture.source:Tap"),
+    "Live": ("amtdiag.live.engine:Live", "amtdiag.live:Live"),
+    "Desk": ("amtdiag.live.diff:AlertTracker", "amtdiag.news:Desk"),
+    "told_by": ("amtdiag.cli.live_output:told_by", "amtdiag.cli.telling:told_by"),
 }
 """What has no public door, and where it is or was: a commit that moves one adds the new place here."""
 
