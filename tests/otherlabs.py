@@ -26,7 +26,7 @@ from scenarios.scene import Scene
 
 from amtdiag.simulator.certificates import Authority, Identity, authority, device_identity
 from amtdiag.simulator.hello import hello_bytes
-from amtdiag.simulator.hosts import Device, network
+from amtdiag.simulator.hosts import AmtHost, network
 from amtdiag.simulator.roots import MODERN, ListedRoot
 
 NO_CHECK_TIME = 0x20_0000
@@ -220,22 +220,22 @@ class Lab:
     def suffix(self) -> str:
         return self.scene.net.suffix
 
-    def device(self, last: int = 50, *, roots: Sequence[Authority] | None = None, **more: str) -> Device:
+    def device(self, last: int = 50, *, roots: Sequence[Authority] | None = None, **more: str) -> AmtHost:
         """A device that lists some built-in roots, and these."""
         own = (root(one) for one in ((authority(),) if roots is None else roots))
         return self.scene.net.device(last, roots=(*MODERN[:3], *own), **more)  # type: ignore[arg-type]
 
-    def boots(self, one: Device) -> None:
+    def boots(self, one: AmtHost) -> None:
         self.now = self.scene.boot(one, self.now)
 
-    def hello(self, one: Device, retry: int = 0, *, most: int | None = None) -> None:
+    def hello(self, one: AmtHost, retry: int = 0, *, most: int | None = None) -> None:
         payload = None if most is None else hello_bytes(one, retry)[:most]
         self.now = self.scene.soon(self.scene.hello(one, self.now, retry, payload))
 
-    def talk(self, one: Device, port: int = 16993) -> Conversation:
+    def talk(self, one: AmtHost, port: int = 16993) -> Conversation:
         return Conversation(self.scene.trace, self.scene.net.server, one, port, self.now)
 
-    def back(self, one: Device, said: Flights, end: End = "device FIN", *, port: int = 16993) -> None:
+    def back(self, one: AmtHost, said: Flights, end: End = "device FIN", *, port: int = 16993) -> None:
         """A connection to the device that carries this."""
         talk = self.talk(one, port)
         talk.open()
@@ -248,7 +248,7 @@ class Lab:
             (talk.close if how == "FIN" else talk.abort)(side)
         self.now = talk.now + TRY_AGAIN
 
-    def refused(self, one: Device, port: int = 16993, tries: int = 1) -> None:
+    def refused(self, one: AmtHost, port: int = 16993, tries: int = 1) -> None:
         for _ in range(tries):
             talk = self.talk(one, port)
             talk.refused()

@@ -12,8 +12,8 @@ import pytest
 from helpers import SAMPLES
 
 from amtdiag.pipeline import diagnose
-from amtdiag.report.html import render_page
-from amtdiag.report.jsonout import finding_json
+from amtdiag.report.formats.html import render_page
+from amtdiag.report.formats.json import finding_json
 from amtdiag.times import rfc3339
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from amtdiag.simulator.hosts import Device
+from amtdiag.simulator.hosts import AmtHost
 from amtdiag.simulator.roots import ALGORITHMS
 
 _UNDOCUMENTED = b"\x02\x00\x10\x00" + bytes(range(0xC0, 0xE0))
 """What follows the header in a Hello of an undocumented version."""
 
 
-def digests_of(device: Device) -> tuple[bytes, ...]:
+def digests_of(device: AmtHost) -> tuple[bytes, ...]:
     """The digest list of a device; empty where its Hello has none."""
     return tuple(root.digest(device.digest) for root in device.roots) if device.hello_type == "pki" else ()
 
 
-def hello_bytes(device: Device, retry_count: int) -> bytes:
+def hello_bytes(device: AmtHost, retry_count: int) -> bytes:
     """The Hello of a device: header, then PID, digest list, or what nobody can read."""
     from uuid import UUID
 

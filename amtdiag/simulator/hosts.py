@@ -25,7 +25,7 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class Device(Host):
+class AmtHost(Host):
     """An AMT device and what its Hello says. A device with a PID speaks Type 2, any other Type 3.
 
     Unless it has a version of its own.
@@ -73,10 +73,10 @@ class Network:
         roots: tuple[ListedRoot, ...] = MODERN,
         digest: str = "sha256",
         admin_credentials: int = 1,
-    ) -> Device:
+    ) -> AmtHost:
         """An AMT device whose address ends in `last`."""
         mac = _mac(self.number, last)
-        return Device(
+        return AmtHost(
             name=f"PC-{self.number:02}-{last:03}",
             mac=mac,
             ip=f"10.20.{self.number}.{last}",
@@ -93,7 +93,7 @@ def over_ipv6(net: Network) -> Network:
     return replace(net, router=_ipv6(net.router), server=_ipv6(net.server))
 
 
-def device_over_ipv6(device: Device) -> Device:
+def device_over_ipv6(device: AmtHost) -> AmtHost:
     """The same device with an IPv6 address."""
     return replace(device, ip=_ipv6(device).ip)
 

@@ -8,7 +8,7 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 from uuid import NAMESPACE_DNS, uuid5
 
-from amtdiag.simulator.hosts import DEVICE_PORT, HELLO_PORT, SAMPLE_PID, SAMPLE_PPS, Device
+from amtdiag.simulator.hosts import DEVICE_PORT, HELLO_PORT, SAMPLE_PID, SAMPLE_PPS, AmtHost
 from amtdiag.simulator.lookup import server_name
 from amtdiag.simulator.roots import MODERN, ListedRoot
 from amtdiag.simulator.scenarios import Behaviour, Kind
@@ -107,9 +107,9 @@ class SimulationPlan(NamedTuple):
         within = [wait for wait, at in zip(usual, accumulate(usual), strict=True) if at <= self.window]
         return tuple(within if self.hellos is None else within[: self.hellos - 1])
 
-    def message(self, card: Card) -> Device:
+    def message(self, card: Card) -> AmtHost:
         """What a device says in its Hello."""
-        return Device(
+        return AmtHost(
             name="",
             mac="",
             ip=card.address,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from amtdiag.simulator.hosts import SAMPLE_PID, Device
+from amtdiag.simulator.hosts import SAMPLE_PID, AmtHost
 from amtdiag.simulator.roots import MODERN, OLD, PLANTED, ZERO, ListedRoot
 from scenarios import tls
 from scenarios.datagrams import arp
@@ -12,7 +12,7 @@ from scenarios.packets import MINUTE, SECOND
 from scenarios.scene import BETWEEN_TRIES, Scene
 
 
-def _succeeds(scene: Scene, device: Device, *, by_address: bool = False) -> None:
+def _succeeds(scene: Scene, device: AmtHost, *, by_address: bool = False) -> None:
     """The device boots, is called back, talks, and nothing is wrong on the way."""
     at = scene.provisioned(device, scene.boot(device, scene.start))
     scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
@@ -42,7 +42,7 @@ def planted_root(scene: Scene) -> None:
     scene.must_find("unknown-digest", device)
 
 
-def _changes_its_list(scene: Scene, before: tuple[ListedRoot, ...], after: tuple[ListedRoot, ...]) -> Device:
+def _changes_its_list(scene: Scene, before: tuple[ListedRoot, ...], after: tuple[ListedRoot, ...]) -> AmtHost:
     """Provisioned, minutes later it says Hello again with another list, and is provisioned again."""
     device = scene.net.device(roots=before)
     at = scene.provisioned(device, scene.boot(device, scene.start))
@@ -168,7 +168,7 @@ def connect_back_overcome(scene: Scene) -> None:
     scene.nothing_else_failed()
 
 
-def _behind_router(scene: Scene) -> Device:
+def _behind_router(scene: Scene) -> AmtHost:
     """A device whose frames come from the router here."""
     return replace(scene.net.device(), mac=scene.net.router.mac)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from amtdiag.simulator.hosts import Device, Host, checked_pid, device_over_ipv6, over_ipv6
+from amtdiag.simulator.hosts import AmtHost, Host, checked_pid, device_over_ipv6, over_ipv6
 from amtdiag.simulator.rmcp import Pong
 from scenarios.datagrams import NXDOMAIN, SERVFAIL, Question, arp, dns, lease6, ping, terms
 from scenarios.packets import MICROSECOND, MILLISECOND, MINUTE, SECOND
@@ -15,7 +15,7 @@ _ROUNDS = (0, 20 * SECOND, MINUTE, 2 * MINUTE)
 _BARE = "ProvisionServer"
 
 
-def _quiet(scene: Scene, device: Device, at: int, until: int) -> None:
+def _quiet(scene: Scene, device: AmtHost, at: int, until: int) -> None:
     """A site that goes on with its life."""
     scene.chatter(at + 5 * SECOND, until, (device, scene.net.router))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from amtdiag.simulator.hosts import SAMPLE_PPS, Device, Host, checked_pid
+from amtdiag.simulator.hosts import SAMPLE_PPS, AmtHost, Host, checked_pid
 from amtdiag.simulator.roots import MODERN, PLANTED
 from scenarios import psk, tls
 from scenarios.datagrams import arp
@@ -17,7 +17,7 @@ _MORNING = 120 * MINUTE
 _SCHEDULE = (0, 1, 2, 3, 4, 5, 10, 15, 20, 25)
 """Minutes after the first Hello at which a device says the next ones, as one vendor documents it."""
 
-Steps = Callable[[Scene, Device, int], None]
+Steps = Callable[[Scene, AmtHost, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,39 +34,39 @@ class _Group:
     admin_credentials: int = 1
 
 
-def _at_once(scene: Scene, device: Device, at: int) -> None:
+def _at_once(scene: Scene, device: AmtHost, at: int) -> None:
     scene.provisioned(device, at, name_lookup=False)
 
 
-def _at_the_third(scene: Scene, device: Device, at: int) -> None:
+def _at_the_third(scene: Scene, device: AmtHost, at: int) -> None:
     """Refused twice, then someone opens the port."""
     for retry in range(2):
         scene.back_refused(device, scene.hello(device, at + retry * MINUTE, retry))
     scene.provisioned(device, at + 2 * MINUTE, 2, name_lookup=False)
 
 
-def _refused(scene: Scene, device: Device, at: int) -> None:
+def _refused(scene: Scene, device: AmtHost, at: int) -> None:
     for retry, minute in enumerate(_SCHEDULE[:4]):
         scene.back_refused(device, scene.hello(device, at + minute * MINUTE, retry))
 
 
-def _unanswered(scene: Scene, device: Device, at: int) -> None:
+def _unanswered(scene: Scene, device: AmtHost, at: int) -> None:
     for retry, minute in enumerate(_SCHEDULE[:5]):
         scene.back_unanswered(device, scene.hello(device, at + minute * MINUTE, retry))
 
 
-def _ignored(scene: Scene, device: Device, at: int) -> None:
+def _ignored(scene: Scene, device: AmtHost, at: int) -> None:
     for retry, minute in enumerate(_SCHEDULE):
         scene.hello(device, at + minute * MINUTE, retry)
 
 
-def _chain_rejected(scene: Scene, device: Device, at: int) -> None:
+def _chain_rejected(scene: Scene, device: AmtHost, at: int) -> None:
     for retry, minute in enumerate(_SCHEDULE[:3]):
         closed = scene.hello(device, at + minute * MINUTE, retry)
         scene.back_tls(device, closed, tls.session(scene.net.suffix, device.ip, root_accepted=False))
 
 
-def _key_rejected(scene: Scene, device: Device, at: int) -> None:
+def _key_rejected(scene: Scene, device: AmtHost, at: int) -> None:
     for retry, minute in enumerate(_SCHEDULE[:3]):
         closed = scene.hello(device, at + minute * MINUTE, retry)
         flights = psk.session(
@@ -81,14 +81,14 @@ def _other_server(scene: Scene, last: int) -> Host:
     return scene.net.host("old-sca", last)
 
 
-def _retired_server(scene: Scene, device: Device, at: int) -> None:
+def _retired_server(scene: Scene, device: AmtHost, at: int) -> None:
     old = _other_server(scene, 11)
     for minute in _SCHEDULE[:7]:
         begin = arp(scene.trace, at + minute * MINUTE, device, old)
         scene.to_server(device, begin, old).refused()
 
 
-def _walled_server(scene: Scene, device: Device, at: int) -> None:
+def _walled_server(scene: Scene, device: AmtHost, at: int) -> None:
     old = _other_server(scene, 12)
     for minute in _SCHEDULE[:6]:
         begin = arp(scene.trace, at + minute * MINUTE, device, old)
@@ -138,7 +138,7 @@ def fleet(scene: Scene) -> None:
     scene.must_not_find(*TROUBLES)
 
 
-def _truth(scene: Scene, device: Device, group: _Group) -> None:
+def _truth(scene: Scene, device: AmtHost, group: _Group) -> None:
     before = group.stage == "connection"
     scene.ends_at(device, group.stage, None if before or group.rule is None else "setup")
     if group.rule:

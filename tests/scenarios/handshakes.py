@@ -6,7 +6,7 @@ import hashlib
 from functools import cache
 
 from amtdiag.simulator.certificates import authority
-from amtdiag.simulator.hosts import SAMPLE_PID, SAMPLE_PPS, Device
+from amtdiag.simulator.hosts import SAMPLE_PID, SAMPLE_PPS, AmtHost
 from amtdiag.simulator.roots import MODERN, ListedRoot
 from scenarios import chains, psk, tls
 from scenarios.chains import Chain
@@ -26,12 +26,12 @@ def own_root() -> ListedRoot:
     )
 
 
-def with_own_root(scene: Scene) -> Device:
+def with_own_root(scene: Scene) -> AmtHost:
     """A device that lists the samples' root."""
     return scene.net.device(roots=(*MODERN[:23], own_root()))
 
 
-def _tries(scene: Scene, device: Device, *tries: list[Flight]) -> None:
+def _tries(scene: Scene, device: AmtHost, *tries: list[Flight]) -> None:
     """The device says Hello and is called back with each of these sessions."""
     at = scene.soon(scene.hello(device, scene.boot(device, scene.start)))
     for flights in tries:
@@ -40,7 +40,7 @@ def _tries(scene: Scene, device: Device, *tries: list[Flight]) -> None:
     scene.must_find("unknown-digest", device)
 
 
-def _refused(scene: Scene, chain: Chain, alert: int) -> Device:
+def _refused(scene: Scene, chain: Chain, alert: int) -> AmtHost:
     """Twice the server shows this chain, twice the device says no."""
     device = with_own_root(scene)
     shown = chain(scene.net.suffix)

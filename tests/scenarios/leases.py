@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from amtdiag.simulator.hosts import Device, checked_pid
+from amtdiag.simulator.hosts import AmtHost, checked_pid
 from amtdiag.simulator.rmcp import Pong
 from scenarios.datagrams import Terms, arp, lease_in_vain, lease_refused, ping, terms
 from scenarios.packets import MINUTE, SECOND
@@ -61,7 +61,7 @@ def _other(scene: Scene) -> str:
     return scene.net.host("", 166).ip
 
 
-def _goes_well(scene: Scene, device: Device, at: int, rival: Terms | None = None) -> None:
+def _goes_well(scene: Scene, device: AmtHost, at: int, rival: Terms | None = None) -> None:
     """The device leases an address and is provisioned."""
     at = scene.provisioned(device, scene.look_up(device, scene.join(device, at, rival=rival)))
     scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))

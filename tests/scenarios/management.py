@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amtdiag.simulator.hosts import Device, Host
+from amtdiag.simulator.hosts import AmtHost, Host
 from scenarios import chains, tls
 from scenarios.conversation import Conversation
 from scenarios.handshakes import with_own_root
@@ -13,7 +13,7 @@ from scenarios.web import Session
 _PLAIN, _REDIRECTION = 16992, 16994
 
 
-def _talk(scene: Scene, device: Device, at: int, session: Session, by: Host | None = None) -> Conversation:
+def _talk(scene: Scene, device: AmtHost, at: int, session: Session, by: Host | None = None) -> Conversation:
     """A connection to the device's web server that carries a session; nobody closes it."""
     talk = Conversation(scene.trace, by or scene.net.server, device, _PLAIN, at, scene.vlans)
     talk.open()
@@ -25,20 +25,20 @@ def _talk(scene: Scene, device: Device, at: int, session: Session, by: Host | No
     return talk
 
 
-def _said(scene: Scene, device: Device, at: int, session: Session, by: Host | None = None) -> int:
+def _said(scene: Scene, device: AmtHost, at: int, session: Session, by: Host | None = None) -> int:
     """The same, closed by the client."""
     talk = _talk(scene, device, at, session, by)
     talk.close(talk.client)
     return talk.now
 
 
-def _called_back(scene: Scene) -> tuple[Device, int]:
+def _called_back(scene: Scene) -> tuple[AmtHost, int]:
     """A device with a PID has said Hello; its server provisions it without TLS."""
     device = scene.net.device(pid="0000037M")
     return device, scene.soon(scene.hello(device, scene.boot(device, scene.start)))
 
 
-def _quiet(scene: Scene, device: Device, at: int) -> None:
+def _quiet(scene: Scene, device: AmtHost, at: int) -> None:
     scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from amtdiag.simulator.hosts import HELLO_PORT, Device, Host, checked_pid
+from amtdiag.simulator.hosts import HELLO_PORT, AmtHost, Host, checked_pid
 from scenarios.conversation import Conversation
 from scenarios.datagrams import arp
 from scenarios.packets import MILLISECOND, MINUTE, SECOND
 from scenarios.scene import Scene
 
 
-def _device(scene: Scene, last: int, *, psk: bool) -> Device:
+def _device(scene: Scene, last: int, *, psk: bool) -> AmtHost:
     return scene.net.device(last, pid=checked_pid(f"00{scene.net.number}M{last}") if psk else None)
 
 
-def _static(scene: Scene, device: Device, at: int, server: Host) -> int:
+def _static(scene: Scene, device: AmtHost, at: int, server: Host) -> int:
     """The device has this server's address from its MEBx, and is provisioned."""
     site = scene.net
     scene.net = replace(site, server=server)
@@ -77,7 +77,7 @@ def _odd_one(scene: Scene, *, psk: bool) -> None:
     scene.must_find(rule, odd, catalogue=row)
 
 
-def _served_and_ignored(scene: Scene, served: list[Device], ignored: Device) -> None:
+def _served_and_ignored(scene: Scene, served: list[AmtHost], ignored: AmtHost) -> None:
     at = scene.start
     for device in served:
         at = scene.provisioned(device, scene.boot(device, at), name_lookup=False) + 20 * SECOND
@@ -88,7 +88,7 @@ def _served_and_ignored(scene: Scene, served: list[Device], ignored: Device) -> 
     scene.must_find("no-connect-back", ignored, "error", catalogue=row)
 
 
-def _stays(scene: Scene, at: int, *provisioned: Device) -> None:
+def _stays(scene: Scene, at: int, *provisioned: AmtHost) -> None:
     """The site goes on with its life; these devices are provisioned."""
     scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (*provisioned, scene.net.router))
     for device in provisioned:

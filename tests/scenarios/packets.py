@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from amtdiag.errors import MissingToolError
-from amtdiag.simulator.hosts import Device, Host
+from amtdiag.simulator.hosts import AmtHost, Host
 
 if TYPE_CHECKING:
     from scapy.packet import Packet
@@ -50,7 +50,7 @@ class Frame:
 class SentHello:
     """A Hello as the simulated device sent it, which is the truth about it."""
 
-    device: Device
+    device: AmtHost
     retry_count: int
     src: str
     dst: str

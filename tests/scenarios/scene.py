@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from amtdiag.simulator.hello import digests_of, hello_bytes
-from amtdiag.simulator.hosts import DEVICE_PORT, HELLO_PORT, SAMPLE_PPS, Device, Host, Network
+from amtdiag.simulator.hosts import DEVICE_PORT, HELLO_PORT, SAMPLE_PPS, AmtHost, Host, Network
 from scenarios import psk, tls
 from scenarios.conversation import Conversation
 from scenarios.datagrams import NXDOMAIN, Terms, arp, dns, lease
@@ -41,26 +41,28 @@ class Scene:
 
     # ------------------------------------------------------------------------------------ before the Hello
 
-    def boot(self, device: Device, at: int) -> int:
+    def boot(self, device: AmtHost, at: int) -> int:
         """The device leases an address, and finds its server by the two names that it asks for."""
         return self.look_up(device, self.join(device, at))
 
-    def join(self, device: Device, at: int, given: Terms | None = None, *, rival: Terms | None = None) -> int:
+    def join(
+        self, device: AmtHost, at: int, given: Terms | None = None, *, rival: Terms | None = None
+    ) -> int:
         """The device leases an address and finds its router."""
         at = lease(self.trace, at, self.net, device, given, rival=rival) + 30 * MILLISECOND
         return arp(self.trace, at, device, self.net.router)
 
-    def look_up(self, device: Device, at: int) -> int:
+    def look_up(self, device: AmtHost, at: int) -> int:
         """ProvisionServer alone is not found, ProvisionServer with the leased domain is."""
         at = dns(self.trace, at, self.net, device, "ProvisionServer", address=None)
         return self.find(device, at, f"ProvisionServer.{self.net.suffix}")
 
-    def find(self, device: Device, at: int, name: str) -> int:
+    def find(self, device: AmtHost, at: int, name: str) -> int:
         """Some name is that of the server."""
         at = dns(self.trace, at, self.net, device, name, address=self.net.server.ip)
         return arp(self.trace, at, device, self.net.server)
 
-    def look_up_in_vain(self, device: Device, at: int, *names: str, rcode: int = NXDOMAIN) -> int:
+    def look_up_in_vain(self, device: AmtHost, at: int, *names: str, rcode: int = NXDOMAIN) -> int:
         """None of these names is that of the server."""
         for name in names:
             at = dns(self.trace, at, self.net, device, name, address=None, rcode=rcode)
@@ -89,7 +91,7 @@ class Scene:
         """A conversation to the Hello port, not yet begun."""
         return Conversation(self.trace, device, server or self.net.server, HELLO_PORT, at, self.vlans)
 
-    def announce(self, talk: Conversation, device: Device, retry: int, payload: bytes | None = None) -> int:
+    def announce(self, talk: Conversation, device: AmtHost, retry: int, payload: bytes | None = None) -> int:
         """Note the Hello that is about to be sent; return its number."""
         digests = digests_of(device)
         whole = hello_bytes(device, retry)
@@ -103,7 +105,7 @@ class Scene:
             SentHello(device, retry, device.ip, talk.server_host.ip, talk.sport, HELLO_PORT, payload, digests)
         )
 
-    def hello(self, device: Device, at: int, retry: int = 0, payload: bytes | None = None) -> int:
+    def hello(self, device: AmtHost, at: int, retry: int = 0, payload: bytes | None = None) -> int:
         """A Hello in one segment; the device closes, as all do."""
         talk = self.to_server(device, at)
         number = self.announce(talk, device, retry, payload)
@@ -114,7 +116,7 @@ class Scene:
 
     # ---------------------------------------------------------------------------------- the connection back
 
-    def back(self, device: Device, at: int) -> Conversation:
+    def back(self, device: AmtHost, at: int) -> Conversation:
         """A connection to the device's port, not yet begun."""
         return Conversation(self.trace, self.net.server, device, DEVICE_PORT, at, self.vlans)
 
@@ -122,7 +124,7 @@ class Scene:
         """When the server calls back: 15-30 ms after the Hello's connection has closed."""
         return at + self.trace.jitter(15_000, 30_000) * MICROSECOND
 
-    def back_refused(self, device: Device, at: int, tries: int = TRIES) -> int:
+    def back_refused(self, device: AmtHost, at: int, tries: int = TRIES) -> int:
         """Tries to connect back, each answered by a reset."""
         at = self.soon(at)
         for _ in range(tries):
@@ -131,13 +133,13 @@ class Scene:
             at += BETWEEN_TRIES + self.trace.jitter(4, 9) * MILLISECOND
         return at
 
-    def back_unanswered(self, device: Device, at: int, retransmissions: int = 4) -> int:
+    def back_unanswered(self, device: AmtHost, at: int, retransmissions: int = 4) -> int:
         """One try to connect back that nothing answers."""
         talk = self.back(device, self.soon(at))
         talk.unanswered(retransmissions)
         return talk.now
 
-    def back_rejected(self, device: Device, at: int, by: Host, tries: int = TRIES) -> int:
+    def back_rejected(self, device: AmtHost, at: int, by: Host, tries: int = TRIES) -> int:
         """Tries to connect back, each answered by somebody's ICMP message."""
         at = self.soon(at)
         for _ in range(tries):
@@ -145,7 +147,7 @@ class Scene:
             at += BETWEEN_TRIES + self.trace.jitter(4, 9) * MILLISECOND
         return at
 
-    def back_tls(self, device: Device, at: int, flights: list[Flight], *, soon: bool = True) -> int:
+    def back_tls(self, device: AmtHost, at: int, flights: list[Flight], *, soon: bool = True) -> int:
         """A connection back that carries TLS. The sender of the last flight closes it."""
         talk = self.back(device, self.soon(at) if soon else at)
         talk.open()
@@ -162,7 +164,7 @@ class Scene:
         talk.close(talk.client if flights[-1].from_client else talk.server)
         return talk.now
 
-    def provisioned(self, device: Device, at: int, retry: int = 0, *, name_lookup: bool = True) -> int:
+    def provisioned(self, device: AmtHost, at: int, retry: int = 0, *, name_lookup: bool = True) -> int:
         """A Hello, and a connection back whose TLS session carries data both ways."""
         at = self.hello(device, at, retry)
         if name_lookup:
@@ -174,7 +176,7 @@ class Scene:
             flights = psk.session(self.trace.rng, device.pid, SAMPLE_PPS, host=device.ip)
         return self.back_tls(device, at, flights)
 
-    def never_called(self, device: Device, at: int, hellos: int = 3) -> int:
+    def never_called(self, device: AmtHost, at: int, hellos: int = 3) -> int:
         """Hellos a minute apart that nobody follows up."""
         for retry in range(hellos):
             self.hello(device, at + retry * MINUTE + self.trace.jitter(0, 400) * MILLISECOND, retry)
@@ -184,7 +186,7 @@ class Scene:
 
     def ends_at(
         self,
-        device: Device,
+        device: AmtHost,
         stage: str | None,
         mode: str | None = "setup",
         *,
@@ -197,7 +199,7 @@ class Scene:
     def must_find(
         self,
         rule: str,
-        device: Device | None = None,
+        device: AmtHost | None = None,
         severity: str | None = None,
         *,
         catalogue: str | None = None,
@@ -206,7 +208,7 @@ class Scene:
         """A finding that the analysis has to report."""
         self.found.append(Claim(rule, device, severity, catalogue, by_address))
 
-    def must_not_find(self, *rules: str, device: Device | None = None, severity: str | None = None) -> None:
+    def must_not_find(self, *rules: str, device: AmtHost | None = None, severity: str | None = None) -> None:
         """Findings that the analysis may not report."""
         self.absent += [Claim(rule, device, severity) for rule in rules]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address
 
-from amtdiag.simulator.hosts import DEVICE_PORT, Device, Host, checked_pid
+from amtdiag.simulator.hosts import DEVICE_PORT, AmtHost, Host, checked_pid
 from amtdiag.simulator.rmcp import Pong
 from scenarios.conversation import Conversation
 from scenarios.datagrams import arp, dns, ping, terms
@@ -16,7 +16,7 @@ _MINUTES = (0, 1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50)
 """When a device says its 15 numbered Hellos, as one vendor documents the beginning of the schedule."""
 
 
-def _to_the_last(scene: Scene, device: Device) -> int:
+def _to_the_last(scene: Scene, device: AmtHost) -> int:
     """All 15 Hellos, each after a new lookup; nobody follows them up. Return the time after the last."""
     at = closed = scene.join(device, scene.start)
     for retry, minute in enumerate(_MINUTES):
@@ -44,7 +44,7 @@ def gave_up_too_soon(scene: Scene) -> None:
     scene.nothing_else_failed("no-connect-back")
 
 
-def _says_for(scene: Scene, device: Device, hours: int) -> int:
+def _says_for(scene: Scene, device: AmtHost, hours: int) -> int:
     """A Hello every half hour; nobody follows them up. Return the time after the last."""
     at = closed = scene.boot(device, scene.start)
     for retry in range(2 * hours + 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amtdiag.simulator.hosts import SAMPLE_PID, Device
+from amtdiag.simulator.hosts import SAMPLE_PID, AmtHost
 from scenarios.datagrams import arp
 from scenarios.packets import MILLISECOND, MINUTE, SECOND
 from scenarios.scene import Scene
@@ -54,7 +54,7 @@ def bad_pid(scene: Scene) -> None:
     scene.must_find("pid-check-failed", device)
 
 
-def _never_called(scene: Scene, device: Device, catalogue: str) -> None:
+def _never_called(scene: Scene, device: AmtHost, catalogue: str) -> None:
     at = scene.boot(device, scene.start)
     scene.never_called(device, at)
     scene.chatter(at + 15 * SECOND, at + _WATCHED, (device, scene.net.router))

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from amtdiag.simulator.hosts import Device
+from amtdiag.simulator.hosts import AmtHost
 from scenarios.packets import Frame, SentHello
 
 FAILURES = (
@@ -91,7 +91,7 @@ BEFORE_HELLO = frozenset({"discovery", "resolution", "connection"})
 class Fate:
     """How far a device came: the furthest stage that was attempted, and the mode that this shows."""
 
-    device: Device
+    device: AmtHost
     stage: str | None
     mode: str | None = "setup"
     """None, here and for the stage: nothing to hold the analysis to."""
@@ -113,7 +113,7 @@ class Claim:
 
     rule: str | None = None
     """None for a finding of whatever rule."""
-    device: Device | None = None
+    device: AmtHost | None = None
     severity: str | None = None
     catalogue: str | None = None
     by_address: bool = False

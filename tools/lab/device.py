@@ -27,7 +27,7 @@ from socket import (
 from scenarios.packets import SentHello
 
 from amtdiag.simulator.hello import digests_of, hello_bytes
-from amtdiag.simulator.hosts import DEVICE_PORT, HELLO_PORT, Device
+from amtdiag.simulator.hosts import DEVICE_PORT, HELLO_PORT, AmtHost
 from amtdiag.simulator.rmcp import Pong
 from tools.lab import wire
 from tools.lab.net import Namespace
@@ -44,7 +44,7 @@ WSMAN_REPLY = (
 class AmtDevice:
     """A device, the machine it sits in, and what it has sent."""
 
-    card: Device
+    card: AmtHost
     machine: Namespace
     folder: Path
     hellos: list[SentHello]

@@ -13,7 +13,7 @@ from typing import Any
 
 from scenarios.packets import SentHello
 
-from amtdiag.simulator.hosts import Device
+from amtdiag.simulator.hosts import AmtHost
 from amtdiag.simulator.roots import MODERN, ListedRoot
 from tools.lab import wire
 from tools.lab.credentials import Credentials
@@ -190,7 +190,7 @@ class Site:
         """An AMT device on a segment."""
         name = "device" if last == DEVICE else f"device{last}"
         machine = self.plug(name, last, segment=segment, static=static, prefix=prefix)
-        card = Device(
+        card = AmtHost(
             name=f"PC-{self.number:02}-{last:03}",
             mac=self.mac(last),
             ip=self.ip(last),

@@ -217,7 +217,7 @@ class ByteSource(Protocol):
         ...
 
 
-class Sink(Protocol):
+class ByteSink(Protocol):
     """Where messages go."""
 
     def write(self, data: bytes, /) -> object:
@@ -229,7 +229,7 @@ class Sink(Protocol):
         ...
 
 
-def send(stream: Sink, kind: Kind, body: bytes = b"") -> None:
+def send(stream: ByteSink, kind: Kind, body: bytes = b"") -> None:
     """Write one message."""
     stream.write(_MESSAGE.pack(kind, len(body)))
     stream.write(body)

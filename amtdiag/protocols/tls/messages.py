@@ -71,8 +71,8 @@ class ServerHello(NamedTuple):
         return self.random == _RETRY_RANDOM
 
 
-class CertificateRequest(NamedTuple):
-    """A CertificateRequest."""
+class CertificateRequestBody(NamedTuple):
+    """What a CertificateRequest asks for."""
 
     types: tuple[int, ...]
     algorithms: tuple[int, ...]
@@ -203,7 +203,7 @@ def pull_first_certificates(body: bytes) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def pull_request(body: bytes, version: int | None) -> CertificateRequest | Malformed:
+def pull_request(body: bytes, version: int | None) -> CertificateRequestBody | Malformed:
     """Read a CertificateRequest; TLS 1.2 added signature schemes to it.
 
     Where the version is not known, the format that fits the bytes tells.
@@ -211,11 +211,11 @@ def pull_request(body: bytes, version: int | None) -> CertificateRequest | Malfo
     if version is not None:
         return _request(body, has_algorithms=version >= _TLS12)
     both = [_request(body, has_algorithms=has) for has in (True, False)]
-    fit = [one for one in both if isinstance(one, CertificateRequest)]
+    fit = [one for one in both if isinstance(one, CertificateRequestBody)]
     return fit[0] if len(fit) == 1 else Malformed(0)
 
 
-def _request(body: bytes, *, has_algorithms: bool) -> CertificateRequest | Malformed:
+def _request(body: bytes, *, has_algorithms: bool) -> CertificateRequestBody | Malformed:
     buffer = _Buffer(body)
     names: list[bytes] = []
     count = 0
@@ -231,7 +231,7 @@ def _request(body: bytes, *, has_algorithms: bool) -> CertificateRequest | Malfo
                 names.append(name)
     except _ShortError:
         return Malformed(buffer.at)
-    return CertificateRequest(types, algorithms, tuple(names), count)
+    return CertificateRequestBody(types, algorithms, tuple(names), count)
 
 
 def pull_psk(body: bytes) -> bytes | Malformed:
@@ -296,7 +296,7 @@ def fits(kind: int, body: bytes) -> bool:
         return not body
     if kind == CERTIFICATE_REQUEST:
         return any(
-            isinstance(_request(body, has_algorithms=has), CertificateRequest) for has in (True, False)
+            isinstance(_request(body, has_algorithms=has), CertificateRequestBody) for has in (True, False)
         )
     if kind == CERTIFICATE_STATUS:
         return body[:1] == b"\1" and int.from_bytes(body[1:4]) == size - 4
