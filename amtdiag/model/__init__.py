@@ -8,6 +8,7 @@ dataclass takes, at import and for each record; times are nanoseconds since 1970
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Literal, NamedTuple
 
 from amtdiag.model.evidence import Evidence as Evidence
@@ -52,6 +53,12 @@ _HELLO_TYPES: dict[int | None, HelloType] = {2: "psk", 3: "pki"}
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
 """In rising order."""
+
+
+def _html(record: object, function: str) -> str:
+    """Return what a notebook shows of a record. By name: the report imports the records, not the reverse."""
+    html: str = getattr(import_module("amtdiag.report.notebook.records"), function)(record)
+    return html
 
 
 class CaptureInfo(NamedTuple):
@@ -178,9 +185,7 @@ class Hello(NamedTuple):
 
     def _repr_html_(self) -> str:
         """Show a Hello in a notebook."""
-        from amtdiag.model.display import hello_html
-
-        return hello_html(self)
+        return _html(self, "hello_html")
 
 
 class HelloEvent(NamedTuple):
@@ -339,9 +344,7 @@ class HelloRecord(NamedTuple):
 
     def _repr_html_(self) -> str:
         """Show a Hello of a capture in a notebook."""
-        from amtdiag.model.display import record_html
-
-        return record_html(self)
+        return _html(self, "record_html")
 
 
 class ModeSpan(NamedTuple):
@@ -441,9 +444,7 @@ class Finding(NamedTuple):
 
     def _repr_html_(self) -> str:
         """Show a finding in a notebook."""
-        from amtdiag.model.display import finding_html
-
-        return finding_html(self)
+        return _html(self, "finding_html")
 
 
 class Unknown(NamedTuple):

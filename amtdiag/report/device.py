@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, HelloRecord
-from amtdiag.model.display import finding_facts, headline, record_html
-from amtdiag.model.markup import bold, code, facts, folded, page, table, text
 from amtdiag.report.device_names import device_names
+from amtdiag.report.notebook.markup import bold, code, facts, folded, page, table, text
+from amtdiag.report.notebook.records import finding_facts, headline, record_html
 from amtdiag.report.story import device_filter, steps_of
 from amtdiag.report.timezones import Wanted
 from amtdiag.report.verdict import stuck_devices, title_of

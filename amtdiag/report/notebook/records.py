@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from amtdiag.model import Digest, Evidence, Finding, Hello, HelloRecord
-from amtdiag.model.markup import bold, code, facts, folded, page, table, text
+from amtdiag.report.notebook.markup import bold, code, facts, folded, page, table, text
 from amtdiag.times import clock
 
 _TYPES = {"psk": "PSK (pre-shared key)", "pki": "PKI (remote configuration)", "unknown": "not known"}

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from amtdiag.model import SEVERITIES, Diagnosis, Finding
-from amtdiag.model.markup import bold, page, table, text
 from amtdiag.report.device_names import device_names
+from amtdiag.report.notebook.markup import bold, page, table, text
 from amtdiag.report.verdict import stuck_devices, title_of, verdict
 from amtdiag.times import clock
 

@@ -1,0 +1,1 @@
+"""How an analysis and its records look in a notebook."""
