@@ -13,7 +13,7 @@ from amtdiag._version import __version__
 from amtdiag.capture.files.inputs import Input, open_inputs
 from amtdiag.capture.frame_index import FrameIndex
 from amtdiag.capture.parallel.cpu import workers_for
-from amtdiag.capture.prefilter.flow_filter import FlowFilter, Interest
+from amtdiag.capture.prefilter.interest import Interest
 from amtdiag.capture.prefilter.kernel import Kernel, sieve_for
 from amtdiag.capture.scan import Scan
 from amtdiag.config import Options
@@ -137,7 +137,7 @@ def _read(inputs: list[Input], options: Options, progress: Progress | None, kept
     wanted = interest(options)
     sieve, kernel = sieve_for(wanted)
     workers = workers_for(inputs, options.workers)
-    scan = Scan(inputs, FlowFilter(wanted, limits, sieve), limits, workers, options.cluster)
+    scan = Scan(inputs, wanted, limits, sieve=sieve, workers=workers, cluster=options.cluster)
     labels = [one.label for one in inputs]
     ports, keys = hello_ports(options), dict(options.keys)
     journals = [SessionAnalyzer(labels, ports, limits, keys)]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import ClassVar
 
 from amtdiag.capture.decode.decoder import Decoder
 from amtdiag.capture.decode.defragment import Fragments
 from amtdiag.capture.decode.linktypes import LINK_TYPES, link_name
 from amtdiag.capture.decode.packet import Segment
-from amtdiag.capture.files.container import Container
+from amtdiag.capture.files.container import Container, Record
 from amtdiag.capture.files.inputs import Input
 from amtdiag.capture.prefilter.flow_filter import FlowFilter
-from amtdiag.capture.prefilter.kernel import Passed, Rows
+from amtdiag.capture.prefilter.interface import Passed, Rows
 from amtdiag.errors import InputError
 from amtdiag.model import CaptureInfo
 
@@ -22,9 +21,6 @@ _NEVER = 1 << 80
 
 class FileScan(Decoder):
     """The walk over one file."""
-
-    takes_rows: ClassVar[bool] = True
-    """A packet that the kernel has decoded need not come through `decode`."""
 
     def __init__(self, number: int, one: Input, selection: FlowFilter, fragments: Fragments) -> None:
         super().__init__(number, selection, fragments)
@@ -43,34 +39,30 @@ class FileScan(Decoder):
         try:
             with self.input.opened() as container:
                 self._container = container
-                yield from self._walk(container)
+                for segments in self._batches(container):
+                    yield from segments
         except (OSError, InputError) as error:
             self._notes.append(f"reading stopped: {getattr(error, 'strerror', None) or error}")
         _, last = self._span()
         self.end = self.input.first_ts if last is None else last
 
-    def _walk(self, container: Container) -> Iterator[Segment]:
-        """Look at the records that the sieve leaves."""
+    def _batches(self, container: Container) -> Iterator[list[Segment]]:
+        """Yield what matters of the file, a list after the other; a sieve may decode plain packets itself."""
+        sieve = self._selection.sieve
+        if sieve is None:
+            return map(self._look_at, container.records())
+        return container.segments(sieve, Rows(self.number, Segment, []), self._look_at)
+
+    def _look_at(self, record: Record) -> list[Segment]:
+        """Decode a record that the sieve left."""
+        ts, linktype, data, start, end, wirelen = record
+        self._linktypes[linktype] += 1
+        self._first_ts = min(self._first_ts, ts)
+        self._last_ts = max(self._last_ts, ts)
+        assert self._container is not None
         out: list[Segment] = []
-        linktypes = self._linktypes
-        first, last = _NEVER, -_NEVER
-        try:
-            rows = Rows(self.number, Segment, out) if self.takes_rows else None
-            for record in container.walk(self._selection.sieve, rows):
-                if record is None:
-                    yield from out
-                    out.clear()
-                    continue
-                ts, linktype, data, start, end, wirelen = record
-                linktypes[linktype] += 1
-                last = max(last, ts)
-                first = min(first, ts)
-                self.decode(bytes(data[start:end]), linktype, (ts, container.frame, wirelen), out)
-                if out:
-                    yield from out
-                    out.clear()
-        finally:
-            self._first_ts, self._last_ts = first, last
+        self.decode(bytes(data[start:end]), linktype, (ts, self._container.frame, wirelen), out)
+        return out
 
     def _counts(self) -> Counter[int]:
         """Packets by link type, those that the sieve passed over among them."""

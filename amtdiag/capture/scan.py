@@ -18,6 +18,8 @@ from amtdiag.capture.files.inputs import Input
 from amtdiag.capture.files.sensors import SEAM, Sensors
 from amtdiag.capture.filescan import FileScan
 from amtdiag.capture.prefilter.flow_filter import FlowFilter
+from amtdiag.capture.prefilter.interest import Interest
+from amtdiag.capture.prefilter.interface import Sieve
 from amtdiag.config import Cluster, Limits
 from amtdiag.model import CaptureInfo
 
@@ -35,19 +37,26 @@ class Scan:
     def __init__(
         self,
         inputs: list[Input],
-        selection: FlowFilter,
+        interest: Interest,
         limits: Limits,
+        *,
+        sieve: Sieve | None = None,
         workers: int = 1,
         cluster: Cluster | None = None,
     ) -> None:
-        """Make ready to read; from two `workers` on, so many processes help from now on, or a cluster."""
-        self._selection = selection
+        """Make ready to read; from two `workers` on, so many processes help from now on, or a cluster.
+
+        Without a sieve for the same interest, every packet is decoded.
+        """
         self._fragments = Fragments(limits)
         self._remotes: Remotes | None = None
         if workers > 1 or cluster:
             from amtdiag.capture.parallel.merge import Remotes
 
-            self._remotes = Remotes(inputs, selection, limits, workers, cluster)
+            self._remotes = Remotes(inputs, interest, limits, sieve=sieve, workers=workers, cluster=cluster)
+            self._selection = self._remotes.selection
+        else:
+            self._selection = FlowFilter(interest, limits, sieve)
         self._files = [self._file(number, one) for number, one in enumerate(inputs)]
         self.sensors = Sensors([one.label for one in inputs], lambda number: self._files[number].end)
         """Where each file was captured."""

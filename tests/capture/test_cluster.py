@@ -20,7 +20,6 @@ from test_workers import INTEREST, LIMITS, Read, ring, rows_of, scene
 from amtdiag.capture.files.inputs import open_inputs
 from amtdiag.capture.parallel import dask as cluster_module
 from amtdiag.capture.parallel import dask_task, worker
-from amtdiag.capture.prefilter.flow_filter import FlowFilter
 from amtdiag.capture.prefilter.kernel import sieve_for
 from amtdiag.capture.scan import Scan
 from amtdiag.config import Cluster, Limits, Options
@@ -90,7 +89,7 @@ def test_samples(paths: list[Path], cluster: Any) -> None:
 
 def test_the_workers_read(cluster: Any) -> None:
     """What the other tests compare did not come from this process."""
-    with patch("amtdiag.capture.filescan.FileScan._walk", side_effect=AssertionError):
+    with patch("amtdiag.capture.filescan.FileScan._batches", side_effect=AssertionError):
         assert analyze(HELLO_ONLY, cluster=cluster).code == 0
         with pytest.raises(AssertionError):
             analyze(HELLO_ONLY)
@@ -422,8 +421,7 @@ class Here:
 
 def read(paths: Sequence[Path], limits: Limits, cluster: Cluster | None = None) -> Read:
     opened = open_inputs(paths, limits)
-    selection = FlowFilter(INTEREST, limits, sieve_for(INTEREST)[0])
-    scan = Scan(opened.inputs, selection, limits, cluster=cluster)
+    scan = Scan(opened.inputs, INTEREST, limits, sieve=sieve_for(INTEREST)[0], cluster=cluster)
     rows = rows_of(scan)
     return Read(rows, [], scan.captures, (scan.packets, scan.evicted, scan.incomplete_datagrams))
 

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amtdiag.capture.files.inputs import open_inputs
-from amtdiag.capture.prefilter.flow_filter import FlowFilter, Interest
+from amtdiag.capture.prefilter.interest import Interest
 from amtdiag.capture.scan import Scan
 from amtdiag.config import Limits, Options
 from amtdiag.errors import InputError
@@ -242,7 +242,7 @@ def test_many_files_are_open_one_at_a_time(tmp_path: Path) -> None:
         records = b"".join(struct.pack("<IIII", n * 100 + i, 0, 60, 60) + PACKET for i in range(3))
         (tmp_path / f"{(n * 7) % 30:03}.pcap").write_bytes(start + records)
     opened = open_inputs([tmp_path], Limits())
-    scan = Scan(opened.inputs, FlowFilter(Interest(frozenset({9971}), frozenset(), HEAD), Limits()), Limits())
+    scan = Scan(opened.inputs, Interest(frozenset({9971}), frozenset(), HEAD), Limits())
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in scan:
         assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from amtdiag.capture.decode.packet import Segment
-from amtdiag.capture.prefilter.flow_filter import FlowFilter, Interest
+from amtdiag.capture.prefilter.flow_filter import FlowFilter
+from amtdiag.capture.prefilter.interest import Interest
 from amtdiag.config import Limits
 from amtdiag.protocols.hello import HEAD
 

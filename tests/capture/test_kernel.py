@@ -32,8 +32,9 @@ from amtdiag.capture.files import inputs
 from amtdiag.capture.files.inputs import open_inputs
 from amtdiag.capture.filescan import FileScan
 from amtdiag.capture.prefilter import kernel
-from amtdiag.capture.prefilter.flow_filter import FlowFilter, Interest
-from amtdiag.capture.prefilter.kernel import PcapLayout, PcapngLayout, sieve_for
+from amtdiag.capture.prefilter.interest import Interest
+from amtdiag.capture.prefilter.interface import TALLY, PcapLayout, PcapngLayout, Sieve
+from amtdiag.capture.prefilter.kernel import sieve_for
 from amtdiag.capture.scan import Scan
 from amtdiag.config import Limits
 from amtdiag.errors import MissingToolError, UsageError
@@ -72,7 +73,7 @@ def rows_of(packets: Any) -> list[tuple[int, Segment]]:
     ]
 
 
-def sieve_of(choice: str) -> kernel.Sieve:
+def sieve_of(choice: str) -> Sieve:
     with patch.dict(os.environ, {"AMTDIAG_KERNEL": choice}):
         sieve, kind = sieve_for(INTEREST)
     assert kind == choice
@@ -87,7 +88,7 @@ def read(
     with patch.object(inputs, "CHUNK", chunk):
         opened = open_inputs(paths, limits)
         sieve = sieve_of(choice) if choice else None
-        scan = Scan(opened.inputs, FlowFilter(INTEREST, limits, sieve), limits)
+        scan = Scan(opened.inputs, INTEREST, limits, sieve=sieve)
         rows = rows_of(scan)
         openings = rows_of(scan.openings(_Everywhere()))
     counts = (scan.packets, scan.evicted, scan.incomplete_datagrams)
@@ -462,11 +463,11 @@ def test_rows_go_to_a_list_of_tuples() -> None:
     wrong: list[tuple[Any, ...]] = [(0, object, []), (0, Segment, ()), (0, "Segment", [])]
     for rows in wrong:
         with pytest.raises(TypeError):
-            sieve.take_pcap(b"", 0, 0, bytearray(kernel.TALLY.size), layout, 0, rows)
+            sieve.take_pcap(b"", 0, 0, bytearray(TALLY.size), layout, 0, rows)
     with pytest.raises(ValueError, match="outside"):
-        sieve.take_pcap(b"", 0, 1, bytearray(kernel.TALLY.size), layout, 0, (0, Segment, []))
+        sieve.take_pcap(b"", 0, 1, bytearray(TALLY.size), layout, 0, (0, Segment, []))
     with pytest.raises(ValueError, match="clock"):
-        sieve.take_pcapng(b"", 0, 0, bytearray(kernel.TALLY.size), (False, 1, 1), b"", 0, (0, Segment, []))
+        sieve.take_pcapng(b"", 0, 0, bytearray(TALLY.size), (False, 1, 1), b"", 0, (0, Segment, []))
 
 
 # --------------------------------------------------------------------------------------------- what it is for
@@ -602,17 +603,17 @@ def assert_shorter_way_is_no_other(changes: dict[int, int], size: int, room: int
     seen = []
     for order in "<>":  # the shorter way is that of the first
         record = struct.pack(f"{order}IIII", 5, 7, size, size) + data
-        tally = bytearray(kernel.TALLY.pack(0, 0, 0, 1))
+        tally = bytearray(TALLY.pack(0, 0, 0, 1))
         layout = PcapLayout(order == ">", False, False, 16, 1000, MIB)
         end = 0 if wanted else len(record)
         assert sieve.pcap(record + bytes(room), 0, len(record), tally, layout) == (end, int(not wanted))
         stamp = 0 if wanted else 5_000_007_000
-        assert kernel.TALLY.unpack(tally) == (int(not wanted), stamp, stamp, 1)
+        assert TALLY.unpack(tally) == (int(not wanted), stamp, stamp, 1)
         seen.append(sieve.seen())
     assert seen[0] == seen[1]
     block = struct.pack("<IIIIIII", 6, 32 + size + -size % 4, 0, 1, 2, size, size) + data + bytes(-size % 4)
     block += block[4:8]
-    tally = bytearray(kernel.TALLY.pack(0, 0, 0, 1))
+    tally = bytearray(TALLY.pack(0, 0, 0, 1))
     passed = sieve.pcapng(block, 0, len(block), tally, PcapngLayout(False, MIB, MIB))
     assert passed == ((0, 0, 0, 0) if wanted else (len(block), 1, 0, (1 << 32) + 2))
     assert sieve.seen() == seen[0]
@@ -653,7 +654,7 @@ def test_ports_of_more_than_eight_groups(choice: str) -> None:
         for at, other in ((34, 36), (36, 34)):
             packet[at : at + 2], packet[other : other + 2] = port.to_bytes(2), free.to_bytes(2)
             record = struct.pack("<IIII", 0, 0, 60, 60) + packet
-            tally = bytearray(kernel.TALLY.pack(0, 0, 0, 1))
+            tally = bytearray(TALLY.pack(0, 0, 0, 1))
             passed = sieve.pcap(record, 0, len(record), tally, layout)
             assert passed == ((0, 0) if port in wanted else (len(record), 1))
 
@@ -668,7 +669,7 @@ def test_without_a_head_every_payload_is_wanted() -> None:
     for places, passed in ((1, (len(record), 1)), (0, (0, 0))):
         sieve = module.Sieve(bytes(8192), bytes(8192), bytes(256), places, 1)
         assert sieve.wants(1, bytes(packet), 60) is (not passed[1])
-        assert sieve.pcap(record, 0, len(record), bytearray(kernel.TALLY.pack(0, 0, 0, 1)), layout) == passed
+        assert sieve.pcap(record, 0, len(record), bytearray(TALLY.pack(0, 0, 0, 1)), layout) == passed
 
 
 def test_watching_is_counted() -> None:

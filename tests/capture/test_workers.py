@@ -30,7 +30,7 @@ from amtdiag.capture.parallel.merge import RemoteFile
 from amtdiag.capture.parallel.pool import Delivery, WorkerPool
 from amtdiag.capture.parallel.wire import Part, unpack_setup
 from amtdiag.capture.parallel.worker import Scout
-from amtdiag.capture.prefilter.flow_filter import FlowFilter, Interest
+from amtdiag.capture.prefilter.interest import Interest
 from amtdiag.capture.prefilter.kernel import is_missing, sieve_for
 from amtdiag.capture.scan import Scan
 from amtdiag.config import Limits, Options
@@ -68,9 +68,10 @@ class Inline:
 
     def parts(self, number: int, delivery: Delivery) -> Iterator[Part]:
         interest, limits, seed = unpack_setup(self._setup)
-        selection = FlowFilter(interest, limits, sieve_for(interest, seed)[0])
+        sieve, _ = sieve_for(interest, seed)
         parts: list[Part] = []
-        scout = Scout(Input.again(self._files[number], limits), selection, delivery.carried, parts.append)
+        again = Input.again(self._files[number], limits)
+        scout = Scout(again, interest, limits, sieve, delivery.carried, parts.append)
         parts.append(scout.run())
         for part in parts:
             yield Part.from_bytes(part.to_bytes())
@@ -100,7 +101,7 @@ def rows_of(packets: Any) -> list[tuple[int, Segment]]:
 
 def read(paths: Sequence[Path], limits: Limits, workers: int = 1) -> Read:
     opened = open_inputs(paths, limits)
-    scan = Scan(opened.inputs, FlowFilter(INTEREST, limits, sieve_for(INTEREST)[0]), limits, workers)
+    scan = Scan(opened.inputs, INTEREST, limits, sieve=sieve_for(INTEREST)[0], workers=workers)
     rows = rows_of(scan)
     return Read(
         rows,
@@ -302,8 +303,7 @@ def test_a_file_that_vanished(tmp_path: Path) -> None:
         paths = ring(tmp_path)
         opened = open_inputs(paths, LIMITS)
         paths[1].unlink()
-        selection = FlowFilter(INTEREST, LIMITS, sieve_for(INTEREST)[0])
-        scan = Scan(opened.inputs, selection, LIMITS, workers)
+        scan = Scan(opened.inputs, INTEREST, LIMITS, sieve=sieve_for(INTEREST)[0], workers=workers)
         rows_of(scan)
         return scan.captures
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from amtdiag.capture.prefilter.kernel import Passed, Rows, Sieve
+from amtdiag.capture.decode.packet import Segment
+from amtdiag.capture.prefilter.interface import Passed, Rows, Sieve
 
 Record = tuple[int, int, bytearray, int, int, int]
 """Time stamp in ns, link type, buffer, start and end of the packet in it, length on the wire.
 
 The buffer is used again once the next record is asked for.
 """
+
+Look = Callable[[Record], list[Segment]]
+"""Decodes a record that a sieve left, and returns what is selected."""
 
 
 class RecordOrigin(NamedTuple):
@@ -61,10 +65,10 @@ class Container(Protocol):
         """
         ...
 
-    def walk(self, sieve: Sieve | None = None, rows: Rows | None = None) -> Iterator[Record | None]:
-        """Yield the packets as `records` does, less those that were decoded to `rows`: after these, None.
+    def segments(self, sieve: Sieve, rows: Rows, look: Look) -> Iterator[list[Segment]]:
+        """Yield what a sieve decodes to `rows`, and what `look` makes of the packets that it leaves.
 
-        What is in `rows` comes before all that is yielded later; the caller takes it out.
+        Both are in file order. A list is good until the next one is asked for.
         """
         ...
 

@@ -7,12 +7,16 @@ Alexey Kuznetzov's modified variant).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
+from amtdiag.capture.decode.packet import Segment
 from amtdiag.capture.files.buffer import ReadBuffer
-from amtdiag.capture.files.container import Record, RecordOrigin
-from amtdiag.capture.prefilter.kernel import Decoding, Passed, PcapLayout, Rows, Sieve, Tallies
+from amtdiag.capture.files.container import Look, Record, RecordOrigin
+from amtdiag.capture.prefilter.interface import Passed, PcapLayout, Rows, Sieve, Tallies
 from amtdiag.config import Limits
+
+_Found = TypeVar("_Found")
 
 _VARIANTS: dict[int, tuple[str, int, int]] = {
     0xA1B2C3D4: ("pcap", 16, 1000),
@@ -52,11 +56,34 @@ class Pcap:
 
     def records(self, sieve: Sieve | None = None) -> Iterator[Record]:
         """Yield the packets in file order, those excepted that the sieve passes over."""
-        return (record for record in self.walk(sieve) if record is not None)
 
-    def walk(self, sieve: Sieve | None = None, rows: Rows | None = None) -> Iterator[Record | None]:
-        """Yield the packets as `records` does, less those that were decoded to `rows`: after these, None."""
-        decoding = sieve if rows is not None and isinstance(sieve, Decoding) else None
+        def advance(layout: PcapLayout) -> None:
+            window = self._window
+            if sieve is not None:
+                window.pos, passed = sieve.pcap(
+                    window.data, window.pos, window.end, self._tallies.memory, layout
+                )
+                self.frame += passed
+
+        return self._walk(advance, lambda record: record)
+
+    def segments(self, sieve: Sieve, rows: Rows, look: Look) -> Iterator[list[Segment]]:
+        """Yield what a sieve decodes to `rows`, and what `look` makes of the packets that it leaves."""
+
+        def advance(layout: PcapLayout) -> list[Segment] | None:
+            window = self._window
+            rows.rows.clear()
+            window.pos, self.frame = sieve.take_pcap(
+                window.data, window.pos, window.end, self._tallies.memory, layout, self.frame, rows
+            )
+            return rows.rows or None
+
+        return self._walk(advance, look)
+
+    def _walk(
+        self, advance: Callable[[PcapLayout], _Found | None], look: Callable[[Record], _Found]
+    ) -> Iterator[_Found]:
+        """Yield what `advance` finds on its way to the next record, and what `look` makes of that."""
         window = self._window
         if not window.fill(_HEADER):
             self.truncated = True
@@ -81,39 +108,27 @@ class Pcap:
         self._tallies.add(linktype)
         layout = PcapLayout(order == ">", swapped, maybe_swapped, header_size, unit, limit)
         while True:
-            data, pos, size = window.data, window.pos, window.end
+            found = advance(layout)
+            if found is not None:
+                yield found
+                continue
             needed = header_size
-            while True:
-                if decoding is not None and rows is not None:
-                    pos, self.frame = decoding.take_pcap(
-                        data, pos, size, self._tallies.memory, layout, self.frame, rows
-                    )
-                    if rows.rows:
-                        yield None
-                        continue
-                elif sieve is not None:
-                    pos, passed = sieve.pcap(data, pos, size, self._tallies.memory, layout)
-                    self.frame += passed
-                if pos + header_size > size:
-                    break
-                seconds, fraction, caplen, wirelen = unpack(data, pos)
+            if window.pos + header_size <= window.end:
+                data, start = window.data, window.pos + header_size
+                seconds, fraction, caplen, wirelen = unpack(data, window.pos)
                 if swapped or (maybe_swapped and caplen > wirelen):
                     caplen, wirelen = wirelen, caplen
-                start = pos + header_size
-                end = start + caplen
-                if end > size:
-                    needed += caplen
-                    break
                 if caplen > limit:
                     self._damaged(caplen)
                     return
-                self.frame += 1
-                pos = end
-                yield seconds * 1_000_000_000 + fraction * unit, linktype, data, start, end, wirelen
-            window.pos = pos
-            if needed - header_size > limit:
-                self._damaged(needed - header_size)
-                return
+                end = start + caplen
+                if end <= window.end:
+                    self.frame += 1
+                    window.pos = end
+                    ts = seconds * 1_000_000_000 + fraction * unit
+                    yield look((ts, linktype, data, start, end, wirelen))
+                    continue
+                needed += caplen
             if not window.fill(needed):
                 if window.end > window.pos:
                     self._cut()

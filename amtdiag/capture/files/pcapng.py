@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
+from amtdiag.capture.decode.packet import Segment
 from amtdiag.capture.files.buffer import ReadBuffer
-from amtdiag.capture.files.container import Record, RecordOrigin
-from amtdiag.capture.prefilter.kernel import CLOCK, Decoding, Passed, PcapngLayout, Rows, Sieve, Tallies
+from amtdiag.capture.files.container import Look, Record, RecordOrigin
+from amtdiag.capture.prefilter.interface import CLOCK, Passed, PcapngLayout, Rows, Sieve, Tallies
 from amtdiag.config import Limits
+
+_Found = TypeVar("_Found")
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
 
@@ -90,9 +94,6 @@ class Pcapng:
         self._closed_drops: int | None = None
         self._said: set[str] = set()
         self.watched_until: int | None = None
-        self._sieve: Sieve | None = None
-        self._decoding: Decoding | None = None
-        self._rows: Rows | None = None
         self._clocks = b""
         self._tallies = Tallies()
         self._passed = Passed()
@@ -116,27 +117,57 @@ class Pcapng:
 
     def records(self, sieve: Sieve | None = None) -> Iterator[Record]:
         """Yield the packets in file order, those excepted that the sieve passes over."""
-        return (record for record in self.walk(sieve) if record is not None)
 
-    def walk(self, sieve: Sieve | None = None, rows: Rows | None = None) -> Iterator[Record | None]:
-        """Yield the packets as `records` does, less those that were decoded to `rows`: after these, None."""
-        self._decoding = sieve if rows is not None and isinstance(sieve, Decoding) else None
-        self._rows = rows
-        self._sieve = sieve
+        def advance(layout: PcapngLayout) -> None:
+            window = self._window
+            if sieve is not None:
+                window.pos, *passed = sieve.pcapng(
+                    window.data, window.pos, window.end, self._tallies.memory, layout
+                )
+                self._pass_over(*passed)
+
+        return self._walk(advance, lambda record: record)
+
+    def segments(self, sieve: Sieve, rows: Rows, look: Look) -> Iterator[list[Segment]]:
+        """Yield what a sieve decodes to `rows`, and what `look` makes of the packets that it leaves."""
+
+        def advance(layout: PcapngLayout) -> list[Segment] | None:
+            window = self._window
+            rows.rows.clear()
+            window.pos, *passed = sieve.take_pcapng(
+                window.data,
+                window.pos,
+                window.end,
+                self._tallies.memory,
+                layout,
+                self._clocks,
+                self.frame,
+                rows,
+            )
+            self._pass_over(*passed)
+            return rows.rows or None
+
+        return self._walk(advance, look)
+
+    def _walk(
+        self, advance: Callable[[PcapngLayout], _Found | None], look: Callable[[Record], _Found]
+    ) -> Iterator[_Found]:
+        """Yield what `advance` finds on its way to the next packet, and what `look` makes of that."""
         try:
-            yield from self._blocks()
+            yield from self._blocks(advance, look)
         except _DamagedError as damage:
             self.notes.append(f"after frame {self.frame}: {damage}; everything before it was read")
 
-    def _blocks(self) -> Iterator[Record | None]:
-        window = self._window
+    def _blocks(
+        self, advance: Callable[[PcapngLayout], _Found | None], look: Callable[[Record], _Found]
+    ) -> Iterator[_Found]:
+        window, limits = self._window, self._limits
         head = struct.Struct("<II").unpack_from
         while True:
-            if self._sieve is not None:
-                self._pass_over(self._sieve)
-                if self._rows is not None and self._rows.rows:
-                    yield None
-                    continue
+            found = advance(PcapngLayout(self._order == ">", limits.block_bytes, limits.record_bytes))
+            if found is not None:
+                yield found
+                continue
             if not window.fill(_MIN_BLOCK):
                 if window.end > window.pos:
                     self._cut()
@@ -167,13 +198,13 @@ class Pcapng:
                 raise _DamagedError("a block whose two lengths disagree")
             window.pos = pos + total
             if kind == _ENHANCED_PACKET:
-                yield self._enhanced(data, pos + 8, end)
+                yield look(self._enhanced(data, pos + 8, end))
             elif kind == _INTERFACE:
                 self._add_interface(data, pos + 8, end)
             elif kind == _SIMPLE_PACKET:
-                yield self._simple(data, pos + 8, end)
+                yield look(self._simple(data, pos + 8, end))
             elif kind == _OBSOLETE_PACKET:
-                yield self._obsolete(data, pos + 8, end)
+                yield look(self._obsolete(data, pos + 8, end))
             elif kind == _STATISTICS:
                 self._statistics(data, pos + 8, end)
             elif kind == _SECRETS:
@@ -183,17 +214,8 @@ class Pcapng:
             elif kind in _FRAMES_WITHOUT_PACKET:
                 self.frame += 1
 
-    def _pass_over(self, sieve: Sieve) -> None:
-        """Move on to the next block that the sieve leaves to us."""
-        window, limits = self._window, self._limits
-        layout = PcapngLayout(self._order == ">", limits.block_bytes, limits.record_bytes)
-        where = window.data, window.pos, window.end, self._tallies.memory, layout
-        if self._decoding is not None and self._rows is not None:
-            window.pos, packets, interface, stamp = self._decoding.take_pcapng(
-                *where, self._clocks, self.frame, self._rows
-            )
-        else:
-            window.pos, packets, interface, stamp = sieve.pcapng(*where)
+    def _pass_over(self, packets: int, interface: int, stamp: int) -> None:
+        """Count packets that a sieve dealt with; interface and stamp are those of the last of them."""
         if packets:
             self.frame += packets
             self._last_ts = self._interfaces[interface].ns(stamp)

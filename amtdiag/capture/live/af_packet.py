@@ -22,7 +22,7 @@ from amtdiag.capture.decode.linktypes import ETHERNET
 from amtdiag.capture.live.packet_mmap import BLOCKS, Mapped
 from amtdiag.capture.live.source import Counts, LivePacket, Tap
 from amtdiag.capture.prefilter.bpf import MOST_INSTRUCTIONS, RAW_IP, Instruction, both, filter_for, packed
-from amtdiag.capture.prefilter.flow_filter import Interest
+from amtdiag.capture.prefilter.interest import Interest
 from amtdiag.errors import InputError, MissingToolError, UsageError
 from amtdiag.safetext import safe
 

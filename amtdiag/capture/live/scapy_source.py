@@ -13,7 +13,7 @@ from typing import Any
 
 from amtdiag.capture.decode.linktypes import ETHERNET
 from amtdiag.capture.live.source import Counts, LivePacket, Tap
-from amtdiag.capture.prefilter.flow_filter import Interest
+from amtdiag.capture.prefilter.interest import Interest
 from amtdiag.errors import InputError, MissingToolError
 from amtdiag.safetext import safe
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from amtdiag.capture.prefilter.flow_filter import Interest
+    from amtdiag.capture.prefilter.interest import Interest
 
 
 class Tap(NamedTuple):

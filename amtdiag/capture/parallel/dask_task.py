@@ -13,7 +13,6 @@ from amtdiag._version import __version__
 from amtdiag.capture.files.inputs import Input
 from amtdiag.capture.parallel.wire import Kind, Part, receive, send, unpack_file, unpack_setup
 from amtdiag.capture.parallel.worker import Scout
-from amtdiag.capture.prefilter.flow_filter import FlowFilter
 from amtdiag.capture.prefilter.kernel import sieve_for
 from amtdiag.errors import InputError, MissingToolError
 from amtdiag.safetext import safe
@@ -50,7 +49,7 @@ def read_file(setup: bytes, order: bytes) -> bytes:
         head = MAGIC + identity(kernel)
         out.write(head)
         known, carried = unpack_file(order)
-        scout = Scout(Input.again(known, limits), FlowFilter(interest, limits, sieve), carried, send_part)
+        scout = Scout(Input.again(known, limits), interest, limits, sieve, carried, send_part)
         send_part(scout.run(), Kind.LAST)
     except _TooMuchError:
         return head + _message(Kind.TOO_MUCH)

@@ -19,8 +19,9 @@ from amtdiag.capture.filescan import FileScan
 from amtdiag.capture.parallel.pool import Delivery, WorkerPool
 from amtdiag.capture.parallel.wire import Entry, Part, pack_setup
 from amtdiag.capture.prefilter.flow_filter import FlowFilter
+from amtdiag.capture.prefilter.interest import Interest
+from amtdiag.capture.prefilter.interface import Sieve
 from amtdiag.capture.prefilter.kernel import new_seed, sieve_for
-from amtdiag.capture.prefilter.observed import ObservedSieve
 from amtdiag.config import Cluster, Limits
 from amtdiag.errors import InputError
 from amtdiag.model import CaptureInfo
@@ -45,29 +46,29 @@ class Hands(Protocol):
 
 
 class Remotes:
-    """All files of a run that workers read."""
+    """All files of a run that workers read; a `Watcher` of its own selection."""
 
     def __init__(
         self,
         inputs: Sequence[Input],
-        selection: FlowFilter,
+        interest: Interest,
         limits: Limits,
+        *,
+        sieve: Sieve | None,
         workers: int,
         cluster: Cluster | None = None,
     ) -> None:
         """Set workers, here or on a cluster, on what can be read elsewhere; pipes cannot."""
-        assert selection.sieve is not None
         seed = new_seed()
-        sieve, kernel = sieve_for(selection.interest, seed)
-        self._slot = sieve.slot
-        self.selection = selection
+        theirs, kernel = sieve_for(interest, seed)
+        self._slot = theirs.slot
+        self.selection = selection = FlowFilter(interest, limits, sieve, self)
         self.limits = limits
         self.open: set[RemoteFile] = set()
         """Files of which something has come and more may."""
-        selection.sieve = ObservedSieve(selection.sieve, self._watched, self._unwatched)
         order = sorted(range(len(inputs)), key=lambda number: (inputs[number].first_ts, number))
         files = [(number, known) for number in order if (known := inputs[number].known()) is not None]
-        setup = pack_setup(selection.interest, limits, seed)
+        setup = pack_setup(interest, limits, seed)
         self.crew: Hands
         if cluster is None:
             self.crew = WorkerPool(files, workers, setup, lambda: list(selection.watched))
@@ -89,12 +90,14 @@ class Remotes:
         slot = self._slot(key)
         return bool(part.seen[slot >> 3] >> (slot & 7) & 1)
 
-    def _watched(self, key: bytes, reverse: bytes) -> None:
+    def watch(self, key: bytes, reverse: bytes, /) -> None:
+        """Parts that came before may lack something of the conversation."""
         for file in self.open:
             file.suspect(key)
             file.suspect(reverse)
 
-    def _unwatched(self, key: bytes, reverse: bytes) -> None:
+    def unwatch(self, key: bytes, reverse: bytes, /) -> None:
+        """Nothing of the conversation is wanted any more."""
         for file in self.open:
             file.suspects.discard(key)
             file.suspects.discard(reverse)

@@ -13,8 +13,8 @@ from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 from amtdiag.capture.files.inputs import Known
-from amtdiag.capture.prefilter.flow_filter import Interest
-from amtdiag.capture.prefilter.kernel import SEEN_BYTES
+from amtdiag.capture.prefilter.interest import Interest
+from amtdiag.capture.prefilter.interface import SEEN_BYTES
 from amtdiag.config import Limits
 from amtdiag.errors import InputError
 from amtdiag.model import CaptureInfo

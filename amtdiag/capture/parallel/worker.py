@@ -15,12 +15,14 @@ from typing import BinaryIO
 from amtdiag.capture.decode.defragment import FragmentOrigin, Fragments, Whole
 from amtdiag.capture.decode.ip import Fragment
 from amtdiag.capture.decode.packet import Segment
+from amtdiag.capture.files.container import Container
 from amtdiag.capture.files.inputs import Input
 from amtdiag.capture.filescan import FileScan
 from amtdiag.capture.parallel.wire import Entry, Kind, Part, receive, send, unpack_file, unpack_setup
 from amtdiag.capture.prefilter.flow_filter import FlowFilter
-from amtdiag.capture.prefilter.kernel import Sieve, sieve_for
-from amtdiag.capture.prefilter.observed import ObservedSieve
+from amtdiag.capture.prefilter.interest import Interest
+from amtdiag.capture.prefilter.interface import Sieve
+from amtdiag.capture.prefilter.kernel import sieve_for
 from amtdiag.config import Limits
 
 PART_BYTES = 1 << 20
@@ -43,17 +45,14 @@ class _Unjoined(Fragments):
 class Scout(FileScan):
     """The walk over one file for somebody else."""
 
-    takes_rows = False  # the packets are sent as they are
-
-    def __init__(
-        self, one: Input, selection: FlowFilter, carried: Iterable[bytes], send_part: Callable[[Part], None]
-    ) -> None:
+    def __init__(  # noqa: PLR0917
+        self, one: Input, interest: Interest, limits: Limits, sieve: Sieve,
+        carried: Iterable[bytes], send_part: Callable[[Part], None],
+    ) -> None:  # fmt: skip
         """Make ready to walk; `carried` are keys of conversations of which everything is wanted."""
-        assert selection.sieve is not None
-        self._sieve: Sieve = selection.sieve
-        selection.sieve = ObservedSieve(self._sieve, self._touched, self._touched)
+        self._sieve = sieve
         self._unjoined = _Unjoined(Limits())
-        super().__init__(0, one, selection, self._unjoined)
+        super().__init__(0, one, FlowFilter(interest, limits, sieve, self), self._unjoined)
         self._carried = frozenset(carried)
         for key in self._carried:
             self._sieve.watch(key, key)
@@ -97,7 +96,6 @@ class Scout(FileScan):
     def decode(self, packet: bytes, linktype: int, at: tuple[int, int, int], _: list[Segment]) -> None:
         """Send the packet, as it is, where it may matter."""
         ts, frame, wirelen = at
-        self._first_ts, self._last_ts = min(self._first_ts, ts), max(self._last_ts, ts)
         self._wanted = self._unjoined.came = False
         rows: list[Segment] = []
         super().decode(packet, linktype, at, rows)
@@ -130,8 +128,15 @@ class Scout(FileScan):
         if not self._wanted:
             self._missed.add(key)
 
-    def _touched(self, key: bytes, reverse: bytes) -> None:
+    def _batches(self, container: Container) -> Iterator[list[Segment]]:
+        """Look at every record that the sieve leaves: packets are sent as they are."""
+        return map(self._look_at, container.records(self._sieve))
+
+    def watch(self, key: bytes, reverse: bytes, /) -> None:
+        """Note, as a `Watcher` of its own selection, that a conversation began or ceased to be watched."""
         self._changed[min((key, reverse), (reverse, key))] = None
+
+    unwatch = watch
 
 
 def _reversed(key: bytes) -> bytes:
@@ -155,7 +160,7 @@ def serve(source: BinaryIO, out: BinaryIO) -> None:
     while (message := receive(source)) is not None:
         try:
             known, carried = unpack_file(message[1])
-            scout = Scout(Input.again(known, limits), FlowFilter(interest, limits, sieve), carried, send_part)
+            scout = Scout(Input.again(known, limits), interest, limits, sieve, carried, send_part)
             send(out, Kind.LAST, scout.run().to_bytes())
         except BrokenPipeError:
             return

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from amtdiag.capture.decode.ip import TUNNELS, VXLAN_PORT
 from amtdiag.capture.decode.linktypes import ETHERNET, IPV4, IPV6
 from amtdiag.capture.decode.packet import ARP, ICMP, ICMPV6, TCP, UDP
-from amtdiag.capture.prefilter.flow_filter import Interest
+from amtdiag.capture.prefilter.interest import Interest
 
 SNAP_LENGTH = 262_144
 """Bytes of a packet that are taken: all of it."""

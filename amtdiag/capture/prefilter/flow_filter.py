@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Container
-from typing import NamedTuple
 
 from amtdiag.capture.decode.packet import Segment
-from amtdiag.capture.prefilter.kernel import Sieve
+from amtdiag.capture.prefilter.interest import Interest
+from amtdiag.capture.prefilter.interface import Sieve, Watcher
 from amtdiag.config import Limits
 
 _SYN = 2
@@ -22,23 +22,6 @@ _FLOOD = 8
 """One undecided conversation in so many that nobody answered makes a flood of them."""
 _FAR = 1 << 31
 _WRAP = 1 << 32
-
-
-class Interest(NamedTuple):
-    """What the protocols want to see: ports, and how a conversation on any other port has to begin."""
-
-    ports: frozenset[int]
-    """TCP ports whose conversations are wanted whole."""
-    datagram_ports: frozenset[int]
-    """UDP ports whose datagrams are wanted."""
-    head: tuple[frozenset[int], ...]
-    """The byte values that the first bytes may have, one set a byte."""
-
-    def contradicts(self, payload: bytes, offset: int) -> bool:
-        """True where `payload`, `offset` bytes into the stream, cannot belong to a wanted one."""
-        head = self.head
-        stop = min(len(head), offset + len(payload))
-        return any(payload[i - offset] not in head[i] for i in range(max(offset, 0), stop))
 
 
 class _Undecided:
@@ -59,10 +42,16 @@ class _Undecided:
 class FlowFilter:
     """Decides packet by packet; shared by all files of a run, since a ring file may end anywhere."""
 
-    def __init__(self, interest: Interest, limits: Limits, sieve: Sieve | None = None) -> None:
-        """Begin with no conversations. A `sieve` for the same interest learns of each that is watched."""
+    def __init__(
+        self, interest: Interest, limits: Limits, sieve: Sieve | None = None, observer: Watcher | None = None
+    ) -> None:
+        """Begin with no conversations.
+
+        A `sieve` for the same interest learns of each that is watched, and so does an observer.
+        """
         self.interest = interest
         self.sieve = sieve
+        self._watchers: list[Watcher] = [watcher for watcher in (sieve, observer) if watcher is not None]
         self._limits = limits
         self.ports = frozenset(port.to_bytes(2) for port in interest.ports)
         self.datagram_ports = frozenset(port.to_bytes(2) for port in interest.datagram_ports)
@@ -141,8 +130,8 @@ class FlowFilter:
         self._forget(reverse)
         state = _Undecided(key, first, opened)
         self.watched[key] = self.watched[reverse] = state
-        if self.sieve is not None:
-            self.sieve.watch(key, reverse)
+        for watcher in self._watchers:
+            watcher.watch(key, reverse)
         self._undecided[key] = reverse
         if opened:
             self._unanswered[key] = None
@@ -194,7 +183,7 @@ class FlowFilter:
             if other is not None:
                 state = self.watched.pop(key, None)
                 self.watched.pop(other, None)
-                if self.sieve is not None:
-                    self.sieve.unwatch(key, other)
+                for watcher in self._watchers:
+                    watcher.unwatch(key, other)
                 if state is not None:
                     self._held -= len(state.held)

@@ -9,15 +9,12 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from amtdiag.capture.decode.ip import TUNNELS, VXLAN_PORT
 from amtdiag.capture.decode.linktypes import ETHERNET
 from amtdiag.capture.decode.packet import ICMP, ICMPV6, TCP, UDP
-from amtdiag.capture.prefilter.kernel import SEEN_BYTES, TALLY, PcapLayout, PcapngLayout
-
-if TYPE_CHECKING:
-    from amtdiag.capture.prefilter.flow_filter import Interest
+from amtdiag.capture.prefilter.interest import Interest
+from amtdiag.capture.prefilter.interface import SEEN_BYTES, TALLY, PcapLayout, PcapngLayout, Rows
 
 _PLAIN_HEADERS = 54
 """Ethernet, IPv4 and TCP without any options."""
@@ -46,7 +43,7 @@ _SLOTS = 8 * SEEN_BYTES
 
 
 class PlainSieve:
-    """See `kernel.Sieve`, whose methods these are."""
+    """A `Sieve` that decodes nothing."""
 
     def __init__(self, interest: Interest) -> None:
         self._interest = interest
@@ -177,6 +174,21 @@ class PlainSieve:
         for number, tally in known.items():
             TALLY.pack_into(tallies, number * TALLY.size, *tally)
         return pos, passed, interface, stamp
+
+    def take_pcap(  # noqa: PLR0917
+        self, data: bytes | bytearray, pos: int, end: int, tally: bytearray, layout: PcapLayout,
+        frame: int, _rows: Rows, /,
+    ) -> tuple[int, int]:  # fmt: skip
+        """Pass over records."""
+        pos, passed = self.pcap(data, pos, end, tally, layout)
+        return pos, frame + passed
+
+    def take_pcapng(
+        self, data: bytes | bytearray, pos: int, end: int, tallies: bytearray, layout: PcapngLayout,
+        _clocks: bytes, _frame: int, _rows: Rows, /,
+    ) -> tuple[int, int, int, int]:  # fmt: skip
+        """Pass over packet blocks."""
+        return self.pcapng(data, pos, end, tallies, layout)
 
     def _passes(self, data: bytes | bytearray, start: int, stop: int) -> bool:
         """True for an Ethernet packet that cannot matter, with or without a tag, IPv4 or IPv6."""
