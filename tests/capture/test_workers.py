@@ -114,7 +114,7 @@ def read(paths: Sequence[Path], limits: Limits, workers: int = 1) -> Read:
 @contextlib.contextmanager
 def inline(part_bytes: int, part_frames: int) -> Iterator[None]:
     with (
-        patch("amtdiag.capture.parallel.merge.Crew", Inline),
+        patch("amtdiag.capture.parallel.merge.WorkerPool", Inline),
         patch.object(worker, "PART_BYTES", part_bytes),
         patch.object(worker, "PART_FRAMES", part_frames),
     ):
