@@ -19,7 +19,7 @@ from test_absence import PACKET, Block, blocks_of, unpacked, written
 
 from amtdiag.model import Diagnosis
 from amtdiag.pipeline import diagnose
-from amtdiag.rules.catalogue import CHECKS
+from amtdiag.rules.catalogue import DEVICE_RULES
 from amtdiag.rules.chain import ChainCheck, RefusedForNoVisibleReason
 from amtdiag.rules.handshake_failures import HandshakeCheck
 from amtdiag.rules.wsman_calls import BrokenAfterCommit
@@ -177,7 +177,7 @@ WEAKER = "tls-ended"
 """What is said of a handshake that breaks off where the messages that tell why are lost: true of them all."""
 HANDSHAKES = {
     rule.id
-    for rule in CHECKS
+    for rule in DEVICE_RULES
     if issubclass(rule, HandshakeCheck | ChainCheck | RefusedForNoVisibleReason | BrokenAfterCommit)
 }
 

@@ -15,8 +15,8 @@ from html import escape
 from pathlib import Path
 
 from amtdiag.devices.modes import TRANSITIONS, Transition
-from amtdiag.rules.explain import explanations
-from amtdiag.rules.failure_catalogue import DANGERS, ROWS
+from amtdiag.rules.catalogue import catalogue_rows, explanations
+from amtdiag.rules.failure_catalogue import DANGERS
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "rules.md"
@@ -86,7 +86,7 @@ def rows_table() -> str:
         own.setdefault(one.catalogue or "", []).append(one.id)
     lines = [
         f"| {row} | {what.title} | {_links([*own.get(row, ()), *what.seen_by])} | {what.why_not} |"
-        for row, what in ROWS.items()
+        for row, what in catalogue_rows().items()
     ]
     return "\n".join(["| row | what fails | rules | beyond a capture |", "|---|---|---|---|", *lines, ""])
 

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one rule, or the list of all."""
-    from amtdiag.rules.explain import explanations
+    from amtdiag.rules.catalogue import explanations
 
     known = {one.id: one for one in explanations()}
     if arguments.rule is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Candidate, Finding, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, frames, proof
+from amtdiag.rules.base import DeviceRule, address_filter, frames, proof, rule
 from amtdiag.rules.discovery import CONNECTS
 from amtdiag.times import span
 
@@ -35,11 +35,13 @@ def _too_soon(case: DeviceEvidence, waited: int) -> Unknown:
     )
 
 
+@rule
 class ResolvedButSilent(DeviceRule):
     """DNS gives the server's address, and the device never connects to it."""
 
     needs = "idle"
     id = "resolved-no-connection"
+    precedence = 510
     title = "The device finds its server and does not connect"
     label = "no connection"
     catalogue = "F09"
@@ -51,6 +53,8 @@ class ResolvedButSilent(DeviceRule):
         "the one that the server listens on (9971 unless changed; --port N reads another)."
     )
     source = "Intel's AMT guide; setup.bin fields as MeshCommander reads them"
+    example = (("lookup", 0, "server"), ("arp", 0, "server"))
+    near_miss = (*example, ("link", 50, "unanswered"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """An address in DNS, then nothing to any Hello port for a minute."""
@@ -93,14 +97,17 @@ class ResolvedButSilent(DeviceRule):
         )
 
 
+@rule
 class Ipv6Only(DeviceRule):
     """The server has an IPv6 address only, and the device does not say Hello to it."""
 
     needs = "idle"
     id = "ipv6-no-hello"
+    precedence = 500
     title = "The server has IPv6 only, and the device says no Hello"
     label = "IPv6 only"
     catalogue = "F44"
+    row = "a site with IPv6 only"
     basis = "inferred"
     confidence = "medium"
     remedy = (
@@ -108,6 +115,8 @@ class Ipv6Only(DeviceRule):
         "before AMT 6.0 there is no IPv6."
     )
     source = "Intel's AMT guide, StartConfigurationEx: the flag that enables setup over IPv6"
+    example = (("lookup", 0, "fd00::10"), ("arp", 0, "fd00::10"))
+    near_miss = (*example, ("lookup", 1, "server"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """An IPv6 address from DNS and no other, then nothing to any Hello port for a minute."""
@@ -132,11 +141,13 @@ class Ipv6Only(DeviceRule):
         )
 
 
+@rule
 class NotLooking(DeviceRule):
     """An AMT device that does not look for a server."""
 
     needs = "pongs"
     id = "not-looking"
+    precedence = 520
     title = "A device that is not set up does not look for its server"
     label = "not looking"
     severity = "info"
@@ -149,6 +160,8 @@ class NotLooking(DeviceRule):
     source = (
         "HP white papers: notebooks ship with a window of 0; Intel's AMT guide on AMT enabled after the lease"
     )
+    example = (("pong", 0, "factory"),)
+    near_miss = (("pong", 0, "operational"),)
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A pong that says "not configured" or "in progress", and a minute without question or Hello."""
@@ -169,11 +182,13 @@ class NotLooking(DeviceRule):
         )
 
 
+@rule
 class ServerOtherThanTold(DeviceRule):
     """The device says Hello to an address that DNS did not give it."""
 
     needs = "untold-server"
     id = "server-not-from-dns"
+    precedence = 590
     title = "The Hello goes to another address than DNS gave"
     label = "other server"
     category = "security"
@@ -185,6 +200,8 @@ class ServerOtherThanTold(DeviceRule):
         "MEBx, or a name that the device asked for before this capture, explains it."
     )
     source = "Intel's AMT guide, Hello message: how the server is found; Ververis on rogue servers"
+    example = (("lookup", -9, "10.6.6.6"), ("hello", 0))
+    near_miss = (("lookup", -9, "10.6.6.6"), ("lookup", -5, "server"), ("hello", 0))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A Hello to none of the addresses in the answers that came before it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol, TypedDict, TypeVar, Unpack
 
 from amtdiag.config import Options
 from amtdiag.devices.evidence import DeviceEvidence
@@ -48,16 +48,32 @@ if TYPE_CHECKING:  # each takes longer to make than a dozen rules
         def evidence(self) -> tuple[Evidence, ...]: ...
 
 
+Story = tuple[tuple[object, ...], ...]
+"""What a device and its servers do, as plain values: one tuple an event.
+
+An event is its name, its time in seconds, what its name asks for, and a dict of what else differs from the
+usual: `("hello", 0)`, `("back", 1, "refused", {"dport": 16992})`. `tests/rules/stories.py` lists the names
+and makes events of them, `tests/scenarios/stories.py` packets.
+"""
+
+
 class Rule(ABC):
     """The standing text of a rule, and how its findings are made."""
 
     id: ClassVar[str]
     """Stable name of the rule, as it stands in reports."""
+    precedence: ClassVar[int]
+    """What stops a device first has the lowest: in this order rules are listed, and findings of one severity
+    about as many devices. No two rules share one; leave a gap to the neighbours."""
     title: ClassVar[str]
     label: ClassVar[str] = ""
     """The cause in a word or two, for a table that names the stage beside it."""
     catalogue: ClassVar[str | None] = None
-    """Row of the failure catalogue."""
+    """Row of the failure catalogue; None where the rule belongs to none."""
+    row: ClassVar[str] = ""
+    """What that row says; empty where another rule of the row says it."""
+    other_rows: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Rows that only some findings of the rule name, and what they say."""
     category: ClassVar[Category] = "provisioning"
     severity: ClassVar[Severity] = "error"
     confidence: ClassVar[Confidence] = "high"
@@ -65,6 +81,10 @@ class Rule(ABC):
     remedy: ClassVar[str]
     source: ClassVar[str]
     """Where the rule comes from."""
+    example: ClassVar[Story]
+    """What it has to speak of."""
+    near_miss: ClassVar[Story]
+    """What looks much like it and is no fault."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -100,6 +120,25 @@ class Rule(ABC):
             candidates=details.get("candidates", ()),
             overcome=overcome,
         )
+
+
+_Rule = TypeVar("_Rule", bound=type[Rule])
+registered: dict[str, type[Rule]] = {}
+"""All rules by their id, in the order in which their modules were imported."""
+_precedences: dict[int, str] = {}
+
+
+def rule(defined: _Rule) -> _Rule:
+    """Register a rule, which makes it part of every run.
+
+    Raises ValueError where its id or its precedence is that of another rule.
+    """
+    owner = defined.id if defined.id in registered else _precedences.get(defined.precedence)
+    if owner is not None:
+        raise ValueError(f"{defined.id} has the id or the precedence ({defined.precedence}) of {owner}")
+    registered[defined.id] = defined
+    _precedences[defined.precedence] = defined.id
+    return defined
 
 
 class DeviceRule(Rule):

@@ -1,231 +1,106 @@
-"""All rules, and the run over them."""
+"""All rules, what each says of itself, and the run over them.
+
+Every module of this package is imported, and the rules in it register themselves: there is no list to keep.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import NamedTuple
 
+from amtdiag import rules
 from amtdiag.config import Options
 from amtdiag.devices.evidence import DeviceEvidence
-from amtdiag.model import SEVERITIES, Finding, Unknown
-from amtdiag.rules.after_resolution import Ipv6Only, NotLooking, ResolvedButSilent, ServerOtherThanTold
-from amtdiag.rules.base import DeviceRule, FleetEvidence, FleetRule, Rule
-from amtdiag.rules.chain import (
-    CertificateDates,
-    CertificateDomain,
-    CertificateServerAuth,
-    CertificateUsage,
-    ChainNotListed,
-    ChainNotWhole,
-    ChainOutOfOrder,
-    ChainSha1,
-    ChainSignature,
-    ChainSmallKey,
-    RefusedForNoVisibleReason,
-)
-from amtdiag.rules.connect_back import (
-    ConnectBackRefused,
-    ConnectBackRejected,
-    ConnectBackUnanswered,
-    ConnectsElsewhere,
-    LeaseMoved,
-    NoConnectBack,
-)
-from amtdiag.rules.discovery import (
-    CustomNameUnknown,
-    DnsRefuses,
-    DnsSilent,
-    NoServerRecord,
-    NoSuffix,
-    ServerAmbiguous,
-)
-from amtdiag.rules.fleet import PidReused, PkiAmongPsk, PskAmongPki, UnexpectedServer
-from amtdiag.rules.handshake import (
-    DeviceNotTrusted,
-    NoClientCertificate,
-    TlsEnded,
-    TlsRenegotiation,
-    TlsVersion,
-)
-from amtdiag.rules.hello_delivery import (
-    RecordElsewhere,
-    ServerNotThere,
-    ServerRefusesHello,
-    ServerRejected,
-    ServerSilent,
-    WrongPort,
-)
-from amtdiag.rules.hello_message import (
-    AdminCredentialsUnset,
-    CaptureLoss,
-    HelloDamaged,
-    HelloSplit,
-    JunkUuid,
-    PidCheckFailed,
-    UndocumentedVersion,
-)
-from amtdiag.rules.keys import PskDiffers, PskIdentityUnknown, PskNotOffered
-from amtdiag.rules.lease import (
-    AnotherDhcpServer,
-    LeaseRefused,
-    NoDnsServer,
-    NoDomainOption,
-    NoLease,
-    SecondDhcpServer,
-)
-from amtdiag.rules.management import (
-    EmptyDigest,
-    FallsBackToPlain,
-    OldTls,
-    PlainManagement,
-    UnprovisionedInClear,
-    VulnerableFirmware,
-)
-from amtdiag.rules.network_wide import (
-    AnotherPath,
-    CaptureDrops,
-    NoHello,
-    NotAHello,
-    PortSweep,
-    RmcpSweep,
-)
+from amtdiag.model import SEVERITIES, Basis, Category, Confidence, Finding, Severity, Unknown
+from amtdiag.rules.base import DeviceRule, FleetEvidence, FleetRule, Rule, registered
+from amtdiag.rules.failure_catalogue import ROWS, CatalogueRow
 from amtdiag.rules.preconditions import marks_of
-from amtdiag.rules.roots import (
-    DigestAdded,
-    DigestVanished,
-    ExpiredRoot,
-    RootNotListed,
-    UnknownDigest,
-    WeakRoot,
-    ZeroDigest,
-)
-from amtdiag.rules.schedule import (
-    ClonedUuid,
-    GaveUp,
-    HelloAfterOperational,
-    ModesDisagree,
-    SharedAddress,
-    StartsOver,
-    WindowClosed,
-)
-from amtdiag.rules.user_chain import OwnChainDoubtful, OwnChainFits, OwnChainRefused
-from amtdiag.rules.wsman_calls import BrokenAfterCommit, CallFails, EndsAfterPassword, PasswordWrong
 
-CHECKS: tuple[type[DeviceRule], ...] = (
-    ServerAmbiguous,
-    NoLease,
-    LeaseRefused,
-    NoDnsServer,
-    NoDomainOption,
-    NoServerRecord,
-    CustomNameUnknown,
-    NoSuffix,
-    DnsRefuses,
-    DnsSilent,
-    ServerNotThere,
-    WrongPort,
-    ServerRefusesHello,
-    ServerRejected,
-    ServerSilent,
-    RecordElsewhere,
-    ClonedUuid,
-    ConnectsElsewhere,
-    LeaseMoved,
-    RootNotListed,
-    OwnChainRefused,
-    CertificateUsage,
-    CertificateServerAuth,
-    ChainOutOfOrder,
-    ChainNotWhole,
-    ChainSignature,
-    ChainNotListed,
-    CertificateDomain,
-    ChainSha1,
-    ChainSmallKey,
-    CertificateDates,
-    RefusedForNoVisibleReason,
-    PskIdentityUnknown,
-    PskDiffers,
-    PskNotOffered,
-    NoClientCertificate,
-    TlsVersion,
-    TlsRenegotiation,
-    DeviceNotTrusted,
-    TlsEnded,
-    PasswordWrong,
-    CallFails,
-    BrokenAfterCommit,
-    EndsAfterPassword,
-    ConnectBackRefused,
-    ConnectBackRejected,
-    ConnectBackUnanswered,
-    NoConnectBack,
-    GaveUp,
-    Ipv6Only,
-    ResolvedButSilent,
-    NotLooking,
-    WindowClosed,
-    StartsOver,
-    SharedAddress,
-    HelloAfterOperational,
-    ModesDisagree,
-    SecondDhcpServer,
-    ServerOtherThanTold,
-    HelloDamaged,
-    JunkUuid,
-    PidCheckFailed,
-    ZeroDigest,
-    EmptyDigest,
-    VulnerableFirmware,
-    FallsBackToPlain,
-    UnprovisionedInClear,
-    DigestVanished,
-    DigestAdded,
-    UnknownDigest,
-    AdminCredentialsUnset,
-    UndocumentedVersion,
-    HelloSplit,
-    OwnChainDoubtful,
-    OwnChainFits,
-    WeakRoot,
-    ExpiredRoot,
-    PlainManagement,
-    OldTls,
-    AnotherDhcpServer,
-    CaptureLoss,
-)
-"""Every rule about a device, what stops it first."""
+
+def _discovered() -> tuple[type[Rule], ...]:
+    for module in iter_modules(rules.__path__):
+        import_module(f"{rules.__name__}.{module.name}")
+    return tuple(sorted(registered.values(), key=lambda rule: rule.precedence))
+
+
+RULES = _discovered()
+"""Every rule, what stops a device first."""
+DEVICE_RULES = tuple(rule for rule in RULES if issubclass(rule, DeviceRule))
+FLEET_RULES = tuple(rule for rule in RULES if issubclass(rule, FleetRule))
 
 _MOST_CHOICES = 1024
 """Different sets of marks for which the rules are remembered; fleets have a few dozen."""
 
 
-SCENE_CHECKS: tuple[type[FleetRule], ...] = (
-    UnexpectedServer,
-    PskAmongPki,
-    PkiAmongPsk,
-    PidReused,
-    AnotherPath,
-    NoHello,
-    RmcpSweep,
-    PortSweep,
-    NotAHello,
-    CaptureDrops,
-)
-"""Every rule about several devices, about strangers, and about the capture."""
+def catalogue_rows() -> dict[str, CatalogueRow]:
+    """Return the failure catalogue in the order of its rows: those that rules bring, and the others."""
+    brought = {rule.catalogue: rule.row for rule in RULES if rule.catalogue and rule.row}
+    brought |= {row: title for rule in RULES for row, title in rule.other_rows}
+    return dict(sorted({**{row: CatalogueRow(title) for row, title in brought.items()}, **ROWS}.items()))
 
-RULES: tuple[type[Rule], ...] = (*CHECKS, *SCENE_CHECKS)
+
+class Explanation(NamedTuple):
+    """One rule, for `amtdiag explain` and the page of rules."""
+
+    id: str
+    title: str
+    meaning: str
+    looks_for: str
+    severity: Severity
+    category: Category
+    basis: Basis
+    confidence: Confidence
+    catalogue: str | None
+    """Row of the failure catalogue."""
+    remedy: str
+    source: str
+    """Where the rule comes from."""
+
+    def paragraphs(self) -> Iterator[tuple[str, str]]:
+        """Yield headings with their text."""
+        yield "What it means", self.meaning
+        yield "What it looks for", self.looks_for
+        yield "What to do", self.remedy
+        yield "Source", self.source
+
+
+def explanations() -> tuple[Explanation, ...]:
+    """Return all rules, in the order of what stops a device first."""
+    return tuple(map(_explained, RULES))
+
+
+def _explained(rule: type[Rule]) -> Explanation:
+    return Explanation(
+        id=rule.id,
+        title=rule.title,
+        meaning=_first_paragraph(rule),
+        looks_for=_first_paragraph(rule.look) if issubclass(rule, DeviceRule | FleetRule) else "",
+        severity=rule.severity,
+        category=rule.category,
+        basis=rule.basis,
+        confidence=rule.confidence,
+        catalogue=rule.catalogue,
+        remedy=rule.remedy,
+        source=rule.source,
+    )
+
+
+def _first_paragraph(documented: object) -> str:
+    return " ".join((documented.__doc__ or "").partition("\n\n")[0].split())
 
 
 def examine(scene: FleetEvidence, options: Options) -> tuple[list[Finding], list[Unknown]]:
     """Run every rule over every device, and over all that was seen."""
-    asked = (check for check in CHECKS if not check.option or getattr(options, check.option))
+    asked = (check for check in DEVICE_RULES if not check.option or getattr(options, check.option))
     choose = _Choice([check(options) for check in asked])
     results: list[Finding | Unknown] = []
     for case in scene.cases:
         for check in choose(case):
             results += check.look(case)
-    for scene_check in SCENE_CHECKS:
+    for scene_check in FLEET_RULES:
         results += scene_check(options).look(scene)
     findings = likeliest_first(result for result in results if isinstance(result, Finding))
     return findings, [result for result in results if isinstance(result, Unknown)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Candidate, Confidence, Evidence, Finding, Unknown
-from amtdiag.rules.base import DeviceRule, proof
+from amtdiag.rules.base import DeviceRule, Story, proof, rule
 from amtdiag.rules.handshake_failures import CERTIFICATE, UNSUPPORTED, Broken, broken_off
 from amtdiag.rules.user_chain import context_of
 
@@ -97,24 +97,34 @@ class _RefusedChain(DeviceRule):
         return self.finding(case, summary, [*found.evidence, *proof(broken.links)], shown, **details)
 
 
+def _shown(chain: str, alert: int = 42) -> Story:
+    """A device that lists the samples' root is shown one of the chains in `tests/scenarios/chains.py`."""
+    return (
+        ("lease", -9),
+        ("hello", 0, {"digests": ("the sample root",)}),
+        ("tls", 1, {"chain": chain, "alert": alert}),
+    )
+
+
 class ChainCheck(_RefusedChain):
     """A rule about one thing that is wrong with the chain that a device refused."""
 
     needs = "shaken"
-    rule: ClassVar[str]
+    policy: ClassVar[str]
     """The rule about chains behind it, in `amtdiag.trust.chain`."""
     source = (
         "Intel's AMT guide on certificates, chains, root hashes and remote configuration; Intel KB 000090051 "
         "and 000100444"
     )
+    near_miss = _shown("good")
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A handshake that the device ended after it had seen the server's chain, which breaks the rule."""
         found = suspects(case)
         if found is None:
             return
-        likely = [one for one in found.likely if one.rule == self.rule]
-        results = likely or [one for one in found.besides if one.rule == self.rule]
+        likely = [one for one in found.likely if one.rule == self.policy]
+        results = likely or [one for one in found.besides if one.rule == self.policy]
         if not results:
             return
         from amtdiag.trust.chain import sentence
@@ -138,116 +148,160 @@ def _confidence(found: Suspects, one: RuleResult) -> Confidence:
     return "high" if alone and one.outcome == "broken" and one.severity != "warning" else "medium"
 
 
+@rule
 class ChainNotListed(ChainCheck):
     """The chain ends in a root that the device does not list."""
 
     id = "chain-root-not-listed"
+    precedence = 270
     title = "The server's root is not in the device's list"
     label = "root not listed"
     catalogue = "F19"
-    rule = "root-listed"
+    row = "the device refuses a chain whose root it does not list"
+    other_rows = (("F29", "the chain ends in another root of the same CA than the device lists"),)
+    policy = "root-listed"
     remedy = "Use a chain whose root the device lists, or add the root's digest to the device."
+    example = _shown("of_foreign_root")
 
 
+@rule
 class ChainNotWhole(ChainCheck):
     """The server does not send its chain up to the root."""
 
     id = "chain-not-whole"
+    precedence = 250
     title = "The server's chain does not reach its root"
     label = "chain not whole"
     catalogue = "F26"
-    rule = "chain-complete"
+    row = "the chain is not whole"
+    policy = "chain-complete"
     remedy = "Put the intermediate certificates and the root into the server's PFX."
+    example = _shown("leaf_only")
 
 
+@rule
 class ChainOutOfOrder(ChainCheck):
     """The certificates of the chain do not follow each other."""
 
     id = "chain-out-of-order"
+    precedence = 240
     title = "The server's chain is out of order"
     label = "chain disordered"
     catalogue = "F27"
-    rule = "chain-order"
+    row = "the chain is out of order"
+    policy = "chain-order"
     remedy = "Put the leaf first and the root last, each signed by the next."
+    example = _shown("disordered")
 
 
+@rule
 class ChainSignature(ChainCheck):
     """A signature in the chain was not made by the key of the certificate above it."""
 
     id = "chain-signature"
+    precedence = 260
     title = "A signature in the server's chain is wrong"
     label = "wrong signature"
-    rule = "chain-signatures"
+    policy = "chain-signatures"
     remedy = "Build the chain anew from the CA's certificates."
+    example = _shown("forged")
+    near_miss = _shown("with_sha1")
 
 
+@rule
 class CertificateUsage(ChainCheck):
     """The leaf is not marked for provisioning, neither by the OID nor by the OU."""
 
     id = "certificate-usage"
+    precedence = 220
     title = "The server's certificate is not for AMT provisioning"
     label = "certificate usage"
     catalogue = "F24"
-    rule = "setup-mark"
+    row = "the certificate has neither the provisioning OID nor the OU"
+    policy = "setup-mark"
     remedy = "Get a certificate with the OID 2.16.840.1.113741.1.2.3 or the OU for AMT setup."
+    example = _shown("web_certificate")
+    near_miss = _shown("by_unit")
 
 
+@rule
 class CertificateServerAuth(ChainCheck):
     """The leaf lacks the usage of server authentication."""
 
     id = "certificate-server-auth"
+    precedence = 230
     title = "The server's certificate lacks server authentication"
     label = "no server auth"
     catalogue = "F25"
-    rule = "server-auth"
+    row = "the certificate lacks server authentication"
+    policy = "server-auth"
     remedy = "Have the certificate issued with server authentication among its extended key usages."
+    example = _shown("without_server_auth")
+    near_miss = _shown("by_unit")
 
 
+@rule
 class CertificateDomain(ChainCheck):
     """The leaf's domain is not the one that the device was given."""
 
     id = "certificate-domain"
+    precedence = 280
     title = "The server's certificate is for another domain"
     label = "other domain"
     catalogue = "F22"
-    rule = "suffix"
+    row = "the certificate's domain is not that of option 15"
+    other_rows = (("F23", "option 15 is an internal domain, for which no public CA sells certificates"),)
+    policy = "suffix"
     remedy = "Align DHCP option 15, the PKI DNS suffix in MEBx, and the certificate's name."
+    example = _shown("of_another_domain")
 
 
+@rule
 class CertificateDates(ChainCheck):
     """A certificate of the chain was not valid when it was shown."""
 
     id = "certificate-dates"
+    precedence = 310
     title = "The server's chain is not valid at that time"
     label = "dates"
     catalogue = "F28"
+    row = "a certificate is not valid at that time"
     confidence = "medium"
-    rule = "dates"
+    policy = "dates"
     remedy = "Renew the certificate, and check the clocks."
+    example = _shown("expired", 45)
 
 
+@rule
 class ChainSha1(ChainCheck):
     """A signature in the chain is made with SHA-1 or something older."""
 
     id = "chain-sha1"
+    precedence = 290
     title = "The server's chain has a SHA-1 signature"
     label = "SHA-1"
     catalogue = "F20"
+    row = "SHA-1 in the chain, refused from ME 15.0-H and 16.0 on"
     confidence = "medium"
-    rule = "signature-algorithm"
+    policy = "signature-algorithm"
     remedy = "Have the certificate issued on a chain with SHA-256 throughout, the root included."
+    example = _shown("with_sha1")
 
 
+@rule
 class ChainSmallKey(ChainCheck):
     """An RSA key in the chain has fewer than 2048 bits."""
 
     id = "chain-small-key"
+    precedence = 300
     title = "The server's chain has an RSA key below 2048 bits"
     label = "small key"
     catalogue = "F21"
+    row = "an RSA key below 2048 bits in the chain"
     confidence = "medium"
-    rule = "key-size"
+    policy = "key-size"
     remedy = "Have the certificate issued with RSA of 2048 bits or more throughout."
+    example = _shown("with_small_key")
 
 
 def shown_count(broken: Broken) -> str:
@@ -258,14 +312,17 @@ def shown_count(broken: Broken) -> str:
     return certificates if chain is None or chain.complete else f"{certificates} and more that are not here"
 
 
+@rule
 class RefusedForNoVisibleReason(_RefusedChain):
     """The device refuses a chain that breaks no rule that can be seen in a capture."""
 
     needs = "shaken"
     id = "refused-for-no-visible-reason"
+    precedence = 320
     title = "The device refuses a chain that looks right"
     label = "refused"
     catalogue = "F30"
+    row = "the chain looks right and is refused: the digest may be inactive"
     confidence = "medium"
     remedy = (
         "Look in MEBx: is the root's digest active, and is another PKI DNS suffix set there? Then take the "
@@ -275,6 +332,8 @@ class RefusedForNoVisibleReason(_RefusedChain):
         "RFC 5246, alerts; HP's vPro papers on inactive digests; Open AMT RPS issue 1102 on digests that a "
         "tool does not support"
     )
+    example = _shown("good")
+    near_miss = (*example[:2], ("tls", 1, {"finished": True}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A handshake that the device ended after it had seen a chain that breaks no documented rule."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import FAILED, Candidate, ConnectionEvent, Finding, LookupEvent, UnansweredArp, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, frames, lost_between, proof, times_tried
+from amtdiag.rules.base import DeviceRule, address_filter, frames, lost_between, proof, rule, times_tried
 from amtdiag.times import SECOND, span
 
 PATIENCE = 30 * SECOND
@@ -14,14 +14,18 @@ PATIENCE = 30 * SECOND
 TLS_PORTS = frozenset({16993, 664})
 
 
+@rule
 class NoConnectBack(DeviceRule):
     """The Hello arrives, and nobody ever connects to the device."""
 
     needs = "uncalled"
     id = "no-connect-back"
+    precedence = 480
     title = "The server gets the Hello and does nothing"
     label = "no connect-back"
     catalogue = "F10"
+    row = "the server takes the Hello and does nothing"
+    other_rows = (("F13", "the server does not know the PID"),)
     basis = "inferred"
     confidence = "medium"
     remedy = (
@@ -30,6 +34,8 @@ class NoConnectBack(DeviceRule):
         "address at that time."
     )
     source = "Altiris and Intel SCS troubleshooting notes; ITJ 12-4 on PID look-up; MeshCentral's source"
+    example = (("link", 0, "established"), ("hello", 0))
+    near_miss = (*example, ("back", 5, "refused"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Silence after the Hello, where the capture could have shown a connection."""
@@ -137,20 +143,26 @@ def _aftermath(reached: Sequence[ConnectionEvent], failed: _Attempts) -> str:
     return ", after an earlier attempt had got through."
 
 
+@rule
 class ConnectBackRefused(DeviceRule):
     """The server connects back and the device, or something on the way, answers RST."""
 
     needs = "refused-back"
     id = "connect-back-refused"
+    precedence = 450
     title = "The way back to the device is closed"
     label = "refused"
     catalogue = "F11"
+    row = "the way back to the device is closed"
+    other_rows = (("F49", "the plain ports are gone from 16.1 on"),)
     remedy = (
         "The address answers but nothing listens there: the setup window has closed, another host has the "
         "address, or a firewall refuses in its place. Restart setup on the device (local agent, MEBx, or a "
         "partial unprovision) and capture again within the window; check the device's DNS entries."
     )
     source = "Intel vPro expert blog on tcp_connect errors; recording of a real provisioning server"
+    example = (("hello", 0), ("back", 1, "refused"))
+    near_miss = (("hello", 2), ("back", 1, "refused"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Refused connections back; a trouble that passed where one got through."""
@@ -180,11 +192,13 @@ class ConnectBackRefused(DeviceRule):
         )
 
 
+@rule
 class ConnectBackUnanswered(DeviceRule):
     """The server connects back and nobody answers."""
 
     needs = "silent-back"
     id = "connect-back-unanswered"
+    precedence = 470
     title = "The way back to the device is silent"
     label = "no answer"
     catalogue = "F11"
@@ -194,6 +208,8 @@ class ConnectBackUnanswered(DeviceRule):
         "and that the setup window is still open; `telnet DEVICE 16993` from the server tells."
     )
     source = "Intel vPro expert blog on tcp_connect errors"
+    example = (("hello", 0), ("back", 1, "unanswered", {"syns": 2}))
+    near_miss = (("hello", 0), ("back", 1, "unanswered"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """SYNs back without an answer, repeated so that it is not the capture's end; or ARP in vain."""
@@ -246,11 +262,13 @@ class ConnectBackUnanswered(DeviceRule):
         )
 
 
+@rule
 class ConnectBackRejected(DeviceRule):
     """The server connects back, and an ICMP message says that it cannot or may not pass."""
 
     needs = "rejected-back"
     id = "connect-back-rejected"
+    precedence = 460
     title = "The way back to the device is turned away"
     label = "turned away"
     catalogue = "F11"
@@ -259,6 +277,8 @@ class ConnectBackRejected(DeviceRule):
         "there, or mend its routing."
     )
     source = "RFC 1812 and RFC 4443: administratively prohibited, host or network unreachable"
+    example = (("hello", 0), ("back", 1, "rejected", {"rejection": "10.0.0.1 says: prohibited"}))
+    near_miss = (("hello", 2), ("back", 1, "rejected", {"rejection": "10.0.0.1 says: prohibited"}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Connections back that an ICMP message answers."""
@@ -292,14 +312,17 @@ def _misnamed(case: DeviceEvidence) -> list[LookupEvent]:
     return asked
 
 
+@rule
 class ConnectsElsewhere(DeviceRule):
     """The server connects to an address that no device has."""
 
     needs = "strayed"
     id = "connect-back-elsewhere"
+    precedence = 180
     title = "The server connects to another address than the device's"
     label = "wrong address"
     catalogue = "F12"
+    row = "the server connects to another address"
     basis = "inferred"
     confidence = "medium"
     remedy = (
@@ -307,6 +330,8 @@ class ConnectsElsewhere(DeviceRule):
         "writes them."
     )
     source = "MeshCentral's source (reverse DNS, then connects to the name); Intel vPro expert blog"
+    example = (("hello", 0), ("back", 1, "refused", {"dst": "10.7.7.7"}))
+    near_miss = (*example, ("back", 2, "refused"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Connections to AMT ports of a stranger right after the Hello, or names that lead elsewhere."""
@@ -341,17 +366,30 @@ class ConnectsElsewhere(DeviceRule):
         )
 
 
+@rule
 class LeaseMoved(DeviceRule):
     """The device's address changed between its Hello and the connection back."""
 
     needs = "leases"
     id = "address-changed"
+    precedence = 190
     title = "The server connects to the device's old address"
     label = "address changed"
     catalogue = "F40"
+    row = "the device's address changes midway"
     confidence = "medium"
     remedy = "Make leases longer; the next Hello, from the new address, mends it."
     source = "Intel vPro expert blog on tcp_connect errors"
+    example = (
+        ("hello", 0, {"mac": "device"}),
+        ("lease", 10, {"address": "other"}),
+        ("back", 20, "unanswered"),
+    )
+    near_miss = (
+        ("hello", 0, {"mac": "device"}),
+        ("back", 5, "unanswered"),
+        ("lease", 10, {"address": "other"}),
+    )
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A lease of another address after the Hello, and failing connections to the old one."""

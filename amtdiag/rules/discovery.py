@@ -8,7 +8,7 @@ from itertools import pairwise
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Candidate, Finding, LookupEvent, Unknown
 from amtdiag.protocols.dns import HOST
-from amtdiag.rules.base import DeviceRule, discovery_filter, frames, proof, times_tried
+from amtdiag.rules.base import DeviceRule, discovery_filter, frames, proof, rule, times_tried
 from amtdiag.times import SECOND
 
 _PATIENCE = 5 * SECOND
@@ -23,19 +23,24 @@ def _names(lookups: list[LookupEvent]) -> str:
     return ", ".join(dict.fromkeys(lookup.name for lookup in lookups))
 
 
+@rule
 class NoServerRecord(DeviceRule):
     """The name of the provisioning server does not exist in the device's zone."""
 
     needs = "unresolved"
     id = "no-server-record"
+    precedence = 60
     title = "DNS has no record for the provisioning server"
     label = "no such name"
     catalogue = "F01"
+    row = "DNS has no record for the server"
     remedy = (
         "Add an A record or CNAME for provisionserver in that zone, pointing at the provisioning server, or "
         "give the device the server's address in MEBx or a USB file."
     )
     source = "Intel's AMT guide, Hello message: how the server is found"
+    example = (("lookup", 0, {"rcode": "NXDOMAIN"}),)
+    near_miss = (*example, ("lookup", 1, "server", {"name": "provisionserver.corp"}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Suffixed names that DNS denies, and none that it knows."""
@@ -64,11 +69,13 @@ def _is_denied(lookup: LookupEvent) -> bool:
     return lookup.rcode == "NXDOMAIN" or empty
 
 
+@rule
 class CustomNameUnknown(DeviceRule):
     """A device that is known to be in setup asks in vain for a name that may be its server's."""
 
     needs = "vain-lookups"
     id = "custom-name-unknown"
+    precedence = 70
     title = "DNS does not know a name that the device keeps asking for"
     label = "no such name"
     catalogue = "F01"
@@ -80,6 +87,12 @@ class CustomNameUnknown(DeviceRule):
         "it in MEBx."
     )
     source = "Intel's AMT guide: a configured FQDN takes the place of ProvisionServer"
+    example = (
+        ("pong", 0, "setup"),
+        ("lookup", 1, {"rcode": "NXDOMAIN", "name": "sca.example.com"}),
+        ("lookup", 9, {"rcode": "NXDOMAIN", "name": "sca.example.com"}),
+    )
+    near_miss = (("pong", 0, "setup"), ("lookup", 1, {"rcode": "NXDOMAIN", "name": "sca.example.com"}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A name that is asked for again and denied each time; nothing of ProvisionServer, no attempt."""
@@ -104,17 +117,22 @@ class CustomNameUnknown(DeviceRule):
         )
 
 
+@rule
 class NoSuffix(DeviceRule):
     """Only the bare name is asked for: the device has no domain."""
 
     needs = "unresolved"
     id = "no-suffix"
+    precedence = 80
     title = "The device does not know its domain"
     label = "no domain"
     catalogue = "F02"
+    row = "the device has no suffix to ask with"
     basis = "inferred"
     remedy = "Set DHCP option 15 in the scope, or the domain in MEBx."
     source = "Intel's AMT guide, Hello message and USB file: the bare name is asked where no suffix is known"
+    example = (("lookup", 0, {"rcode": "NXDOMAIN", "name": "provisionserver"}),)
+    near_miss = (*example, ("lookup", 1, {"name": "provisionserver.corp"}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """The bare name without an address, and never a suffixed one."""
@@ -146,19 +164,24 @@ def _by_question(lookup: LookupEvent) -> tuple[str, str, int]:
     return lookup.name, lookup.type, lookup.ts
 
 
+@rule
 class DnsSilent(DeviceRule):
     """The device asks and DNS does not answer."""
 
     needs = "silent-lookups"
     id = "dns-silent"
+    precedence = 100
     title = "DNS does not answer the device"
     label = "no answer"
     catalogue = "F06"
+    row = "DNS does not answer"
     confidence = "medium"
     remedy = (
         "Check that the DNS server runs and that the device's VLAN can reach it (routing, firewall, UDP 53)."
     )
     source = "RFC 1035 (a resolver asks again)"
+    example = (("lookup", 0, {"rcode": None, "queries": 2}),)
+    near_miss = (("lookup", 0, {"rcode": None, "queries": 3}), ("lookup", 1, {"rcode": "NXDOMAIN"}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Questions that were repeated, or that an ICMP message answers, and none of which was answered."""
@@ -205,16 +228,20 @@ class DnsSilent(DeviceRule):
         )
 
 
+@rule
 class DnsRefuses(DeviceRule):
     """DNS answers with an error of its own."""
 
     needs = "unresolved"
     id = "dns-fails"
+    precedence = 90
     title = "DNS fails to answer the device"
     label = "DNS error"
     catalogue = "F06"
     remedy = "Look at the DNS server: it refuses this client, or cannot reach the zone's servers."
     source = "RFC 1035, response codes"
+    example = (("lookup", 0, {"rcode": "SERVFAIL"}),)
+    near_miss = (*example, ("lookup", 1, "server"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """SERVFAIL, REFUSED and the like, and no address from anybody."""
@@ -234,11 +261,13 @@ class DnsRefuses(DeviceRule):
         )
 
 
+@rule
 class ServerAmbiguous(DeviceRule):
     """One question for the server, two answers that disagree."""
 
     needs = "two-answers"
     id = "two-answers"
+    precedence = 10
     title = "Two answers name different provisioning servers"
     label = "two answers"
     category = "security"
@@ -248,6 +277,8 @@ class ServerAmbiguous(DeviceRule):
         "machine. Find the sender of the second answer by its MAC before you provision anything here."
     )
     source = "Public work on provisioning by a rogue server (Ververis); RFC 5452"
+    example = (("lookup", 0, "server", {"other_addresses": ("10.6.6.6",)}),)
+    near_miss = (("lookup", 0, "server", "10.6.6.6"),)
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A second answer to the same question with other addresses."""

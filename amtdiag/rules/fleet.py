@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import FAILED, Finding, Unknown
-from amtdiag.rules.base import FleetEvidence, FleetRule, address_filter, frames, proof
+from amtdiag.rules.base import FleetEvidence, FleetRule, address_filter, frames, proof, rule
 
 _FEW_DEVICES = 4
 """Devices that agree on a server before one that does not is odd."""
@@ -17,15 +17,22 @@ _PSK_REMOVED_IN = 11
 """The release of AMT from which on there is no pre-shared key (Intel's AMT guide, Hello message)."""
 
 
+@rule
 class PidReused(FleetRule):
     """One pre-shared key opens several devices."""
 
     id = "pid-reused"
+    precedence = 1040
     title = "Several devices share one PID"
     category = "security"
     severity = "warning"
     remedy = "Give every device a pair of its own: one leak opens all that share one."
     source = "HP and Intel manuals: unique PID/PPS pairs"
+    example = (("hello", 1, {"device": 1, "pid": "0000037M"}), ("hello", 2, {"device": 2, "pid": "0000037M"}))
+    near_miss = (
+        ("hello", 1, {"device": 1, "pid": "0000037M"}),
+        ("hello", 9, {"device": 1, "pid": "0000037M"}),
+    )
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """The same PID in the Hellos of two devices or more."""
@@ -50,10 +57,12 @@ class PidReused(FleetRule):
             )
 
 
+@rule
 class UnexpectedServer(FleetRule):
     """Whoever gets a device's Hello can take the machine."""
 
     id = "unexpected-server"
+    precedence = 1010
     title = "A Hello goes to a server that is not expected"
     label = "other server"
     category = "security"
@@ -62,6 +71,19 @@ class UnexpectedServer(FleetRule):
     confidence = "low"
     remedy = "Check whether that server is yours: whoever gets the Hello can take the machine."
     source = "Public work on provisioning by a rogue server (Ververis)"
+    example = (
+        ("hello", 1, {"device": 1}),
+        ("hello", 2, {"device": 2}),
+        ("hello", 3, {"device": 3}),
+        ("hello", 4, {"device": 4}),
+        ("hello", 99, {"device": 99, "dst": "10.6.6.6"}),
+    )
+    near_miss = (
+        ("hello", 1, {"device": 1}),
+        ("hello", 2, {"device": 2}),
+        ("hello", 3, {"device": 3}),
+        ("hello", 99, {"device": 99, "dst": "10.6.6.6"}),
+    )
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """A server that --server does not name; without that, one that a single device of many turns to."""
@@ -116,13 +138,16 @@ class UnexpectedServer(FleetRule):
             )
 
 
+@rule
 class PskAmongPki(FleetRule):
     """A device speaks PSK to a server that provisions by certificate."""
 
     id = "psk-among-pki"
+    precedence = 1020
     title = "A PSK Hello where others are provisioned by certificate"
     label = "PSK, not PKI"
     catalogue = "F17"
+    row = "a PKI site gets a device that has a PID"
     severity = "warning"
     basis = "inferred"
     confidence = "low"
@@ -130,19 +155,32 @@ class PskAmongPki(FleetRule):
         "PID and PPS were entered, and AMT prefers them: clear them in MEBx, or enter the pair at the server."
     )
     source = "Intel's AMT guide, overview of automatic configuration"
+    example = (
+        ("hello", 1, {"device": 1}),
+        ("back", 2, "established", {"dst": "10.0.0.1"}),
+        ("hello", 9, {"device": 9, "pid": "0000037M"}),
+    )
+    near_miss = (
+        ("hello", 1, {"device": 1}),
+        ("back", 2, "established", {"dst": "10.0.0.1"}),
+        ("hello", 9, {"device": 9}),
+    )
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """PSK Hellos that a server does not follow up, while it connects back to devices with PKI Hellos."""
         yield from _odd_type(self, scene, "psk", "pki")
 
 
+@rule
 class PkiAmongPsk(FleetRule):
     """A device speaks PKI to a server that provisions by pre-shared key."""
 
     id = "pki-among-psk"
+    precedence = 1030
     title = "A PKI Hello where others are provisioned by PSK"
     label = "PKI, not PSK"
     catalogue = "F16"
+    row = "a PSK site gets a device that knows no PSK"
     severity = "warning"
     basis = "inferred"
     confidence = "low"
@@ -151,6 +189,16 @@ class PkiAmongPsk(FleetRule):
         "system. An older device has no PID and PPS: enter them."
     )
     source = "Intel's AMT guide, Hello message: PSK up to AMT 10"
+    example = (
+        ("hello", 1, {"device": 1, "pid": "0000037M"}),
+        ("back", 2, "established", {"dst": "10.0.0.1"}),
+        ("hello", 9, {"device": 9}),
+    )
+    near_miss = (
+        ("hello", 1, {"device": 1, "pid": "0000037M"}),
+        ("back", 2, "established", {"dst": "10.0.0.1"}),
+        ("hello", 9, {"device": 9, "pid": "0000037M"}),
+    )
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """PKI Hellos that a server does not follow up, while it connects back to devices with PSK Hellos."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Candidate, ConnectionEvent, Finding, Unknown
 from amtdiag.protocols.tls.constants import is_13, version_name
-from amtdiag.rules.base import DeviceRule, frames, proof
+from amtdiag.rules.base import DeviceRule, frames, proof, rule
 from amtdiag.rules.chain import STAND_IN, shown_count, suspects
 from amtdiag.rules.connect_back import TLS_PORTS, calls_back
 from amtdiag.rules.handshake_failures import (
@@ -28,13 +28,16 @@ from amtdiag.rules.handshake_failures import (
 from amtdiag.times import span
 
 
+@rule
 class TlsVersion(HandshakeCheck):
     """Device and server know no version of TLS in common."""
 
     id = "tls-version"
+    precedence = 370
     title = "Device and server have no TLS version in common"
     label = "TLS version"
     catalogue = "F47"
+    row = "the versions of TLS do not meet, or renegotiation is not secure"
     why = "version"
     remedy = (
         "Allow the older version on the server for this device (with OpenSSL: a lower minimum version and "
@@ -44,6 +47,11 @@ class TlsVersion(HandshakeCheck):
         "RFC 5246, alert 70; Intel's AMT guide on TLS by release; MeshCentral issues 6565 and 5512, "
         "MeshCommander issues 120 and 126"
     )
+    example = (
+        ("hello", 0),
+        ("tls", 1, {"alert": 70, "by": "client", "version": 0x0301, "client_version": 0x0303}),
+    )
+    near_miss = (("hello", 0), ("tls", 1, {"alert": 40, "by": "client"}))
 
     def sentence(self, broken: Broken) -> str:
         """Name the versions of both."""
@@ -63,10 +71,12 @@ class TlsVersion(HandshakeCheck):
         )
 
 
+@rule
 class TlsRenegotiation(HandshakeCheck):
     """The device does not say that it renegotiates safely, and the server's library insists on it."""
 
     id = "tls-renegotiation"
+    precedence = 380
     title = "The server insists on secure renegotiation"
     label = "TLS renegotiation"
     catalogue = "F47"
@@ -78,25 +88,32 @@ class TlsRenegotiation(HandshakeCheck):
         "UnsafeLegacyServerConnect), or update the device's firmware."
     )
     source = "RFC 5746; MeshCommander issues 120 and 126: OpenSSL 3 stops with unsafe legacy renegotiation"
+    example = (("hello", 0), ("tls", 1, {"alert": 40, "by": "client", "renegotiation_info": False}))
+    near_miss = (("hello", 0), ("tls", 1, {"alert": 40, "by": "client", "renegotiation_info": True}))
 
     def sentence(self, broken: Broken) -> str:
         """Say what is lacking."""
         return f"The device's ServerHello lacks renegotiation_info. {broken.refusal}, right after it."
 
 
+@rule
 class DeviceNotTrusted(HandshakeCheck):
     """The server does not accept the certificate that the device shows."""
 
     id = "device-not-trusted"
+    precedence = 390
     title = "The server does not trust the device's certificate"
     label = "device not trusted"
     catalogue = "F56"
+    row = "the server does not trust the device's On-Die certificate"
     why = "device-certificate"
     remedy = (
         "A device that is not yet provisioned shows a certificate that proves nothing, or from AMT 15 on one "
         "of Intel's On-Die CA: let the server accept the former, or trust Intel's On-Die root, or pin it."
     )
     source = "RFC 5246, alerts; Intel's AMT guide on remote configuration; rpc-go issues 1163 and 1083"
+    example = (("hello", 0), ("tls", 1, {"alert": 42, "by": "client"}))
+    near_miss = (("hello", 0), ("tls", 1, {"chain": "good", "alert": 42}))
 
     def sentence(self, broken: Broken) -> str:
         """Say whose certificate, and how it is refused."""
@@ -107,10 +124,12 @@ class DeviceNotTrusted(HandshakeCheck):
         return f"{broken.refusal}, having seen the device's certificate.{shown}"
 
 
+@rule
 class NoClientCertificate(HandshakeCheck):
     """The device asks for the server's certificate, and the server shows none."""
 
     id = "no-client-certificate"
+    precedence = 360
     title = "The server shows the device no certificate"
     label = "no certificate"
     catalogue = "F18"
@@ -120,6 +139,8 @@ class NoClientCertificate(HandshakeCheck):
         "device lists (`amtdiag roots`), with its private key."
     )
     source = "RFC 5246, 7.4.6: an empty Certificate message; MeshCentral's message, issues 4901 and 3855"
+    example = (("hello", 0), ("tls", 1, {"chain": "none", "alert": 40}))
+    near_miss = (("hello", 0), ("tls", 1, {"chain": "good", "alert": 40}))
 
     def sentence(self, broken: Broken) -> str:
         """Point at the empty message."""
@@ -130,11 +151,13 @@ class NoClientCertificate(HandshakeCheck):
         )
 
 
+@rule
 class TlsEnded(DeviceRule):
     """The connection back is made, and the TLS handshake does not come to its end."""
 
     needs = "answered-back"
     id = "tls-ended"
+    precedence = 400
     title = "The TLS handshake with the device breaks off"
     label = "TLS breaks off"
     severity = "error"
@@ -145,6 +168,8 @@ class TlsEnded(DeviceRule):
     source = (
         "RFC 5246 and 8446, alerts; recording of a real provisioning server, which says 408 for each of these"
     )
+    example = (("hello", 0), ("tls", 1, {"alert": 48}))
+    near_miss = (("hello", 0), ("tls", 1, {"finished": True}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A handshake on a TLS port that ended before it was finished, where no other rule tells why."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import FAILED, Candidate, ConnectionEvent, Finding, UnansweredArp, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, frames, lost_between, proof, times_tried
+from amtdiag.rules.base import DeviceRule, address_filter, frames, lost_between, proof, rule, times_tried
 from amtdiag.times import SECOND
 
 
@@ -34,19 +34,24 @@ _STALE = Candidate(
 )
 
 
+@rule
 class ServerNotThere(DeviceRule):
     """The address that DNS gives for the provisioning server is nobody's."""
 
     needs = "server-gone"
     id = "server-not-there"
+    precedence = 110
     title = "DNS names an address that nobody has"
     label = "nobody there"
     catalogue = "F05"
+    row = "DNS names an old or foreign address"
     remedy = (
         "Correct the record of the provisioning server: it is old, or of another site. If the address is "
         "right, the server is off."
     )
     source = "RFC 826 (a host that is there answers ARP); Altiris troubleshooting notes on stale records"
+    example = (("lookup", 0, "server"), ("unanswered-arp", 1, "server"))
+    near_miss = (("lookup", 0, "server"), ("unanswered-arp", 1, "10.1.1.1"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """ARP for the server's address in vain, or a router that says that the host is not there."""
@@ -85,19 +90,24 @@ def _is_missing(link: ConnectionEvent) -> bool:
     return bool(link.rejection and ("not there" in link.rejection or "no route" in link.rejection))
 
 
+@rule
 class ServerRefusesHello(DeviceRule):
     """The device's SYN to the Hello port is answered by RST."""
 
     needs = "refused-attempts"
     id = "server-refuses-hello"
+    precedence = 130
     title = "The server refuses the connection for the Hello"
     label = "refused"
     catalogue = "F07"
+    row = "the server refuses the Hello's connection"
     remedy = (
         "Start the setup and configuration application on the server, and check that it listens on the port "
         "that the device was given (MEBx or USB file; 9971 unless changed)."
     )
     source = "MeshCentral's default port; RFC 9293 (a RST answers a SYN to a closed port)"
+    example = (("link", 0, "refused"),)
+    near_miss = (("link", 0, "unanswered", {"syns": 3}),)
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Refused attempts; an error unless a later one got through."""
@@ -138,20 +148,25 @@ def _why_refused(took_one: bool, case: DeviceEvidence) -> tuple[Candidate, ...]:
     return (down, _STALE) if case.resolved else (down,)
 
 
+@rule
 class ServerSilent(DeviceRule):
     """The device's SYNs to the Hello port get no answer at all."""
 
     needs = "unanswered-attempts"
     id = "server-silent"
+    precedence = 150
     title = "The server does not answer the connection for the Hello"
     label = "no answer"
     catalogue = "F08"
+    row = "a firewall drops the Hello's connection"
     confidence = "medium"
     remedy = (
         "Open the Hello port (9971 unless changed) inbound on the server's firewall and on what lies "
         "between; check that the address is the server's."
     )
     source = "RFC 9293 (SYNs are repeated until answered)"
+    example = (("link", 0, "unanswered", {"syns": 2}),)
+    near_miss = (("link", 0, "unanswered"),)
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Unanswered SYNs, a fault only where answers would have been seen."""
@@ -210,11 +225,13 @@ def _why_silent(case: DeviceEvidence) -> tuple[Candidate, ...]:
     )
 
 
+@rule
 class ServerRejected(DeviceRule):
     """A firewall, router or the server itself answers the device's SYN with an ICMP message."""
 
     needs = "rejected-attempts"
     id = "server-rejected"
+    precedence = 140
     title = "The connection for the Hello is turned away"
     label = "turned away"
     catalogue = "F08"
@@ -223,6 +240,8 @@ class ServerRejected(DeviceRule):
         "its routing."
     )
     source = "RFC 1812 and RFC 4443: administratively prohibited, port or network unreachable"
+    example = (("link", 0, "rejected", {"rejection": "10.0.0.1 says: prohibited"}),)
+    near_miss = (("link", 0, "rejected", {"rejection": "10.0.0.1 says: the host is not there"}),)
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Attempts that an ICMP message answers, other than that the host is not there."""
@@ -243,14 +262,17 @@ class ServerRejected(DeviceRule):
         )
 
 
+@rule
 class WrongPort(DeviceRule):
     """The device looks for its server on a port on which that does not listen."""
 
     needs = "odd-attempts"
     id = "wrong-port"
+    precedence = 120
     title = "The device tries another port than the server's"
     label = "wrong port"
     catalogue = "F09"
+    row = "the device uses another port"
     basis = "inferred"
     confidence = "medium"
     remedy = (
@@ -258,6 +280,8 @@ class WrongPort(DeviceRule):
         "configuration application on the server (9971 unless changed)."
     )
     source = "Port of the setup and configuration server in setup.bin, as MeshCommander reads it"
+    example = (("lookup", 0, "server"), ("odd", 1))
+    near_miss = (*example, ("link", 2, "refused"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Failing attempts to the address that DNS named, on a port that is no Hello port."""
@@ -284,11 +308,13 @@ class WrongPort(DeviceRule):
         )
 
 
+@rule
 class RecordElsewhere(DeviceRule):
     """DNS sends the device to an address that takes no Hello, while another server does."""
 
     needs = "failed-attempts"
     id = "server-record-elsewhere"
+    precedence = 160
     title = "DNS names another address than that of the server that works"
     label = "other server"
     catalogue = "F05"
@@ -297,6 +323,12 @@ class RecordElsewhere(DeviceRule):
     confidence = "low"
     remedy = "Compare the record with the address of your server; look for a second zone (split horizon)."
     source = "Altiris troubleshooting notes on stale records"
+    example = (
+        ("lookup", 0, "10.6.6.6"),
+        ("link", 1, "refused", {"dst": "10.6.6.6"}),
+        ("hello", 0, {"src": "other"}),
+    )
+    near_miss = (("lookup", 0, "10.6.6.6"), ("link", 1, "refused", {"dst": "10.6.6.6"}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Attempts that failed at the address from DNS, and Hellos of others that arrived elsewhere."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Finding, HelloRecord, Unknown
 from amtdiag.protocols.hello import is_junk_uuid
-from amtdiag.rules.base import DeviceRule, address_filter, frames
+from amtdiag.rules.base import DeviceRule, address_filter, frames, rule
 
 
 def _filter(records: list[HelloRecord]) -> str:
@@ -47,11 +47,13 @@ def _is_cut_by_capture(record: HelloRecord) -> bool:
     )
 
 
+@rule
 class HelloDamaged(_HelloCheck):
     """The Hello stops before its list does, and the sender closed it like that."""
 
     needs = "damaged-hello"
     id = "hello-damaged"
+    precedence = 600
     title = "A Hello is cut or malformed"
     label = "damaged"
     severity = "warning"
@@ -60,6 +62,8 @@ class HelloDamaged(_HelloCheck):
         "Compare with a capture on the device's own segment; if it is cut there too, update the firmware."
     )
     source = "Layout of the Hello in Intel's AMT guide"
+    example = (("hello", 0, {"cut_by": "sender"}),)
+    near_miss = (("hello", 0, {"cut_by": "capture"}),)
 
     def picks(self, record: HelloRecord) -> bool:
         """Documented version, incomplete, and not for want of capture."""
@@ -72,16 +76,20 @@ class HelloDamaged(_HelloCheck):
         return f"The Hello in {frames(first.evidence)} is not whole: {first.hello.problems[-1]}."
 
 
+@rule
 class CaptureLoss(_HelloCheck):
     """Bytes of a Hello were sent, but are not in the capture."""
 
     needs = "damaged-hello"
     id = "capture-loss"
+    precedence = 810
     title = "The capture lost bytes of a Hello"
     category = "capture"
     severity = "info"
     remedy = "Capture with full packet length (snap length 262144) and a larger buffer, close to the device."
     source = "TCP sequence numbers; captured against original packet length"
+    example = (("hello", 0, {"cut_by": "capture"}),)
+    near_miss = (("hello", 0, {"cut_by": "sender"}),)
 
     def picks(self, record: HelloRecord) -> bool:
         """Incomplete because of the capture."""
@@ -94,19 +102,24 @@ class CaptureLoss(_HelloCheck):
         return f"The Hello in {frames(first.evidence)} cannot be read to its end: {problem}."
 
 
+@rule
 class HelloSplit(_HelloCheck):
     """The Hello came in several segments."""
 
     needs = "split-hello"
     id = "hello-split"
+    precedence = 730
     title = "The Hello comes in several segments"
     catalogue = "F58"
+    row = "a Hello in two segments"
     severity = "info"
     remedy = (
         "Nothing to do unless the server is MeshCentral up to 1.1.55, which keeps only the first segment and "
         "then misses the last digests: raise the MSS on the path or update the server."
     )
     source = "MeshCentral's source, and a recording of its server"
+    example = (("hello", 0, {"segments": 2}),)
+    near_miss = (("hello", 0, {"segments": 2, "cut_by": "sender"}),)
 
     def picks(self, record: HelloRecord) -> bool:
         """A whole PKI Hello in more than one segment."""
@@ -118,11 +131,13 @@ class HelloSplit(_HelloCheck):
         return f"The Hello came in {first.segments} TCP segments ({frames(first.evidence)}); it is whole."
 
 
+@rule
 class PidCheckFailed(_HelloCheck):
     """The PID's check character does not fit."""
 
     needs = "wrong-pid"
     id = "pid-check-failed"
+    precedence = 620
     title = "The PID's check character is wrong"
     category = "security"
     severity = "warning"
@@ -131,6 +146,8 @@ class PidCheckFailed(_HelloCheck):
         "were damaged on the way. Find the host by its address and MAC."
     )
     source = "Intel's AMT guide, PID/PPS checksum"
+    example = (("hello", 0, {"pid": "0000037N"}),)
+    near_miss = (("hello", 0, {"pid": "0000037M"}),)
 
     def picks(self, record: HelloRecord) -> bool:
         """PSK with a wrong PID."""
@@ -141,16 +158,20 @@ class PidCheckFailed(_HelloCheck):
         return f"The PID {records[0].event.hello.pid} does not fit its check character."
 
 
+@rule
 class AdminCredentialsUnset(_HelloCheck):
     """The device says that its administrator password is still the factory's."""
 
     needs = "no-admin-password"
     id = "admin-credentials-unset"
+    precedence = 710
     title = "The administrator password is still the default"
     category = "security"
     severity = "warning"
     remedy = "Set the MEBx password before the machine leaves staging; the default is known to everybody."
     source = "Intel's AMT guide, Hello message: administrator credentials flag"
+    example = (("hello", 0, {"admin_credentials": 0}),)
+    near_miss = (("hello", 0, {"admin_credentials": None}),)
 
     def picks(self, record: HelloRecord) -> bool:
         """Flag 0."""
@@ -164,16 +185,20 @@ class AdminCredentialsUnset(_HelloCheck):
         )
 
 
+@rule
 class JunkUuid(_HelloCheck):
     """The UUID is one that many boards share."""
 
     needs = "junk-uuid"
     id = "junk-uuid"
+    precedence = 610
     title = "The UUID identifies nobody"
     label = "shared UUID"
     severity = "warning"
     remedy = "Have the vendor's tool write a proper UUID into the SMBIOS: servers key their records by it."
     source = "SMBIOS specification; UUIDs seen on many boards"
+    example = (("hello", 0, {"uuid": "03000200-0400-0500-0006-000700080009"}),)
+    near_miss = (("hello", 0, {"uuid": "03000200-0400-0500-0006-000700080008"}),)
 
     def picks(self, record: HelloRecord) -> bool:
         """A placeholder UUID."""
@@ -185,16 +210,20 @@ class JunkUuid(_HelloCheck):
         return f"The Hello carries the UUID {records[0].event.hello.uuid}, which many boards share."
 
 
+@rule
 class UndocumentedVersion(_HelloCheck):
     """A Hello of a version that no document describes."""
 
     needs = "odd-version"
     id = "undocumented-version"
+    precedence = 720
     title = "A Hello of an undocumented version"
     severity = "info"
     confidence = "low"
     remedy = "Keep the capture: only the header of such a message can be read."
     source = "Intel's AMT guide documents versions 2 and 3 only"
+    example = (("hello", 0, {"version": 4}),)
+    near_miss = (("hello", 0, {"version": None}),)
 
     def picks(self, record: HelloRecord) -> bool:
         """Neither 2 nor 3."""

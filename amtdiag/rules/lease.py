@@ -7,27 +7,38 @@ from collections.abc import Iterator
 from amtdiag.devices.evidence import DHCP_ANSWERS, DHCP_QUESTIONS, DeviceEvidence
 from amtdiag.model import Candidate, DhcpEvent, Finding, Unknown
 from amtdiag.protocols.dns import HOST
-from amtdiag.rules.base import DeviceRule, discovery_filter, frames, proof, times_tried
+from amtdiag.rules.base import DeviceRule, discovery_filter, frames, proof, rule, times_tried
 from amtdiag.times import SECOND, span
 
 _PATIENCE = 4 * SECOND
 """A DHCP client that got no answer asks again within this time (RFC 2131: after 4 seconds, then doubling)."""
 
 
+@rule
 class NoLease(DeviceRule):
     """The device asks for an address and no DHCP server offers one."""
 
     needs = "leases"
     id = "no-lease"
+    precedence = 20
     title = "DHCP gives the device no address"
     label = "no lease"
     catalogue = "F46"
+    row = "no DHCP where the agent says NOT_READY"
     confidence = "medium"
     remedy = (
         "Check that a DHCP server serves this VLAN (relay, scope, free addresses, 802.1X or port security on "
         "the switch port)."
     )
     source = "RFC 2131 (a client asks again); Intel's AMT guide: setup cannot start without DHCP"
+    example = (
+        ("arp", -9),
+        ("pong", -9, "setup"),
+        ("lease", 0, "discover"),
+        ("lease", 3, "discover"),
+        ("lease", 9, "discover"),
+    )
+    near_miss = (*example, ("lease", 10, "offer"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Discovers or requests that are repeated, and no offer, acknowledgement or refusal."""
@@ -61,11 +72,13 @@ class NoLease(DeviceRule):
         )
 
 
+@rule
 class LeaseRefused(DeviceRule):
     """A DHCP server refuses the address that the device asks for."""
 
     needs = "leases"
     id = "lease-refused"
+    precedence = 30
     title = "DHCP refuses the device's address"
     label = "DHCP refuses"
     remedy = (
@@ -73,6 +86,8 @@ class LeaseRefused(DeviceRule):
         "reservations. A device that was moved gets over it by asking anew."
     )
     source = "RFC 2131, DHCPNAK"
+    example = (("arp", -9), ("pong", -9, "setup"), ("lease", 0, "discover"), ("lease", 1, "nak"))
+    near_miss = (*example, ("lease", 5))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A refusal that no acknowledged lease follows."""
@@ -91,19 +106,24 @@ class LeaseRefused(DeviceRule):
         )
 
 
+@rule
 class NoDomainOption(DeviceRule):
     """The lease carries no option 15."""
 
     needs = "leases"
     id = "no-option-15"
+    precedence = 50
     title = "DHCP gives the device no domain (option 15)"
     label = "no option 15"
     catalogue = "F03"
+    row = "the lease has no option 15"
     remedy = (
         "Add option 15 (domain name) to the DHCP scope: the device builds the server's name from it and "
         "holds the certificate's suffix against it. A search list (option 119) does not stand in."
     )
     source = "Intel's AMT guide, overview of automatic configuration; prerequisites of remote configuration"
+    example = (("lease", 0, {"domain": None}), ("lookup", 1, "server", {"name": "provisionserver"}))
+    near_miss = (("lease", 0), ("lookup", 1, "server", {"name": "provisionserver"}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Acknowledged leases, whole in the capture, none with a domain."""
@@ -134,16 +154,21 @@ def _never_asks(case: DeviceEvidence, option: int) -> bool:
     return bool(requests) and not any(option in lease.wanted for lease in requests)
 
 
+@rule
 class NoDnsServer(DeviceRule):
     """The lease carries no DNS server."""
 
     needs = "leases"
     id = "no-option-6"
+    precedence = 40
     title = "DHCP gives the device no DNS server (option 6)"
     label = "no option 6"
     catalogue = "F04"
+    row = "the lease has no DNS server"
     remedy = "Add option 6 (DNS servers) to the DHCP scope."
     source = "Intel's AMT guide, overview of automatic configuration"
+    example = (("lease", 0, {"dns": ()}), ("pong", 1, "setup"))
+    near_miss = (("lease", 0), ("pong", 1, "setup"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Acknowledged leases, whole in the capture, without a DNS server, and no question asked."""
@@ -163,11 +188,13 @@ class NoDnsServer(DeviceRule):
         )
 
 
+@rule
 class SecondDhcpServer(DeviceRule):
     """A second DHCP server, or a changed scope: the device was given more than one domain."""
 
     needs = "leases"
     id = "two-dhcp-servers"
+    precedence = 580
     title = "DHCP gives the device different domains"
     label = "two domains"
     category = "security"
@@ -178,6 +205,12 @@ class SecondDhcpServer(DeviceRule):
         "which DHCP server gives which domain; one that is not yours can send the device elsewhere."
     )
     source = "Intel's AMT guide on remote configuration; US patent 8438618 on the unsecured DNS suffix"
+    example = (
+        ("lease", 0, "offer", {"server": "10.6.6.6", "domain": "example.net"}),
+        ("lease", 1),
+        ("lookup", 2, "server"),
+    )
+    near_miss = (("lease", 0, "offer", {"server": "10.6.6.6"}), ("lease", 1), ("lookup", 2, "server"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Offers and acknowledgements with more than one domain."""
@@ -198,11 +231,13 @@ class SecondDhcpServer(DeviceRule):
         )
 
 
+@rule
 class AnotherDhcpServer(DeviceRule):
     """More than one DHCP server answers the device, and they agree on its domain."""
 
     needs = "leases"
     id = "another-dhcp-server"
+    precedence = 800
     title = "Several DHCP servers answer the device"
     category = "security"
     severity = "info"
@@ -211,6 +246,8 @@ class AnotherDhcpServer(DeviceRule):
         "give the device another domain and so send it to another provisioning server."
     )
     source = "Intel's AMT guide on remote configuration; US patent 8438618 on the unsecured DNS suffix"
+    example = (("lease", 0, "offer", {"server": "10.6.6.6"}), ("lease", 1), ("lookup", 1, "server"))
+    near_miss = (("lease", 0, "offer"), ("lease", 1), ("lookup", 1, "server"))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Offers or acknowledgements of two servers, with one domain."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import FAILED, Category, Evidence, Finding, Unknown
 from amtdiag.protocols.ports import DEVICE_PORTS
-from amtdiag.rules.base import DeviceRule, address_filter, frames, proof
+from amtdiag.rules.base import DeviceRule, address_filter, frames, proof, rule
 from amtdiag.rules.connect_back import TLS_PORTS
 from amtdiag.rules.wsman_calls import Called, calls_of, link_filter
 from amtdiag.times import SECOND
@@ -19,11 +19,13 @@ _TLS12 = 0x0303
 _UNPROVISION = frozenset({"Unprovision", "PartialUnprovision"})
 
 
+@rule
 class EmptyDigest(DeviceRule):
     """Somebody logs in with an empty or shortened digest: the probe for CVE-2017-5689."""
 
     needs = "spoken"
     id = "empty-digest"
+    precedence = 640
     title = "Somebody logs in with an empty digest (CVE-2017-5689)"
     label = "empty digest"
     category: ClassVar[Category] = "security"
@@ -33,6 +35,8 @@ class EmptyDigest(DeviceRule):
         "the network, update its firmware (6.x to 11.6 are affected) and unprovision it."
     )
     source = "CVE-2017-5689, Intel SA-00075; Trend Micro 1117552, Tenable, Embedi"
+    example = (("hello", 0), ("web", 1, (1, None, {"digest_short": True})))
+    near_miss = (("hello", 0), ("web", 1, (1, None)))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Digest credentials whose response is absent, empty or shorter than 32 digits."""
@@ -59,17 +63,21 @@ def _evidence(calls: Sequence[Called]) -> list[Evidence]:
     return [frame for one in calls for frame in one.exchange.evidence]
 
 
+@rule
 class UnprovisionedInClear(DeviceRule):
     """Somebody unprovisions the device, and anybody on the way can see how."""
 
     needs = "spoken"
     id = "unprovisioned-in-clear"
+    precedence = 670
     title = "The device was unprovisioned in the clear"
     label = "unprovisioned"
     category: ClassVar[Category] = "security"
     severity = "warning"
     remedy = "If nobody of yours did it, somebody resets your devices: change the password and use TLS."
     source = "Intel's AMT guide on unconfiguring a device"
+    example = (("hello", 0), ("web", 1, (1, "Unprovision")))
+    near_miss = (("hello", 0), ("web", 1, (1, "Unprovision", {"value": 1})))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Unprovision or PartialUnprovision on a plain port, answered well."""
@@ -96,11 +104,13 @@ class UnprovisionedInClear(DeviceRule):
             )
 
 
+@rule
 class PlainManagement(DeviceRule):
     """The device is managed without encryption."""
 
     needs = "plain-links"
     id = "plain-management"
+    precedence = 780
     title = "The device is managed in the clear"
     category: ClassVar[Category] = "security"
     severity = "info"
@@ -109,6 +119,8 @@ class PlainManagement(DeviceRule):
         "shows all that is typed."
     )
     source = "Intel's AMT guide on security; criticism of the plain ports by V. Ververis"
+    example = (("hello", 0), ("web", 1))
+    near_miss = (("hello", 0), ("web", 1, {"server_bytes": 0}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A conversation on 16992 or 16994 that carried data both ways."""
@@ -133,14 +145,17 @@ class PlainManagement(DeviceRule):
             )
 
 
+@rule
 class FallsBackToPlain(DeviceRule):
     """After TLS has failed, the same server goes on without it."""
 
     needs = "several-links"
     id = "falls-back-to-plain"
+    precedence = 660
     title = "The server falls back to the plain port when TLS fails"
     label = "falls back"
     catalogue = "F48"
+    row = "the server falls back to the plain port"
     category: ClassVar[Category] = "security"
     severity = "warning"
     remedy = (
@@ -148,6 +163,8 @@ class FallsBackToPlain(DeviceRule):
         "can disturb TLS gets the password's digest in the clear."
     )
     source = "MeshCentral issue 6565"
+    example = (("hello", 0), ("tls", 1, {"alert": 70, "by": "client"}), ("web", 3))
+    near_miss = (("hello", 0), ("tls", 1, {"finished": True}), ("web", 3))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A TLS connection that came to nothing, and soon after it the same server at the plain port."""
@@ -178,11 +195,13 @@ class FallsBackToPlain(DeviceRule):
                 return
 
 
+@rule
 class VulnerableFirmware(DeviceRule):
     """The device says a firmware version in which CVE-2017-5689 is open."""
 
     needs = "spoken"
     id = "vulnerable-firmware"
+    precedence = 650
     title = "The firmware can be entered without a password"
     category: ClassVar[Category] = "security"
     severity = "warning"
@@ -192,6 +211,8 @@ class VulnerableFirmware(DeviceRule):
         "servers that manage it, or unprovision it."
     )
     source = "CVE-2017-5689, Intel SA-00075: versions 6 to 11.6 before the mended builds"
+    example = (("hello", 0), ("web", 1, {"version": "9.1.20.1035"}))
+    near_miss = (("hello", 0), ("web", 1, {"version": "9.1.41.3024"}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A version in the Server header of its web server that lies before the mended build."""
@@ -211,11 +232,13 @@ class VulnerableFirmware(DeviceRule):
                 return
 
 
+@rule
 class OldTls(DeviceRule):
     """Device and server speak a version of TLS that is no longer thought safe."""
 
     needs = "shaken"
     id = "old-tls"
+    precedence = 790
     title = "Device and server speak an old version of TLS"
     category: ClassVar[Category] = "security"
     severity = "info"
@@ -223,6 +246,8 @@ class OldTls(DeviceRule):
         "Update the firmware: TLS 1.2 came with AMT 12. Until then keep this traffic to a network you trust."
     )
     source = "RFC 8996 (TLS 1.0 and 1.1 deprecated), RFC 7568 (SSL 3.0); Intel's AMT guide on TLS by release"
+    example = (("hello", 0), ("tls", 1, {"finished": True, "version": 0x0301}))
+    near_miss = (("hello", 0), ("tls", 1, {"finished": True, "version": 0x0303}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A finished handshake with SSL 3.0, TLS 1.0 or TLS 1.1."""

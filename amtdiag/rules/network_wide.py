@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from amtdiag.model import ConnectionEvent, Finding, LookupEvent, PingEvent, Unknown
 from amtdiag.protocols.ports import CIRA_PORT
-from amtdiag.rules.base import MOST_EVIDENCE, FleetEvidence, FleetRule, address_filter, frames, proof
+from amtdiag.rules.base import MOST_EVIDENCE, FleetEvidence, FleetRule, address_filter, frames, proof, rule
 
 _SWEEP = 16
 """Addresses that are pinged before it is called a sweep."""
@@ -16,15 +16,19 @@ _ACTIVATION = r"(rps|mps|ema|openamt|meshcentral)([-.0-9]|server|$)"
 """How names begin that servers for other ways to activation usually have."""
 
 
+@rule
 class RmcpSweep(FleetRule):
     """RMCP presence pings find AMT devices and tell their mode."""
 
     id = "rmcp-sweep"
+    precedence = 1070
     title = "Somebody searches the network for AMT devices"
     category = "security"
     severity = "info"
     remedy = "An inventory tool of yours, or somebody else's: find the host."
     source = "Intel's AMT guide, RMCP ping; MeshCommander's scanner"
+    example = (*(("ping", number, f"10.0.0.{number}") for number in range(16)),)
+    near_miss = (*(("ping", number, f"10.0.0.{number}") for number in range(15)),)
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """Pings of one host to 16 addresses or more."""
@@ -48,15 +52,23 @@ class RmcpSweep(FleetRule):
                 )
 
 
+@rule
 class PortSweep(FleetRule):
     """Somebody tries one port after the other machine by machine."""
 
     id = "port-sweep"
+    precedence = 1080
     title = "Somebody scans the network for provisioning servers"
     category = "security"
     severity = "info"
     remedy = "A vulnerability scanner of yours, or somebody else's: find the host."
     source = "Domain inference: a device turns to one server, a scanner to many"
+    example = (
+        *(("link", number, "refused", {"src": "10.9.9.9", "dst": f"10.0.0.{number}"}) for number in range(4)),
+    )
+    near_miss = (
+        *(("link", number, "refused", {"src": "10.9.9.9", "dst": f"10.0.0.{number}"}) for number in range(3)),
+    )
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """Attempts of one host at the Hello port of four servers or more."""
@@ -83,15 +95,20 @@ class PortSweep(FleetRule):
             )
 
 
+@rule
 class NotAHello(FleetRule):
     """A browser, a test or a scanner, not AMT."""
 
     id = "not-a-hello"
+    precedence = 1090
     title = "Something else came to a Hello port"
     catalogue = "F59"
+    row = "something else than a Hello on the Hello port"
     severity = "info"
     remedy = "Not AMT: a browser, a test or a scanner. Leave it out of the diagnosis."
     source = "MeshCentral's source: what its port gets besides Hellos"
+    example = (("link", 0, "established", {"src": "10.0.0.9", "foreign": "an HTTP request"}),)
+    near_miss = (("link", 0, "established", {"src": "10.0.0.9"}),)
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """Data on a Hello port that is no Hello, once a source and kind."""
@@ -111,10 +128,12 @@ class NotAHello(FleetRule):
             )
 
 
+@rule
 class AnotherPath(FleetRule):
     """Devices are managed, or set up, by a way on which there is no Hello."""
 
     id = "another-path"
+    precedence = 1050
     title = "There are signs of another way of management than by Hello"
     severity = "info"
     basis = "inferred"
@@ -125,6 +144,15 @@ class AnotherPath(FleetRule):
         "inside the machine and is in no capture."
     )
     source = "Open AMT and MeshCentral documentation: host-based activation, CIRA on port 4433"
+    example = (
+        (
+            "link",
+            0,
+            "established",
+            {"dport": 4433, "dst": "10.0.0.44", "client_bytes": 99, "server_bytes": 99},
+        ),
+    )
+    near_miss = (*example, ("hello", 1, {"src": "10.0.0.99"}))
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """Without any Hello: talks to port 4433, AMT web servers, names of activation servers."""
@@ -169,10 +197,12 @@ def _host(event: ConnectionEvent | LookupEvent, subject: str) -> str:
     return event.ends.dst if subject == "amt" else event.ends.src
 
 
+@rule
 class NoHello(FleetRule):
     """Nobody says Hello in this capture, and no device shows why."""
 
     id = "no-hello"
+    precedence = 1060
     title = "No Hello in this capture"
     severity = "info"
     basis = "none"
@@ -181,6 +211,8 @@ class NoHello(FleetRule):
     source = (
         "HP white papers: notebooks ship with a window of 0; Intel's AMT guide on AMT enabled after the lease"
     )
+    example = (("lease", 0),)
+    near_miss = (("lease", 0), ("hello", 1))
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """No Hello, and no device that tried to say one."""
@@ -201,15 +233,19 @@ class NoHello(FleetRule):
         )
 
 
+@rule
 class CaptureDrops(FleetRule):
     """The capture has holes that no packet shows."""
 
     id = "capture-drops"
+    precedence = 1100
     title = "The capturing side dropped packets"
     category = "capture"
     severity = "info"
     remedy = "Capture with a filter (tcp port 9971 or portrange 16992-16995) or a larger buffer."
     source = "The pcapng format: interface statistics"
+    example = (("drops", 37),)
+    near_miss = (("drops", 0),)
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """The number of lost packets that the capturing program wrote into the file."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 from amtdiag.config import Options
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Category, Finding, HelloRecord, JudgedDigest, OwnRoot, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, frames
+from amtdiag.rules.base import DeviceRule, address_filter, frames, rule
 from amtdiag.trust.verdicts import EXPIRED, UNKNOWN, WEAK, ZERO, carries
 
 _NAMES_SHOWN = 3
@@ -56,10 +56,12 @@ def _roots(count: int) -> str:
     return "1 root" if count == 1 else f"{count} roots"
 
 
+@rule
 class UnknownDigest(_ListCheck):
     """A digest that no catalogue names: added by the user or the OEM, or planted."""
 
     id = "unknown-digest"
+    precedence = 700
     title = "The device trusts a root that no catalogue names"
     severity = "warning"
     confidence = "medium"
@@ -70,6 +72,8 @@ class UnknownDigest(_ListCheck):
         "added lets its owner take the machine: delete it in MEBx or by a full unprovision."
     )
     source = "Intel's AMT guide: up to three digests can be added; catalogue of built-in roots"
+    example = (("hello", 0, {"digests": ("DigiCert Global Root G2", "01" * 32)}),)
+    near_miss = (("hello", 0, {"digests": ("DigiCert Global Root G2", "00" * 32)}),)
 
     def sentence(self, found: Sequence[JudgedDigest], listed: int) -> str:
         """Show the beginnings of the digests."""
@@ -77,10 +81,12 @@ class UnknownDigest(_ListCheck):
         return f"{what} of {listed} in no catalogue of built-in roots: {_names(found)}."
 
 
+@rule
 class WeakRoot(_ListCheck):
     """Roots with a short key or an old signature."""
 
     id = "weak-root"
+    precedence = 760
     title = "The device trusts weak roots"
     severity = "info"
     needs = "weak"
@@ -90,6 +96,10 @@ class WeakRoot(_ListCheck):
         "one of them is refused from ME 15.0-H and 16.0 on: use a SHA-256 root."
     )
     source = "Keys and signatures of the certificates themselves; Intel's AMT guide; Intel KB 000090051"
+    example = (
+        ("hello", 0, {"digests": ("DigiCert Global Root G2", "Go Daddy Class 2 Certification Authority")}),
+    )
+    near_miss = (("hello", 0, {"digests": ("DigiCert Global Root G2", "01" * 32)}),)
 
     def sentence(self, found: Sequence[JudgedDigest], listed: int) -> str:
         """Name some."""
@@ -97,26 +107,32 @@ class WeakRoot(_ListCheck):
         return f"{len(found)} of {_roots(listed)} {what}: {_names(found)}."
 
 
+@rule
 class ExpiredRoot(_ListCheck):
     """Roots that had expired when the capture was taken."""
 
     id = "expired-root"
+    precedence = 770
     title = "The device trusts expired roots"
     severity = "info"
     needs = "expired"
     verdict = EXPIRED
     remedy = "Do not chain the provisioning certificate to one of them; update the firmware."
     source = "Validity of the certificates themselves, against the time of the capture"
+    example = (("hello", 0, {"digests": ("DigiCert Global Root G2", "Baltimore CyberTrust Root")}),)
+    near_miss = (("hello", -294 * 86_400, {"digests": ("Baltimore CyberTrust Root",)}),)
 
     def sentence(self, found: Sequence[JudgedDigest], listed: int) -> str:
         """Name some."""
         return f"{len(found)} of {_roots(listed)} expired before this capture: {_names(found)}."
 
 
+@rule
 class ZeroDigest(_ListCheck):
     """A digest of zeros."""
 
     id = "zero-digest"
+    precedence = 630
     title = "The list holds a digest of zeros"
     label = "zero digest"
     severity = "warning"
@@ -125,6 +141,8 @@ class ZeroDigest(_ListCheck):
     verdict = ZERO
     remedy = "Delete the entry in MEBx and enter the digest again; a full unprovision clears added digests."
     source = "Layout of the Hello in Intel's AMT guide"
+    example = (("hello", 0, {"digests": ("DigiCert Global Root G2", "00" * 32)}),)
+    near_miss = (("hello", 0, {"digests": ("DigiCert Global Root G2", "00" * 31 + "01")}),)
 
     def sentence(self, found: Sequence[JudgedDigest], listed: int) -> str:
         """Name the places."""
@@ -176,13 +194,16 @@ class _ListChange(DeviceRule):
                 return
 
 
+@rule
 class DigestVanished(_ListChange):
     """A digest that somebody had added is no longer in the device's list."""
 
     id = "digest-vanished"
+    precedence = 680
     title = "A root that was added to the device is gone"
     label = "added root gone"
     catalogue = "F31"
+    row = "a digest that was added is gone"
     category = "provisioning"
     severity = "warning"
     remedy = (
@@ -190,6 +211,14 @@ class DigestVanished(_ListChange):
         "use partial unprovision next time. Where nobody unprovisioned the device, look who did."
     )
     source = "Intel's AMT guide on restoring factory mode; Open AMT documentation"
+    example = (
+        ("hello", 0, {"digests": ("DigiCert Global Root G2", "aa" * 32)}),
+        ("hello", 60, {"digests": ("DigiCert Global Root G2",)}),
+    )
+    near_miss = (
+        ("hello", 0, {"digests": ("DigiCert Global Root G2", "Go Daddy Class 2 Certification Authority")}),
+        ("hello", 60, {"digests": ("DigiCert Global Root G2",)}),
+    )
 
     def changes(self, before: HelloRecord, after: HelloRecord) -> list[JudgedDigest]:
         """Unnamed digests of the earlier list that the later lacks."""
@@ -204,10 +233,12 @@ class DigestVanished(_ListChange):
         )
 
 
+@rule
 class DigestAdded(_ListChange):
     """A digest that no catalogue names has come into the device's list while it was watched."""
 
     id = "digest-added"
+    precedence = 690
     title = "A root that no catalogue names was added to the device"
     label = "root added"
     severity = "warning"
@@ -216,6 +247,14 @@ class DigestAdded(_ListChange):
         "has planted a root: whoever owns it can take the machine."
     )
     source = "Intel's AMT guide: up to three digests can be added; one real device whose list changed so"
+    example = (
+        ("hello", 0, {"digests": ("DigiCert Global Root G2",)}),
+        ("hello", 60, {"digests": ("DigiCert Global Root G2", "aa" * 32)}),
+    )
+    near_miss = (
+        ("hello", 0, {"digests": ("DigiCert Global Root G2",), "cut_by": "capture"}),
+        ("hello", 60, {"digests": ("DigiCert Global Root G2", "aa" * 32)}),
+    )
 
     def changes(self, before: HelloRecord, after: HelloRecord) -> list[JudgedDigest]:
         """Unnamed digests that only the later list has."""
@@ -246,20 +285,25 @@ def own_root(cases: Iterable[DeviceEvidence], options: Options) -> OwnRoot | Non
     return OwnRoot(options.root_name or "your root", tuple(carried), tuple(lacking), tuple(unknown))
 
 
+@rule
 class RootNotListed(DeviceRule):
     """The caller's own root is not in the device's list."""
 
     needs = "hellos"
     option = "root_digests"
     id = "root-not-listed"
+    precedence = 200
     title = "The device does not carry the digest of your root"
     label = "root not listed"
     catalogue = "F18"
+    row = "no root of the server's is in the device's list"
     remedy = (
         "Use a chain whose root this firmware lists (`amtdiag roots`), add the digest in MEBx or with a USB "
         "file, or update the firmware."
     )
     source = "MeshCentral's message, issues 4901 and 3855; Intel's AMT guide on remote configuration"
+    example = (("hello", 0),)
+    near_miss = (("hello", 0, {"digests": ("DigiCert Global Root G2", "aa" * 32)}),)
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Only with --root-of, and only where the list is whole."""

@@ -9,7 +9,7 @@ from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.devices.modes import CALLS
 from amtdiag.model import FAILED, Candidate, Evidence, Finding, Unknown
 from amtdiag.protocols.hello import MAX_DOCUMENTED_RETRY
-from amtdiag.rules.base import DeviceRule, address_filter, frames
+from amtdiag.rules.base import DeviceRule, address_filter, frames, rule
 from amtdiag.rules.connect_back import PATIENCE
 from amtdiag.times import SECOND, span
 
@@ -30,18 +30,23 @@ def _filter(case: DeviceEvidence) -> str:
     return f"tcp.port=={ends.dport} && {address_filter(ends.src)}"
 
 
+@rule
 class GaveUp(DeviceRule):
     """The last retry was sent, then silence."""
 
     needs = "last-retry"
     id = "device-gave-up"
+    precedence = 490
     title = "The device has given up saying Hello"
     label = "gave up"
     catalogue = "F34"
+    row = "the device has used up its Hellos"
     basis = "inferred"
     confidence = "medium"
     remedy = "Restart setup, by the local agent, in MEBx or by a partial unprovision, with the server ready."
     source = "Intel's AMT guide: retry count 0 to 14; HP white papers on restarting"
+    example = (("hello", 0, {"retry_count": 14}),)
+    near_miss = (("hello", 0, {"retry_count": 13}),)
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Retry 14 or more, and nothing for a while after it."""
@@ -70,14 +75,17 @@ class GaveUp(DeviceRule):
         )
 
 
+@rule
 class WindowClosed(DeviceRule):
     """Hellos for about six hours, then none."""
 
     needs = "several-hellos"
     id = "window-closed"
+    precedence = 530
     title = "The setup window has closed"
     label = "window closed"
     catalogue = "F35"
+    row = "the setup window has closed"
     severity = "warning"
     basis = "inferred"
     confidence = "low"
@@ -86,6 +94,8 @@ class WindowClosed(DeviceRule):
         "soon as it hears the first Hello. Most OEMs leave it open for six hours."
     )
     source = "Intel's AMT guide on remote configuration; Altiris and HP manuals: six hours"
+    example = (("hello", 0), ("hello", 3 * 3600), ("hello", 6 * 3600), ("until", 13 * 3600))
+    near_miss = (("hello", 0), ("hello", 2 * 3600), ("hello", 4 * 3600), ("until", 13 * 3600))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A series as long as the usual window, and an hour of silence after it."""
@@ -103,19 +113,36 @@ class WindowClosed(DeviceRule):
             )
 
 
+@rule
 class StartsOver(DeviceRule):
     """The retry count falls back again and again."""
 
     needs = "several-hellos"
     id = "starts-over"
+    precedence = 540
     title = "The device starts over again and again"
     label = "starts over"
     catalogue = "F37"
+    row = "the device starts over again and again"
     severity = "warning"
     basis = "inferred"
     confidence = "medium"
     remedy = "Look for power cycling, an agent that restarts setup in a loop, or a reset of the ME."
     source = "Domain inference: the count rises by one unless the device was restarted"
+    example = (
+        ("hello", 0, {"retry_count": 0}),
+        ("hello", 60, {"retry_count": 1}),
+        ("hello", 120, {"retry_count": 0}),
+        ("hello", 180, {"retry_count": 1}),
+        ("hello", 240, {"retry_count": 0}),
+    )
+    near_miss = (
+        ("hello", 0, {"retry_count": 0}),
+        ("hello", 60, {"retry_count": 1}),
+        ("hello", 120, {"retry_count": 2}),
+        ("hello", 180, {"retry_count": 0}),
+        ("hello", 240, {"retry_count": 1}),
+    )
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Three Hellos or more whose count did not rise."""
@@ -134,19 +161,28 @@ class StartsOver(DeviceRule):
         )
 
 
+@rule
 class ClonedUuid(DeviceRule):
     """One UUID from two MACs."""
 
     needs = "several-hellos"
     id = "cloned-uuid"
+    precedence = 170
     title = "Two machines carry the same UUID"
     label = "shared UUID"
     catalogue = "F38"
+    row = "two machines have one UUID"
     remedy = (
         "Rewrite the UUID of one of them with the vendor's tool: the server takes both for one machine, and "
         "what it does to one it undoes on the other."
     )
     source = "Domain inference from interleaved Hellos; SMBIOS UUIDs are to be unique"
+    example = (
+        ("hello", 0, {"mac": "device"}),
+        ("hello", 10, {"src": "other", "mac": "other"}),
+        ("hello", 60, {"mac": "device"}),
+    )
+    near_miss = (("hello", 0, {"mac": "device"}), ("hello", 10, {"src": "other", "mac": "device"}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Hellos of one UUID that come from two addresses in turn, with two MACs or again and again."""
@@ -170,14 +206,17 @@ class ClonedUuid(DeviceRule):
         )
 
 
+@rule
 class SharedAddress(DeviceRule):
     """Several UUIDs from one address."""
 
     needs = "shared-address"
     id = "shared-address"
+    precedence = 550
     title = "Several devices say Hello from one address"
     label = "one address"
     catalogue = "F39"
+    row = "two devices share one address"
     severity = "warning"
     confidence = "medium"
     remedy = (
@@ -185,6 +224,8 @@ class SharedAddress(DeviceRule):
         "an address that it is working on, and connects back to the address it saw."
     )
     source = "MeshCentral's source"
+    example = (("hello", 0), ("hello", 1, {"uuid": "other"}))
+    near_miss = (("hello", 0), ("hello", 1, {"uuid": "other", "src": "other"}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """The address is another device's too."""
@@ -204,11 +245,13 @@ class SharedAddress(DeviceRule):
         )
 
 
+@rule
 class ModesDisagree(DeviceRule):
     """Signs of two modes take turns."""
 
     needs = "several-modes"
     id = "modes-disagree"
+    precedence = 570
     title = "The device shows two modes in turn"
     label = "two modes"
     severity = "info"
@@ -218,6 +261,8 @@ class ModesDisagree(DeviceRule):
         "Find out whether two machines share the address or the UUID, and what was done to the device then."
     )
     source = "Intel's AMT guide on device modes: no way leads back and forth within minutes without a command"
+    example = (("hello", 0), ("pong", 5, "operational"), ("hello", 30))
+    near_miss = (("hello", 0), ("pong", 5, "operational"), ("hello", 700))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """One mode, another, and the first again, within ten minutes."""
@@ -244,20 +289,31 @@ class ModesDisagree(DeviceRule):
             return
 
 
+@rule
 class HelloAfterOperational(DeviceRule):
     """A device that was under management says Hello."""
 
     needs = "several-modes"
     id = "hello-after-operational"
+    precedence = 560
     title = "A provisioned device says Hello again"
     label = "unprovisioned?"
     catalogue = "F55"
+    row = "a provisioned device says Hello again"
     category = "security"
     severity = "warning"
     basis = "inferred"
     confidence = "medium"
     remedy = "Find out who unprovisioned it, and when: the audit log of the device or of the server tells."
     source = "Domain inference: Hellos come in Setup Mode only"
+    example = (
+        ("back", 0, "established", {"dport": 16994, "client_bytes": 9, "server_bytes": 9}),
+        ("hello", 60),
+    )
+    near_miss = (
+        ("hello", -60),
+        ("back", 0, "established", {"dport": 16994, "client_bytes": 9, "server_bytes": 9}),
+    )
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Setup after Operational in the history of modes."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Evidence, Finding, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, discovery_filter, frames
+from amtdiag.rules.base import DeviceRule, address_filter, discovery_filter, frames, rule
 from amtdiag.rules.roots import latest_list
 
 if TYPE_CHECKING:
@@ -113,14 +113,18 @@ def _is_doubt(result: RuleResult) -> bool:
     return result.outcome != "holds" and result.severity == "warning"
 
 
+@rule
 class OwnChainRefused(_OwnChain):
     """The caller's provisioning chain breaks a rule by which the device accepts chains."""
 
     id = "own-chain-refused"
+    precedence = 210
     title = "The device would refuse your certificate"
     label = "your certificate"
     basis = "inferred"
     remedy = "What to do depends on the rule that is broken; the finding says it."
+    example = (("lease", -9), ("hello", 0))
+    near_miss = (("lease", -9), ("hello", 0, {"digests": ("the sample root",)}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Only with --cert: usages, OU, domain, chain, signatures, root and algorithms, for this device."""
@@ -129,15 +133,22 @@ class OwnChainRefused(_OwnChain):
             yield self.report(case, broken, f"{self.chain_name} does not fit this device")
 
 
+@rule
 class OwnChainDoubtful(_OwnChain):
     """Something in the caller's provisioning chain is refused by some devices, or not documented."""
 
     id = "own-chain-doubtful"
+    precedence = 740
     title = "The device may refuse your certificate"
     severity = "warning"
     basis = "inferred"
     confidence = "low"
     remedy = "What to do depends on what is in doubt; the finding says it."
+    example = (
+        ("lease", -9, {"domain": "a.example.com"}),
+        ("hello", 400 * 86_400, {"digests": ("the sample root",)}),
+    )
+    near_miss = (("lease", -9, {"domain": "a.example.com"}), ("hello", 0, {"digests": ("the sample root",)}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Only with --cert: dates, wildcards, domains that match in part, SHA-1 where the release is open."""
@@ -146,10 +157,12 @@ class OwnChainDoubtful(_OwnChain):
             yield self.report(case, doubts, f"{self.chain_name} is in doubt for this device")
 
 
+@rule
 class OwnChainFits(_OwnChain):
     """No documented rule speaks against the caller's provisioning chain for this device."""
 
     id = "own-chain-fits"
+    precedence = 750
     title = "Your certificate fits the device"
     severity = "info"
     basis = "inferred"
@@ -158,6 +171,8 @@ class OwnChainFits(_OwnChain):
         "Nothing to do. Should the device refuse it all the same, look in MEBx for another PKI DNS suffix, "
         "and for an inactive digest: neither is visible in a capture."
     )
+    example = (("lease", -9), ("hello", 0, {"digests": ("the sample root",)}))
+    near_miss = (("lease", -9), ("hello", 0))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Only with --cert, and only where every rule holds; else it says what cannot be told."""

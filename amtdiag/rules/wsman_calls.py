@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import ConnectionEvent, Exchange, Finding, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, frames, proof, times_tried
+from amtdiag.rules.base import DeviceRule, address_filter, frames, proof, rule, times_tried
 from amtdiag.times import SECOND
 
 _READS = frozenset({None, "Get", "Enumerate", "Pull", "Release", "Identify"})
@@ -36,20 +36,28 @@ def link_filter(link: ConnectionEvent) -> str:
     return f"tcp.port=={link.ends.dport} && {address_filter(link.ends.src, link.ends.dst)}"
 
 
+@rule
 class PasswordWrong(DeviceRule):
     """The device refuses user and password, and not only to ask for them."""
 
     needs = "spoken"
     id = "password-wrong"
+    precedence = 410
     title = "The device refuses the user or the password"
     label = "password wrong"
     catalogue = "F32"
+    row = "the password is wrong"
     remedy = (
         "Use the password that was set in MEBx or by an earlier provisioning. If nobody knows it, it has to "
         "be reset at the machine itself, as its maker describes."
     )
     source = (
         "RFC 7616: a 401 to credentials with a fresh nonce; Open AMT documentation on a password mismatch"
+    )
+    example = (("hello", 0), ("web", 1, (1, None, {"status": 401})))
+    near_miss = (
+        ("hello", 0),
+        ("web", 1, (1, None, {"status": 401, "denial": "challenge", "auth": None, "user": None})),
     )
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
@@ -100,19 +108,24 @@ def _open_end(unseen: Sequence[Called]) -> str:
     return f" What the device answers to a later try ({frames(evidence)}) is not in this capture."
 
 
+@rule
 class CallFails(DeviceRule):
     """A call that provisions the device is answered with an error."""
 
     needs = "spoken"
     id = "call-fails"
+    precedence = 420
     title = "The device refuses a call of the provisioning"
     label = "call fails"
     catalogue = "F53"
+    row = "leftovers of an earlier setup make calls fail"
     remedy = (
         "Look up the error, mend what it names and provision again. Leftovers of an earlier setup (keys, "
         "certificates) make such calls fail: a full unprovision clears them."
     )
     source = "WS-Management faults and ReturnValue (PT_STATUS) of the answers; MeshCentral issue 3615"
+    example = (("hello", 0), ("web", 1, (1, "SetMEBxPassword", {"value": 2054})))
+    near_miss = (("hello", 0), ("web", 1, (1, "Get", {"value": None, "fault": "Sender"})))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A call that does more than read, answered with a fault, an error or a ReturnValue other than 0."""
@@ -178,19 +191,24 @@ def _named(exchange: Exchange) -> str:
     return f"{what} is answered with HTTP status {exchange.status}"
 
 
+@rule
 class EndsAfterPassword(DeviceRule):
     """The device closes the connection at the call that sets its password."""
 
     needs = "spoken"
     id = "ends-after-password"
+    precedence = 440
     title = "The device ends the session when its password is set"
     label = "ends at password"
     catalogue = "F57"
+    row = "the device ends the session right after the password was set"
     severity = "warning"
     basis = "inferred"
     confidence = "medium"
     remedy = "Connect again with the new password and go on to the commit: firmware from AMT 20 on does this."
     source = "rpc-go issue 1071"
+    example = (("hello", 0), ("web", 1, (2, "SetMEBxPassword", {"status": None}), {"closed_by": "server"}))
+    near_miss = (("hello", 0), ("web", 1, (2, "SetMEBxPassword"), {"closed_by": "server"}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """SetMEBxPassword or SetAdminAclEntryEx as the last call of a session that the device then closes."""
@@ -222,14 +240,17 @@ def commits_of(case: DeviceEvidence) -> list[Called]:
     ]
 
 
+@rule
 class BrokenAfterCommit(DeviceRule):
     """After the commit no handshake with the device succeeds any more."""
 
     needs = "spoken"
     id = "broken-after-commit"
+    precedence = 430
     title = "After the commit the device cannot shake hands any more"
     label = "broken by commit"
     catalogue = "F54"
+    row = "after the commit the device cannot shake hands any more"
     basis = "inferred"
     confidence = "medium"
     remedy = (
@@ -237,6 +258,8 @@ class BrokenAfterCommit(DeviceRule):
         "at the machine, and load a certificate that belongs to its key."
     )
     source = "Intel's AMT guide on device modes"
+    example = (("hello", 0), ("web", 1, (1, "CommitChanges")), ("tls", 9, {"alert": 80}))
+    near_miss = (*example, ("tls", 20, {"finished": True}))
 
     def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A commit that succeeded, then handshakes that alerts end and none that is finished."""

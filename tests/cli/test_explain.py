@@ -10,8 +10,7 @@ import pytest
 from helpers import ROOT, run
 
 from amtdiag.devices.modes import TRANSITIONS
-from amtdiag.rules.catalogue import RULES
-from amtdiag.rules.explain import Explanation, explanations
+from amtdiag.rules.catalogue import RULES, Explanation, explanations
 
 every_rule = pytest.mark.parametrize("rule", explanations(), ids=lambda rule: rule.id)
 

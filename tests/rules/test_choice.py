@@ -13,7 +13,7 @@ from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Finding, Unknown
 from amtdiag.pipeline import diagnose
 from amtdiag.rules.base import DeviceRule
-from amtdiag.rules.catalogue import CHECKS
+from amtdiag.rules.catalogue import DEVICE_RULES
 from amtdiag.rules.preconditions import Mark
 
 FILES = sorted(
@@ -22,9 +22,9 @@ FILES = sorted(
 
 
 def test_every_rule_names_what_it_needs() -> None:
-    assert all(check.needs or check.option for check in CHECKS)
-    assert {check.needs for check in CHECKS} - {""} <= set(get_args(Mark))
-    assert {mark for mark in get_args(Mark) if not any(check.needs == mark for check in CHECKS)} == set()
+    assert all(check.needs or check.option for check in DEVICE_RULES)
+    assert {check.needs for check in DEVICE_RULES} - {""} <= set(get_args(Mark))
+    assert set(get_args(Mark)) <= {check.needs for check in DEVICE_RULES}
 
 
 @pytest.mark.parametrize("sample", ["routed-five.pcapng.gz", "pki-connects.pcapng"])
@@ -43,18 +43,18 @@ def test_most_rules_are_passed_over_where_all_is_well(sample: str) -> None:
         return count
 
     with pytest.MonkeyPatch.context() as patch:
-        for check in CHECKS:
+        for check in DEVICE_RULES:
             patch.setattr(check, "look", counted(check))
         devices = len(diagnose([SAMPLES / sample]).devices)
     assert devices
-    assert len(looks) < devices * len(CHECKS) // 2
+    assert len(looks) < devices * len(DEVICE_RULES) // 2
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SAMPLES)))
 def test_asking_every_rule_finds_the_same(path: Path) -> None:
     chosen = diagnose([path])
     with pytest.MonkeyPatch.context() as patch:
-        for check in CHECKS:
+        for check in DEVICE_RULES:
             patch.setattr(check, "needs", "")
             patch.setattr(check, "option", "")
         asked = diagnose([path])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 from collections.abc import Callable
 from functools import lru_cache
@@ -72,6 +73,15 @@ def console_oid(suffix: str) -> Identity:
 def without_server_auth(suffix: str) -> Identity:
     """The OID is there, server authentication is not."""
     return identity(_leaf(suffix, (CLIENT_AUTH, SETUP_OID)), issuing(), authority())
+
+
+def forged(suffix: str) -> Identity:
+    """The leaf names the issuing CA, and its signature is not that CA's."""
+    made = good(suffix)
+    head, _, rest = made.chain.partition(b"-----END CERTIFICATE-----\n")
+    der = base64.b64decode(head.partition(b"-----BEGIN CERTIFICATE-----\n")[2])
+    leaf = base64.encodebytes(der[:-20] + bytes(20))
+    return Identity(b"", b"-----BEGIN CERTIFICATE-----\n" + leaf + b"-----END CERTIFICATE-----\n" + rest)
 
 
 def leaf_only(suffix: str) -> Identity:
