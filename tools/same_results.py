@@ -778,6 +778,8 @@ def compare_texts(old: str, new: str) -> Comparison:
 
 def compare_surface(name: str, old: str, new: str) -> Comparison:
     """Compare what stands in two files of a name."""
+    if name == "report-static.txt":  # a comment in the script changes its digest, and nothing that is shown
+        old, new = (re.sub(r"sha256-[\w+/=]{44}|sha256-[\w+/=&#;]+", "sha256-", text) for text in (old, new))
     if old != new and name.endswith((".json", ".jsonl")):
         with contextlib.suppress(ValueError):
             return compare_json(json.loads(old), json.loads(new))
