@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 SECOND = 1_000_000_000
@@ -48,28 +49,12 @@ def span(ns: int) -> str:
 
 
 def _shown(seconds: int, between: str) -> str:
-    """Date and time of a second since 1970: by hand, since all of datetime would be imported for it."""
-    days, second = divmod(seconds, 86_400)
-    year, month, day = _date(days)
-    minute = second // 60
-    return f"{year:04}-{month:02}-{day:02}{between}{minute // 60:02}:{minute % 60:02}:{second % 60:02}"
+    """Date and time of a second since 1970."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat(between)[:_TO_THE_SECOND]
 
 
-def _date(days: int) -> tuple[int, int, int]:
-    """Year, month and day of a day since 1970-01-01.
-
-    Of years that begin in March the leap day is the last, and any five months have 153 days. Source: Howard
-    Hinnant, "chrono-compatible low-level date algorithms".
-    """
-    era, day = divmod(days + 719_468, 146_097)  # 400 years, counted from 0000-03-01
-    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
-    day -= 365 * year + year // 4 - year // 100
-    month = (5 * day + 2) // 153
-    day -= (153 * month + 2) // 5
-    is_next_year = month >= 10
-    return 400 * era + year + is_next_year, month + 3 - 12 * is_next_year, day + 1
-
-
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TO_THE_SECOND = len("1970-01-01T00:00:00")
 _EARLIEST = -2_208_988_800
 _LATEST = 253_402_300_799
 """1900 and 9999: what a damaged time stamp says beyond them is written as the limit."""

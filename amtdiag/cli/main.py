@@ -100,29 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """Console script."""
-    # What a run makes lives to its end. The collector would go over it while modules are imported, again when
-    # all is read, and before the process ends: a tenth of what any capture takes.
     if LASTING.isdisjoint(sys.argv[1:2]):
+        # What a run makes lives to its end: searching it for cycles takes a twentieth of a large capture.
         gc.disable()
-    gc.set_threshold(100_000)
     try:
         code = main()
     except KeyboardInterrupt:
         code = 130
-    gc.freeze()
-    _leave(code)
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process, without taking apart one by one what it leaves behind.
-
-    Whoever has used threads, pools or processes has things to do at the end; then it ends as usual.
-    """
-    if "threading" not in sys.modules:
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except (AttributeError, OSError, ValueError):  # there is none, or it is closed: Python says so
-            sys.exit(code)
-        os._exit(code)
     sys.exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from functools import lru_cache
+from pkgutil import get_data
 from typing import Any, NamedTuple
 
 
@@ -51,9 +52,7 @@ _WEAK_SIGNATURES = ("md2", "md5", "sha1")
 @lru_cache(maxsize=1)
 def roots() -> tuple[CatalogueRoot, ...]:
     """Return the catalogue in file order."""
-    # Not importlib.resources or pkgutil, which take longer to import than the catalogue to read.
-    loader: Any = __spec__.loader
-    data = loader.get_data(f"{__file__.rpartition('catalogue.')[0]}roots.csv")
+    data = get_data(__package__, "roots.csv") or b""
     return tuple(_root(row) for row in csv.DictReader(data.decode("utf-8").splitlines()))
 
 
