@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amtdiag.api.analysis import Analysis, checked_ports, own_certificates
-from amtdiag.capture.live.source import open_source
+from amtdiag.capture.live.interfaces import open_source
 from amtdiag.config import Options
 from amtdiag.errors import UsageError
 from amtdiag.live.loop import CaptureLoop, CaptureSettings

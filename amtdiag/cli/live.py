@@ -177,7 +177,7 @@ def _has_screen() -> bool:
 
 def _source(arguments: argparse.Namespace, options: Options) -> LiveSource:
     """Open the interfaces, then give up every right beyond the caller's."""
-    from amtdiag.capture.live.source import open_source
+    from amtdiag.capture.live.interfaces import open_source
     from amtdiag.pipeline import interest
 
     is_linux = sys.platform == "linux"

@@ -7,15 +7,14 @@ from contextlib import suppress
 from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from amtdiag.capture.decode.ip import Header
-from amtdiag.capture.files import pcapng_writer
-from amtdiag.capture.files.container import RecordOrigin
 from amtdiag.capture.files.inputs import STDIN, Input
+from amtdiag.capture.files.pcapng_writer import PacketCopier, whole_file
 from amtdiag.config import Options
 from amtdiag.errors import InputError, UsageError
-from amtdiag.model import CaptureInfo, Diagnosis
+from amtdiag.model import Diagnosis
 from amtdiag.pipeline import Progress, diagnose, hello_ports
 from amtdiag.redact.conversations import Conversations
 from amtdiag.redact.packets import Payload, mask_packet
@@ -27,8 +26,6 @@ from amtdiag.trust.certificates import read_certificate
 from amtdiag.wireshark.annotated import addresses_of, evidence_of
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_NANO = 9
-_MOST_DROPS = (1 << 64) - 1
 
 
 class Redacted(NamedTuple):
@@ -170,37 +167,29 @@ class _RedactedWriter:
 
     def write(self, path: Path, files: Sequence[int]) -> None:
         """Write one file. It is complete or not there."""
-        half = path.with_name(f"{path.name}.new")
-        try:
-            with half.open("wb") as out:
-                out.write(pcapng_writer.section([(pcapng_writer.APPLICATION, b"amtdiag")]))
-                for file in files:
-                    self._copy(out, file, self._talks.inputs[file])
-            half.replace(path)
-        finally:
-            with suppress(OSError):
-                half.unlink(missing_ok=True)
+        with whole_file(path) as out:
+            copier = PacketCopier(out)
+            for file in files:
+                self._copy(copier, file, self._talks.inputs[file])
+                copier.end(file, self._diagnosis.captures[file])
+        self._packets += copier.packets
         self._files += 1
 
-    def _copy(self, out: BinaryIO, file: int, one: Input) -> None:
+    def _copy(self, copier: PacketCopier, file: int, source: Input) -> None:
         capture = self._diagnosis.captures[file]
-        frames = self._talks.frames(file, self._addresses) | self._evidence.get(one.label, set())
+        frames = self._talks.frames(file, self._addresses) | self._evidence.get(source.label, set())
         ends = {capture.first_ts, capture.last_ts}
-        interfaces: dict[int, tuple[int, int]] = {}
         try:
-            with one.opened_again() as container:
+            with source.opened_again() as container:
                 for ts, linktype, data, start, end, wirelen in container.records():
-                    number = container.frame
-                    if number not in frames and ts not in ends:
+                    frame = container.frame
+                    if frame not in frames and ts not in ends:
                         continue
                     ends.discard(ts)
-                    packet = self._masked(bytes(data[start:end]), linktype, wirelen, (file, number))
-                    at, digits = _interface(out, container.origin(), interfaces)
-                    out.write(pcapng_writer.packet(at, ts // 10 ** (_NANO - digits), packet, wirelen, ()))
-                    self._packets += 1
+                    packet = self._masked(bytes(data[start:end]), linktype, wirelen, (file, frame))
+                    copier.packet(file, container.origin(), ts, packet, wirelen)
         except InputError as error:
             self._notes.append(str(error))
-        _end(out, capture, interfaces)
 
     def _masked(self, data: bytes, linktype: int, wirelen: int, at: tuple[int, int]) -> bytes:
         def body(header: Header, protocol: int, head: bytes, content: bytes) -> Payload | None:
@@ -213,32 +202,6 @@ class _RedactedWriter:
 
     def _stream(self, data: bytes, port: int, headless: bool) -> bytes:
         return self._content.mask(data, port, self._ports, headless=headless)
-
-
-def _interface(out: BinaryIO, origin: RecordOrigin, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Return number and digits of a packet's interface; describe it before its first packet."""
-    if origin.interface not in known:
-        known[origin.interface] = len(known), origin.digits
-        out.write(
-            pcapng_writer.interface(
-                origin.linktype, origin.snaplen, [(pcapng_writer.TSRESOL, bytes([origin.digits]))]
-            )
-        )
-    return known[origin.interface]
-
-
-def _end(out: BinaryIO, capture: CaptureInfo, interfaces: dict[int, tuple[int, int]]) -> None:
-    """Say when the capture was stopped and what was lost, as far as its file says so."""
-    if not interfaces or (capture.watched_until is None and capture.drops is None):
-        return
-    number, digits = next(iter(interfaces.values()))
-    stamp = (capture.watched_until or capture.last_ts or 0) // 10 ** (_NANO - digits)
-    options = []
-    if capture.watched_until is not None:
-        options.append((pcapng_writer.ENDTIME, pcapng_writer.stamp_option(stamp)))
-    if capture.drops is not None:
-        options.append((pcapng_writer.IFDROP, min(capture.drops, _MOST_DROPS).to_bytes(8, "little")))
-    out.write(pcapng_writer.statistics(number, stamp, options))
 
 
 def _certificates(diagnosis: Diagnosis) -> frozenset[bytes]:

@@ -15,18 +15,14 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from amtdiag.capture.files import pcapng_writer
 from amtdiag.capture.files.container import RecordOrigin
 from amtdiag.capture.files.inputs import Input
+from amtdiag.capture.files.pcapng_writer import COMMENT, PacketCopier, text, whole_file
 from amtdiag.capture.frame_index import FrameIndex
 from amtdiag.errors import InputError, UsageError
 from amtdiag.model import CaptureInfo, Diagnosis, Evidence
 from amtdiag.tables import plain
 from amtdiag.wireshark.comments import packet_comments, section_comment
-
-_TLS_KEY_LOG = 0x544C_534B
-_NANO = 9
-_MOST_DROPS = (1 << 64) - 1
 
 
 class Annotated(NamedTuple):
@@ -34,18 +30,22 @@ class Annotated(NamedTuple):
 
     packets: int
     comments: int
+    """Packets that have comments."""
     notes: tuple[str, ...]
-    """What could not be."""
+    """What could not be written, and why."""
 
 
 class _Packet(NamedTuple):
     """A packet to be written."""
 
     ts: int
+    """Nanoseconds since 1970."""
     file: int
     frame: int
     data: bytes
+    """As captured."""
     wirelen: int
+    """Bytes on the wire."""
     origin: RecordOrigin
     secrets: bytes
     """Key log lines that the file has brought along so far."""
@@ -74,43 +74,30 @@ def write_annotated(diagnosis: Diagnosis, kept: FrameIndex, target: str | PathLi
     The file is complete or not there. Raises `UsageError` where it cannot be written.
     """
     path = Path(target)
-    half = path.with_name(f"{path.name}.new")
     try:
-        with half.open("wb") as file:
-            written = _AnnotatedWriter(file, diagnosis).write(kept)
-        half.replace(path)
+        with whole_file(path) as out:
+            return _AnnotatedWriter(out, diagnosis).write(kept)
     except OSError as error:
         raise UsageError(f"{plain(str(path), 4096)}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            half.unlink(missing_ok=True)
-    return written
 
 
 class _AnnotatedWriter:
-    def __init__(self, file: BinaryIO, diagnosis: Diagnosis) -> None:
-        self._file = file
+    def __init__(self, out: BinaryIO, diagnosis: Diagnosis) -> None:
+        labels = [plain(capture.file) for capture in diagnosis.captures]
+        self._copier = PacketCopier(out, section_comment(diagnosis), labels)
         self._diagnosis = diagnosis
         self._comments = packet_comments(diagnosis)
-        self._interfaces: dict[tuple[int, int], tuple[int, int]] = {}
-        """By file and number in it: number here, and digits of its second."""
-        self._secrets: dict[int, int] = {}
+        self._key_logs: dict[int, int] = {}
         """By file: bytes of its key log that are written."""
         self._notes: list[str] = []
-        self._commented = self._packets = 0
+        self._commented = 0
 
     def write(self, kept: FrameIndex) -> Annotated:
-        comment = section_comment(self._diagnosis)
-        self._file.write(
-            pcapng_writer.section(
-                [(pcapng_writer.COMMENT, _option(comment)), (pcapng_writer.APPLICATION, b"amtdiag")]
-            )
-        )
         for packet in self._all_packets(kept):
             self._write(packet)
         for file, capture in enumerate(self._diagnosis.captures):
-            self._end(file, capture)
-        return Annotated(self._packets, self._commented, tuple(self._notes))
+            self._copier.end(file, capture)
+        return Annotated(self._copier.packets, self._commented, tuple(self._notes))
 
     def _all_packets(self, kept: FrameIndex) -> Iterator[_Packet]:
         """Yield what is to be written in time order, as far as the files are in it."""
@@ -127,14 +114,14 @@ class _AnnotatedWriter:
                 )
                 for file in group
             ]
-            yield from walks[0] if len(walks) == 1 else heapq.merge(*walks, key=lambda one: one.ts)
+            yield from walks[0] if len(walks) == 1 else heapq.merge(*walks, key=lambda packet: packet.ts)
 
-    def _walk(self, file: int, one: Input, frames: Collection[int]) -> Iterator[_Packet]:
+    def _walk(self, file: int, capture_file: Input, frames: Collection[int]) -> Iterator[_Packet]:
         """Yield the wanted packets of a file."""
         capture = self._diagnosis.captures[file]
         ends = {capture.first_ts, capture.last_ts}
         try:
-            with one.opened_again() as container:
+            with capture_file.opened_again() as container:
                 for ts, _, data, start, end, wirelen in container.records():
                     if container.frame in frames or ts in ends:
                         ends.discard(ts)
@@ -143,76 +130,33 @@ class _AnnotatedWriter:
                         yield _Packet(ts, file, container.frame, packet, wirelen, origin, secrets)
         except (OSError, InputError) as error:
             self._notes.append(f"{capture.file}: {getattr(error, 'strerror', None) or error}")
-        if one.copy is not None and one.copy.is_full:
+        if capture_file.copy is not None and capture_file.copy.is_full:
             self._notes.append(f"{capture.file}: too long a pipe to keep all of it: its end is not written")
 
     def _write(self, packet: _Packet) -> None:
-        capture = self._diagnosis.captures[packet.file]
-        number, digits = self._interface(packet, capture.file)
-        written = self._secrets.get(packet.file, 0)
+        written = self._key_logs.get(packet.file, 0)
         if len(packet.secrets) > written:
-            self._file.write(pcapng_writer.secrets(_TLS_KEY_LOG, packet.secrets[written:]))
-            self._secrets[packet.file] = len(packet.secrets)
-        comments = self._comments.get(Evidence(capture.file, packet.frame), [])
-        options = [*packet.origin.options, *((pcapng_writer.COMMENT, _option(one)) for one in comments)]
-        stamp = _stamp(packet.ts, digits)
-        self._file.write(pcapng_writer.packet(number, stamp, packet.data, packet.wirelen, options))
-        self._packets += 1
-        self._commented += bool(comments)
-
-    def _interface(self, packet: _Packet, label: str) -> tuple[int, int]:
-        """Return number and digits of a packet's interface; describe it before its first packet."""
-        origin = packet.origin
-        key = packet.file, origin.interface
-        if key not in self._interfaces:
-            self._interfaces[key] = len(self._interfaces), origin.digits
-            options = [(pcapng_writer.IFNAME, origin.name)] if origin.name else []
-            options.append((pcapng_writer.IFDESCRIPTION, _option(f"of {plain(label)}")))
-            options.append((pcapng_writer.TSRESOL, bytes([origin.digits])))
-            self._file.write(pcapng_writer.interface(origin.linktype, origin.snaplen, options))
-        return self._interfaces[key]
-
-    def _end(self, file: int, capture: CaptureInfo) -> None:
-        """Say when the capture was stopped and what was lost, as far as its file says so."""
-        numbers = [pair for (of, _), pair in self._interfaces.items() if of == file]
-        if not numbers or (capture.watched_until is None and capture.drops is None):
-            return
-        number, digits = numbers[0]
-        stamp = _stamp(capture.watched_until or capture.last_ts or 0, digits)
-        options = (
-            [(pcapng_writer.ENDTIME, pcapng_writer.stamp_option(stamp))]
-            if capture.watched_until is not None
-            else []
+            self._copier.key_log(packet.secrets[written:])
+            self._key_logs[packet.file] = len(packet.secrets)
+        label = self._diagnosis.captures[packet.file].file
+        comments = self._comments.get(Evidence(label, packet.frame), [])
+        options = [*packet.origin.options, *((COMMENT, text(comment)) for comment in comments)]
+        self._copier.packet(
+            packet.file, packet.origin, packet.ts, packet.data, packet.wirelen, options=options
         )
-        if capture.drops is not None:
-            options.append((pcapng_writer.IFDROP, min(capture.drops, _MOST_DROPS).to_bytes(8, "little")))
-        self._file.write(pcapng_writer.statistics(number, stamp, options))
-
-
-def _stamp(ts: int, digits: int) -> int:
-    unit: int = 10 ** (_NANO - digits)
-    return ts // unit
-
-
-def _option(text: str) -> bytes:
-    """Text as an option has it, cut where a character ends."""
-    data = text.encode("utf-8", "replace")
-    return (
-        data[: pcapng_writer.LONGEST_OPTION].decode("utf-8", "ignore").encode()
-        if len(data) > pcapng_writer.LONGEST_OPTION
-        else data
-    )
+        self._commented += bool(comments)
 
 
 def addresses_of(diagnosis: Diagnosis) -> frozenset[bytes]:
     """Return the addresses of all devices and of their servers, packed."""
-    texts = {text for device in diagnosis.devices for text in device.ips}
-    for ends in [one.ends for one in diagnosis.connections] + [one.event.ends for one in diagnosis.hellos]:
-        texts |= {ends.src, ends.dst}
+    addresses = {address for device in diagnosis.devices for address in device.ips}
+    connections = [connection.ends for connection in diagnosis.connections]
+    for ends in connections + [record.event.ends for record in diagnosis.hellos]:
+        addresses |= {ends.src, ends.dst}
     found = set()
-    for text in texts:
+    for address in addresses:
         with suppress(ValueError):
-            found.add(ip_address(text).packed)
+            found.add(ip_address(address).packed)
     return frozenset(found)
 
 
@@ -227,16 +171,16 @@ def evidence_of(diagnosis: Diagnosis) -> Iterator[Evidence]:
         (record.event for record in diagnosis.hellos),
     )
     for kind in events:
-        for one in kind:
-            yield from one.evidence
+        for event in kind:
+            yield from event.evidence
 
 
 def _overlapping(captures: Sequence[CaptureInfo]) -> Iterator[list[int]]:
     """Yield the numbers of files that were captured at the same time, such groups in time order."""
     spans = sorted(
-        (one.first_ts, one.last_ts or one.first_ts, number)
-        for number, one in enumerate(captures)
-        if one.first_ts is not None
+        (capture.first_ts, capture.last_ts or capture.first_ts, number)
+        for number, capture in enumerate(captures)
+        if capture.first_ts is not None
     )
     group: list[int] = []
     reached = 0

@@ -23,7 +23,7 @@ from amtdiag.capture.decode.defragment import Fragments
 from amtdiag.capture.decode.linktypes import ETHERNET
 from amtdiag.capture.decode.packet import TCP, Segment
 from amtdiag.capture.files.inputs import Input
-from amtdiag.capture.prefilter.bpf import MOST_INSTRUCTIONS, RAW_IP, RET, Instruction, both, filter_for
+from amtdiag.capture.prefilter.bpf import MAX_INSTRUCTIONS, RAW_IP, RET, Instruction, both, filter_for
 from amtdiag.capture.prefilter.flow_filter import FlowFilter
 from amtdiag.config import Limits, Options
 from amtdiag.errors import InputError
@@ -138,7 +138,7 @@ def test_any_bytes_end_the_program(packet: bytes, any_port: bool) -> None:
 def test_the_program_is_short_and_its_jumps_go_forward() -> None:
     many = interest(Options(ports=tuple(range(20_000, 20_500))))
     for one in (program(any_port=False), filter_for(many), filter_for(many, RAW_IP)):
-        assert len(one) < MOST_INSTRUCTIONS
+        assert len(one) < MAX_INSTRUCTIONS
         assert all(at + 1 + max(i.jt, i.jf) < len(one) for at, i in enumerate(one) if i.code != RET)
         assert one[-1].code == RET  # the kernel takes no program that may run over its end
 

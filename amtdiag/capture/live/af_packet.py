@@ -15,13 +15,13 @@ import struct
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from ctypes import c_char, sizeof
+from ctypes import addressof, c_char
 from pathlib import Path
 
 from amtdiag.capture.decode.linktypes import ETHERNET
-from amtdiag.capture.live.packet_mmap import BLOCKS, Mapped
+from amtdiag.capture.live.packet_mmap import BLOCKS, SOL_PACKET, PacketRing
 from amtdiag.capture.live.source import Counts, LivePacket, Tap
-from amtdiag.capture.prefilter.bpf import MOST_INSTRUCTIONS, RAW_IP, Instruction, both, filter_for, packed
+from amtdiag.capture.prefilter.bpf import MAX_INSTRUCTIONS, RAW_IP, Instruction, both, filter_for, packed
 from amtdiag.capture.prefilter.interest import Interest
 from amtdiag.errors import InputError, MissingToolError, UsageError
 from amtdiag.safetext import safe
@@ -31,20 +31,20 @@ ANY = "any"
 BATCH = 1024
 """Packets that are taken from one interface before the others have their turn."""
 _ALL = 0x0003
-_SOL_PACKET, _ADD_MEMBERSHIP, _STATISTICS = 263, 1, 6
-_STATISTICS_OF = struct.Struct("=II4x")
+_ADD_MEMBERSHIP, _STATISTICS = 1, 6
+_STATISTICS_VALUES = struct.Struct("=II4x")
 """Packets, drops, and how often the kernel had to stop."""
 _PROMISCUOUS = 1
 _ATTACH_FILTER, _TIMESTAMPNS = 26, 35
 _LINK_TYPES = {1: ETHERNET, 772: ETHERNET, 65534: RAW_IP}
 """By the kernel's ARPHRD number: Ethernet, loopback, and interfaces that have no link layer."""
 _LOOPBACK = 772
-_LOST = ("rx_missed_errors", "rx_fifo_errors")
+_LOSS_COUNTERS = ("rx_missed_errors", "rx_fifo_errors")
 """What network cards count where they have no room; libpcap takes the same two."""
 _SYSFS = Path("/sys/class/net")
 _GET_FLAGS, _GET_HARDWARE = 0x8913, 0x8927
 _NAME_BYTES = 16
-_LEAST_BLOCKS = 16
+_MIN_BLOCKS = 16
 """Of memory for one of many interfaces."""
 
 
@@ -67,45 +67,45 @@ class Sniffer:
         """
         self._sockets: list[_Socket] = []
         self._poll = select.poll()
-        names = _named(interfaces)
+        names = _names_of(interfaces)
         try:
             for name in names:
-                one = _Socket(
+                opened = _Socket(
                     name, interest, any_port=any_port, narrowed=narrowed, promiscuous=promiscuous,
-                    blocks=max(BLOCKS // len(names), _LEAST_BLOCKS),
+                    blocks=max(BLOCKS // len(names), _MIN_BLOCKS),
                 )  # fmt: skip
-                self._sockets.append(one)
-                self._poll.register(one.socket, select.POLLIN)
+                self._sockets.append(opened)
+                self._poll.register(opened.socket, select.POLLIN)
         except BaseException:
             self.close()
             raise
-        self.taps = [Tap(one.name, one.linktype) for one in self._sockets]
+        self.taps = [Tap(opened.name, opened.linktype) for opened in self._sockets]
 
     def wait(self, seconds: float) -> bool:
-        """See `Source`."""
+        """Wait until packets are there; False where none came in time."""
         return bool(self._poll.poll(seconds * 1000))
 
     def read(self) -> list[LivePacket]:
-        """See `Source`."""
-        frames: list[LivePacket] = []
-        for number, one in enumerate(self._sockets):
-            one.read(number, frames)
+        """Return what is there, in the order of time; of each interface a batch at most."""
+        packets: list[LivePacket] = []
+        for number, opened in enumerate(self._sockets):
+            opened.read(number, packets)
         if len(self._sockets) > 1:
-            frames.sort(key=lambda frame: frame.ts)
-        return frames
+            packets.sort(key=lambda packet: packet.ts)
+        return packets
 
     def counts(self) -> list[Counts]:
-        """See `Source`."""
-        return [one.counts() for one in self._sockets]
+        """Return what has been counted since the capture began, interface by interface."""
+        return [opened.counts() for opened in self._sockets]
 
     def check(self) -> list[str]:
-        """See `Source`."""
-        return [said for one in self._sockets if (said := one.check())]
+        """Return a line for each interface that went down, or came up, since the last call."""
+        return [line for opened in self._sockets if (line := opened.check())]
 
     def close(self) -> None:
-        """See `Source`."""
-        for one in self._sockets:
-            one.close()
+        """End the capture."""
+        for opened in self._sockets:
+            opened.close()
 
 
 class _Socket:
@@ -128,7 +128,7 @@ class _Socket:
         self.linktype = _LINK_TYPES[kind]
         self._loopback = kind == _LOOPBACK
         self._promiscuous = promiscuous
-        self._mapped: Mapped | None = None
+        self._ring: PacketRing | None = None
         self._received = self._dropped = 0
         self._lost_before = self._lost()
         self._lost_so_far = 0
@@ -155,15 +155,14 @@ class _Socket:
 
     def _prepare(self, program: Sequence[Instruction], blocks: int) -> None:
         """Attach the filter, ask for time stamps, and share memory with the kernel."""
-        if len(program) > MOST_INSTRUCTIONS:
+        if len(program) > MAX_INSTRUCTIONS:
             raise UsageError("these are more ports than the kernel's filter has room for: use --any-port")
         code = bytearray(packed(program))
         memory = (c_char * len(code)).from_buffer(code)
-        at = _address(memory)
-        self.socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", len(program), at))
-        assert sizeof(memory) == len(code)
+        request = struct.pack("@HP", len(program), addressof(memory))
+        self.socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, request)
         self.socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
-        self._mapped = Mapped(self.socket, blocks)
+        self._ring = PacketRing(self.socket, blocks)
 
     def _bind(self) -> None:
         """Begin to capture on the interface that has the name now. Neither of this takes a right."""
@@ -171,26 +170,26 @@ class _Socket:
         self.socket.bind((self.name, _ALL))
         if self._promiscuous:
             request = struct.pack("@iHH8s", self._index, _PROMISCUOUS, 0, b"")
-            self.socket.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, request)
+            self.socket.setsockopt(SOL_PACKET, _ADD_MEMBERSHIP, request)
 
-    def read(self, number: int, frames: list[LivePacket]) -> None:
+    def read(self, number: int, packets: list[LivePacket]) -> None:
         """Take a batch of packets, and a block more."""
-        assert self._mapped is not None
+        assert self._ring is not None
         # On loopback what goes out comes in, too.
-        self._mapped.read(number, BATCH, frames, outgoing=not self._loopback)
-        # An interface that went down is an error until it is asked for; `check` says so.
+        self._ring.read(number, BATCH, packets, outgoing=not self._loopback)
+        # An interface that went down is an error until it is asked for; `check` reports it.
         self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def close(self) -> None:
         """End the capture."""
-        if self._mapped is not None:
-            self._mapped.close()
+        if self._ring is not None:
+            self._ring.close()
         self.socket.close()
 
     def counts(self) -> Counts:
         """The kernel begins its counters at 0 each time they are read."""
-        packets, drops = _STATISTICS_OF.unpack(
-            self.socket.getsockopt(_SOL_PACKET, _STATISTICS, _STATISTICS_OF.size)
+        packets, drops = _STATISTICS_VALUES.unpack(
+            self.socket.getsockopt(SOL_PACKET, _STATISTICS, _STATISTICS_VALUES.size)
         )
         self._received += packets
         self._dropped += drops
@@ -201,7 +200,7 @@ class _Socket:
         return Counts(self._received, self._dropped, self._lost_so_far)
 
     def check(self) -> str | None:
-        """Say whether the interface went down or came up; bind again where it was made anew."""
+        """Return a line if the interface went down or came up; bind again where it was made anew."""
         try:
             index = socket.if_nametoindex(self.name)
             up = bool(_ask(self.socket, _GET_FLAGS, self.name) & 1)
@@ -220,7 +219,7 @@ class _Socket:
     def _lost(self) -> int:
         folder = _SYSFS / self.name / "statistics"
         try:
-            return sum(int((folder / one).read_text("ascii")) for one in _LOST)
+            return sum(int((folder / counter).read_text("ascii")) for counter in _LOSS_COUNTERS)
         except (OSError, ValueError):
             return 0
 
@@ -231,8 +230,8 @@ def _ask(control: socket.socket, request: int, name: str) -> int:
     return int(struct.unpack_from("=H", answer, 16)[0])
 
 
-def _named(interfaces: Sequence[str]) -> list[str]:
-    """Return the interfaces by their names, each once. Raises `InputError` where none is up."""
+def _names_of(interfaces: Sequence[str]) -> list[str]:
+    """Return the names of the interfaces, each once. Raises `InputError` where none is up."""
     names: list[str] = []
     for name in interfaces:
         names += _all_up() if name == ANY else [name]
@@ -262,14 +261,8 @@ def _kind(name: str) -> int:
         raise InputError(f"{safe(name)}: no such interface; there are: {safe(known, 400)}") from error
 
 
-def _address(memory: object) -> int:
-    from ctypes import addressof
-
-    return addressof(memory)  # type: ignore[arg-type]
-
-
 def missing_right(name: str) -> str:
-    """One line: what is missing, and the command that mends it."""
+    """Return one line: what is missing, and the command that mends it."""
     python = os.path.realpath(sys.executable)
     return (
         f"no right to capture on {safe(name)}: run  sudo setcap cap_net_raw+ep {safe(python, 4096)}  "

@@ -22,8 +22,8 @@ def become_caller() -> None:
         os.setgroups(_groups(user, group))
         os.setresgid(group, group, group)
         os.setresuid(user, user, user)
-        for one in (os.__file__, __file__):
-            folder = os.path.dirname(one)  # noqa: PTH120 - pathlib may be among what cannot be read
+        for module in (os.__file__, __file__):
+            folder = os.path.dirname(module)  # noqa: PTH120 - pathlib may be among what cannot be read
             if not os.access(folder, os.R_OK | os.X_OK):
                 raise MissingToolError(
                     f"the user behind sudo cannot read {folder}: install amtdiag where that user can"

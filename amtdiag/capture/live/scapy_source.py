@@ -18,9 +18,9 @@ from amtdiag.errors import InputError, MissingToolError
 from amtdiag.safetext import safe
 
 NOT_RUN_BY_US = "capturing through scapy on this system has not been run by the makers of amtdiag"
-_MOST_WAITING = 65_536
-_SETTLES = 1.0
-"""Seconds in which scapy's thread says that it cannot capture."""
+_MAX_WAITING = 65_536
+_SETTLING = 1.0
+"""Seconds after which scapy's thread has failed if it cannot capture."""
 
 
 def expression(interest: Interest, *, any_port: bool) -> str:
@@ -34,11 +34,11 @@ def expression(interest: Interest, *, any_port: bool) -> str:
 
 
 def _ports(ports: Iterable[int]) -> str:
-    return " or ".join(f"port {one}" for one in sorted(ports))
+    return " or ".join(f"port {port}" for port in sorted(ports))
 
 
 class ScapySource:
-    """See `sniffer.Source`, whose methods these are."""
+    """A `LiveSource` on scapy's sniffers, one a thread and interface."""
 
     def __init__(
         self, interfaces: Sequence[str], interest: Interest, *, any_port: bool, narrowed: str = ""
@@ -54,10 +54,10 @@ class ScapySource:
             raise MissingToolError(
                 "capturing on this system takes scapy: pip install 'amtdiag[scapy]'"
             ) from error
-        self._waiting: queue.Queue[tuple[int, Any]] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.Queue[tuple[int, Any]] = queue.Queue(_MAX_WAITING)
         self._received = [0] * len(interfaces)
         self._dropped = [0] * len(interfaces)
-        self._said: list[str] = []
+        self._reported: list[str] = []
         wanted = expression(interest, any_port=any_port)
         if narrowed:
             wanted = f"({narrowed}) and ({wanted})"
@@ -66,20 +66,19 @@ class ScapySource:
                 iface=name,
                 filter=wanted,
                 store=False,
-                prn=self._taker(number),
+                prn=self._callback(number),
             )
             for number, name in enumerate(interfaces)
         ]
-        for name, one in zip(interfaces, self._sniffers, strict=True):
-            one.start()
-            end = time.monotonic() + _SETTLES
-            while not one.running and one.exception is None and time.monotonic() < end:
+        for name, sniffer in zip(interfaces, self._sniffers, strict=True):
+            sniffer.start()
+            end = time.monotonic() + _SETTLING
+            while not sniffer.running and sniffer.exception is None and time.monotonic() < end:
                 time.sleep(0.01)
-            self._complain(name, one)
+            self._check_started(name, sniffer.exception)
         self.taps = [Tap(name, ETHERNET) for name in interfaces]
 
-    def _complain(self, name: str, one: Any) -> None:
-        error = one.exception
+    def _check_started(self, name: str, error: BaseException | None) -> None:
         if error is None:
             return
         self.close()
@@ -87,51 +86,51 @@ class ScapySource:
             raise MissingToolError(f"no right to capture on {safe(name)}: begin with sudo") from error
         raise InputError(f"{safe(name)}: {safe(str(error), 200)}") from error
 
-    def _taker(self, number: int) -> Any:
-        def take(packet: Any) -> None:
+    def _callback(self, number: int) -> Any:
+        def enqueue(packet: Any) -> None:
             self._received[number] += 1
             try:
                 self._waiting.put_nowait((number, packet))
             except queue.Full:
                 self._dropped[number] += 1
 
-        return take
+        return enqueue
 
     def wait(self, seconds: float) -> bool:
-        """Wait for packets."""
+        """Wait until packets are there; False where none came in time."""
         end = time.monotonic() + seconds
         while self._waiting.empty() and time.monotonic() < end:
             time.sleep(0.02)
         return not self._waiting.empty()
 
     def read(self) -> list[LivePacket]:
-        """Return what is there."""
-        frames = []
+        """Return what is there, in the order of time."""
+        packets = []
         for _ in range(self._waiting.qsize()):
             number, packet = self._waiting.get_nowait()
             data = bytes(packet.original or packet)
-            frames.append(
+            packets.append(
                 LivePacket(int(packet.time * 1_000_000_000), number, data, packet.wirelen or len(data))
             )
-        return sorted(frames)
+        return sorted(packets)
 
     def counts(self) -> list[Counts]:
-        """Return what this side counted: scapy does not tell what the kernel dropped."""
-        return [Counts(*both) for both in zip(self._received, self._dropped, strict=True)]
+        """Return what this process counted: what the kernel dropped scapy does not report."""
+        return [Counts(*pair) for pair in zip(self._received, self._dropped, strict=True)]
 
     def check(self) -> list[str]:
-        """Say which captures ended by themselves."""
+        """Return a line for each capture that ended by itself since the last call."""
         ended = [
-            f"{safe(tap.name)}: scapy has stopped capturing: {safe(str(one.exception), 200)}"
-            for tap, one in zip(self.taps, self._sniffers, strict=True)
-            if not one.running
+            f"{safe(tap.name)}: scapy has stopped capturing: {safe(str(sniffer.exception), 200)}"
+            for tap, sniffer in zip(self.taps, self._sniffers, strict=True)
+            if not sniffer.running
         ]
-        new = [text for text in ended if text not in self._said]
-        self._said += new
+        new = [line for line in ended if line not in self._reported]
+        self._reported += new
         return new
 
     def close(self) -> None:
         """End the capture."""
-        for one in self._sniffers:
-            if one.running:
-                one.stop()
+        for sniffer in self._sniffers:
+            if sniffer.running:
+                sniffer.stop()

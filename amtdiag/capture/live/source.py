@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-if TYPE_CHECKING:
-    from amtdiag.capture.prefilter.interest import Interest
+from typing import NamedTuple, Protocol
 
 
 class Tap(NamedTuple):
-    """An interface."""
+    """An interface on which packets are captured."""
 
     name: str
+    """As the operating system calls it."""
     linktype: int
+    """Of its packets, as in a pcap file."""
 
 
 class Counts(NamedTuple):
-    """Of one interface since the capture began."""
+    """Packets of one interface since the capture began."""
 
     received: int = 0
     """Packets that passed the kernel's filter."""
@@ -27,6 +25,11 @@ class Counts(NamedTuple):
     interface_dropped: int = 0
     """Packets that the network card or its driver lost, of whatever kind."""
 
+    @property
+    def lost(self) -> int:
+        """Packets that are missing in the capture."""
+        return self.dropped + self.interface_dropped
+
 
 class LivePacket(NamedTuple):
     """A packet as it came."""
@@ -34,9 +37,11 @@ class LivePacket(NamedTuple):
     ts: int
     """Nanoseconds since 1970, by the clock of this machine."""
     number: int
-    """Of its interface, in the order in which they were named."""
+    """Of its interface, in the order in which they were named, from 0."""
     data: bytes
+    """As captured, from the link layer on."""
     wirelen: int
+    """Bytes on the wire."""
 
 
 class LiveSource(Protocol):
@@ -60,25 +65,8 @@ class LiveSource(Protocol):
         ...
 
     def check(self) -> list[str]:
-        """Say which interfaces went away or came back since the last call."""
+        """Return a line for each interface that went away or came back since the last call."""
         ...
 
     def close(self) -> None:
         """End the capture."""
-
-
-def open_source(
-    interfaces: Sequence[str], wanted: Interest, *, any_port: bool, promiscuous: bool, narrowed: str
-) -> LiveSource:
-    """Open interfaces on whichever system this is; `narrowed` is a filter as of pcap-filter(7), or empty.
-
-    Raises `MissingToolError` where a right or a library is missing, `InputError` where there is no such
-    interface, `UsageError` where the filter is none.
-    """
-    if sys.platform != "linux":
-        from amtdiag.capture.live.scapy_source import ScapySource
-
-        return ScapySource(interfaces, wanted, any_port=any_port, narrowed=narrowed)
-    from amtdiag.capture.live.af_packet import Sniffer
-
-    return Sniffer(interfaces, wanted, any_port=any_port, promiscuous=promiscuous, narrowed=narrowed)

@@ -20,7 +20,7 @@ SNAP_LENGTH = 262_144
 """Bytes of a packet that are taken: all of it."""
 RAW_IP = 101
 """Link type of an interface without a link layer, such as a tunnel's."""
-MOST_INSTRUCTIONS = 4096
+MAX_INSTRUCTIONS = 4096
 """The kernel takes no longer program (BPF_MAXINSNS)."""
 
 LD_H, LD_B = 0x28, 0x30
