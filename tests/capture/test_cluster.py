@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import random
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -166,17 +169,18 @@ def test_a_worker_killed_midway(tmp_path: Path, cluster: Any) -> None:
     assert Path(marker).exists()
 
 
-def replace_task(answer: str) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Another body for the task; its expression may use `original`, `setup` and `order`."""
+Answer = Callable[..., Any]
+
+
+def replace_task(answer: Answer) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Another body for the task, which is given the original one and its arguments."""
 
     def prepare() -> None:
         from amtdiag.capture.parallel import dask_task
 
         original = dask_task.read_file
         dask_task.original = original  # type: ignore[attr-defined]
-        dask_task.read_file = lambda setup, order: eval(
-            answer, {"original": original, "setup": setup, "order": order}
-        )
+        dask_task.read_file = lambda setup, order: answer(original, setup, order)
 
     def undo() -> None:
         from amtdiag.capture.parallel import dask_task
@@ -186,20 +190,32 @@ def replace_task(answer: str) -> tuple[Callable[[], None], Callable[[], None]]:
     return prepare, undo
 
 
-RUBBISH = {
-    "'text'": "what the worker sent is no answer",
-    "b'bytes'": "what the worker sent is no answer",
-    "original(setup, order)[:-1]": "the worker's answer is damaged: it ends in the middle of the file",
-    "original(setup, order) + b'more'": "the worker's answer is damaged: it ends in the middle of the file",
-    "original(setup, order).replace(b'h1_single', b'h1_s\\x1bngle')": "sent is damaged",
-    "original(setup, order).replace(b'h1_single', b'other_one')": "the worker's answer is about another file",
-    "original(setup, b'')": "JSONDecodeError",
-    "1/0": "the task failed: ZeroDivisionError: division by zero",
-}
+RUBBISH: list[tuple[Answer, str]] = [
+    (lambda *_: "text", "what the worker sent is no answer"),
+    (lambda *_: b"bytes", "what the worker sent is no answer"),
+    (
+        lambda read_file, *given: read_file(*given)[:-1],
+        "the worker's answer is damaged: it ends in the middle of the file",
+    ),
+    (
+        lambda read_file, *given: read_file(*given) + b"more",
+        "the worker's answer is damaged: it ends in the middle of the file",
+    ),
+    (
+        lambda read_file, *given: read_file(*given).replace(b"h1_single", b"h1_s\x1bngle"),
+        "sent is damaged",
+    ),
+    (
+        lambda read_file, *given: read_file(*given).replace(b"h1_single", b"other_one"),
+        "the worker's answer is about another file",
+    ),
+    (lambda read_file, setup, _: read_file(setup, b""), "JSONDecodeError"),
+    (lambda *_: 1 // 0, "the task failed: ZeroDivisionError: integer division or modulo by zero"),
+]
 
 
 def test_rubbish(cluster: Any) -> None:
-    for answer, reason in RUBBISH.items():
+    for answer, reason in RUBBISH:
         with on_workers(cluster, *replace_task(answer)):
             done = analyze(HELLO_ONLY, cluster=cluster)
         assert done.code == 0
@@ -212,7 +228,7 @@ def test_rubbish(cluster: Any) -> None:
 def test_a_worker_that_always_dies(tmp_path: Path, cluster: Any) -> None:
     cluster.scheduler.allowed_failures, before = 0, cluster.scheduler.allowed_failures
     try:
-        with on_workers(cluster, *replace_task("__import__('os').kill(__import__('os').getpid(), 9)")):
+        with on_workers(cluster, *replace_task(lambda *_: os.kill(os.getpid(), 9))):
             done = analyze(HELLO_ONLY, cluster=cluster)
     finally:
         cluster.scheduler.allowed_failures = before
@@ -222,7 +238,9 @@ def test_a_worker_that_always_dies(tmp_path: Path, cluster: Any) -> None:
 
 
 def test_another_version(cluster: Any) -> None:
-    answer = "original(setup, order).replace(b'kernel ', b'Kernel ', 1)"
+    def answer(read_file: Callable[..., bytes], *given: bytes) -> bytes:
+        return read_file(*given).replace(b"kernel ", b"Kernel ", 1)
+
     with on_workers(cluster, *replace_task(answer)):
         done = analyze(HELLO_ONLY, cluster=cluster)
     assert done.code == 4
@@ -247,6 +265,47 @@ def test_no_amtdiag_on_the_workers(cluster: Any) -> None:
         client.run(__import__, "amtdiag.capture.parallel.dask_task")
     with on_workers(cluster, hide, show):
         done = analyze(HELLO_ONLY, cluster=cluster)
+    assert done.code == 4
+    assert done.err.startswith("amtdiag: a worker of the cluster lacks this amtdiag: ")
+    assert done.err.count("\n") == 1
+
+
+@contextmanager
+def foreign_cluster(folder: Path) -> Iterator[str]:
+    """The address of a scheduler with a worker, processes that cannot import amtdiag at all."""
+    (folder / "sitecustomize.py").write_text("import sys; sys.modules['amtdiag'] = None\n")
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    calls = (
+        ["dask_scheduler", "--host", address, "--no-dashboard"],
+        ["dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"],
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{call[0]}", *call[1:]],
+            env={**os.environ, "PYTHONPATH": path},
+            cwd=folder,
+            stderr=subprocess.DEVNULL,
+        )
+        for call in calls
+    ]
+    try:
+        with distributed.Client(address, set_as_default=False, timeout=20) as client:
+            client.wait_for_workers(1, timeout=20)
+        yield address
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_no_amtdiag_anywhere_else(tmp_path: Path) -> None:
+    """Neither the scheduler nor a worker can import what a task names: that is said, and nothing hangs."""
+    with foreign_cluster(tmp_path) as address:
+        begun = time.monotonic()
+        done = run("analyze", "--json", HELLO_ONLY, "--cluster", address)
+    assert time.monotonic() - begun < 10
     assert done.code == 4
     assert done.err.startswith("amtdiag: a worker of the cluster lacks this amtdiag: ")
     assert done.err.count("\n") == 1

@@ -38,9 +38,6 @@ _LOOK_SECONDS = 1
 _AHEAD = 2
 """Files a worker thread that are ordered before they are wanted."""
 _CHARACTERS = 300
-_TASK = "__import__('amtdiag.capture.parallel.dask_task', fromlist=['read_file']).read_file(setup, order)"
-"""Sent as text, beside bytes. dask would look for a function of ours as soon as the task reaches a scheduler
-or worker: one without amtdiag then loses its connection, and the task waits for ever. So it says so."""
 _TLS = "distributed.comm.tls"
 
 
@@ -71,6 +68,7 @@ class Fleet:
         self._tasks: dict[int, tuple[Future[object], frozenset[bytes]]] = {}
         self._client = _connect(cluster)
         self._threads = self._count_threads()
+        self._task = _task()
         self._lost = False
         """Nobody reads any more: what is left is read here."""
         self._order()
@@ -127,11 +125,12 @@ class Fleet:
 
     def _submit(self, number: int) -> None:
         carried = frozenset(self._carried())
-        given = {"setup": self._setup, "order": pack_file(self._queue.pop(number), carried)}
+        order = pack_file(self._queue.pop(number), carried)
         # Not pure: two runs, or two calls, never share a result.
         key = f"amtdiag-{os.urandom(8).hex()}"
         try:
-            self._tasks[number] = self._client.submit(eval, _TASK, given, pure=False, key=key), carried
+            future = self._client.submit(self._task, self._setup, order, pure=False, key=key)
+            self._tasks[number] = future, carried
         except Exception:  # the connection is gone; dask's exception for that is not public
             self._lost = True
 
@@ -171,6 +170,21 @@ class Fleet:
             return sum(self._client.nthreads().values())
         except Exception:  # whatever dask makes of a connection that is gone
             return 0
+
+
+def _task() -> Callable[[bytes, bytes], bytes]:
+    """Return what a worker runs, a function that pickles by value because it stands inside another.
+
+    dask would look up a function of a module as soon as the task reaches a scheduler or worker: one without
+    amtdiag then loses its connection, and the task waits for ever. This one fails there, with an ImportError.
+    """
+
+    def read_on_worker(setup: bytes, order: bytes) -> bytes:
+        from amtdiag.capture.parallel.dask_task import read_file
+
+        return read_file(setup, order)
+
+    return read_on_worker
 
 
 def _connect(cluster: Cluster) -> Client:
