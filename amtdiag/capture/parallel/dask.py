@@ -172,14 +172,14 @@ class Fleet:
             return 0
 
 
-def _task() -> Callable[[bytes, bytes], bytes]:
+def _task() -> Callable[[bytes, bytes], object]:
     """Return what a worker runs, a function that pickles by value because it stands inside another.
 
     dask would look up a function of a module as soon as the task reaches a scheduler or worker: one without
     amtdiag then loses its connection, and the task waits for ever. This one fails there, with an ImportError.
     """
 
-    def read_on_worker(setup: bytes, order: bytes) -> bytes:
+    def read_on_worker(setup: bytes, order: bytes) -> object:
         from amtdiag.capture.parallel.dask_task import read_file
 
         return read_file(setup, order)
