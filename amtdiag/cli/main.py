@@ -14,7 +14,7 @@ from amtdiag.errors import AmtdiagError
 
 TYPE_CHECKING = False  # not from typing: `--version` does without it
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 _DESCRIPTION = "Find out from captures why Intel AMT provisioning does not work."
 _EPILOG = (
@@ -57,8 +57,9 @@ class _Formatter(argparse.HelpFormatter):
 class _Parser(argparse.ArgumentParser):
     """argparse, with what the caller typed made safe before it is repeated."""
 
-    def _get_formatter(self) -> argparse.HelpFormatter:
-        return _Formatter(self.prog)
+    def __init__(self, **options: Any) -> None:
+        # Parsers of subcommands are made by argparse, which hands on the class and nothing else.
+        super().__init__(formatter_class=_Formatter, **options)
 
     def error(self, message: str) -> NoReturn:
         """End with a usage error of one line."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import ast
 import contextlib
 import fcntl
 import os
@@ -17,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from helpers import HELLO_ONLY, SAMPLES, run, spawn
+from helpers import HELLO_ONLY, ROOT, SAMPLES, run, spawn
 
 from amtdiag import __version__
 from amtdiag.cli.main import COMMANDS
@@ -54,6 +56,25 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
     text = run("--help").text
     assert all(name in text and purpose.split()[0] in text for name, purpose in COMMANDS.items())
     assert all(f"{code} " in text.split("Exit codes:")[1] for code in range(5))
+
+
+def test_no_private_part_of_argparse_is_used() -> None:
+    """They change from one Python to the next: 3.15 hands `_get_formatter` a file."""
+    parser = argparse.ArgumentParser()
+    made = (argparse, parser, argparse.HelpFormatter("amtdiag"), parser.add_argument("word"))
+    private = {name for thing in made for name in dir(thing) if re.match("_[^_]", name)}
+    assert {"_get_formatter", "_actions", "_SubParsersAction", "_split_lines"} <= private
+    sources = [path for path in (ROOT / "amtdiag").rglob("*.py") if "argparse" in path.read_text("utf-8")]
+    assert ROOT / "amtdiag" / "cli" / "main.py" in sources
+    for path in sources:
+        used = set()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Attribute(attr=name) | ast.FunctionDef(name=name) | ast.alias(name=name):
+                    used.add(name)
+                case _:
+                    pass
+        assert used.isdisjoint(private), path
 
 
 @pytest.mark.parametrize(
