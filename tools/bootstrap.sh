@@ -1,18 +1,20 @@
 #!/bin/sh
 # Makes a virtual environment with pip in it: tools/bootstrap.sh DIRECTORY
 #
-# A bare Debian has a Python without ensurepip, and guards the system Python against pip (PEP 668). So three ways are
+# A bare Debian has a Python without ensurepip, and guards the system Python against pip (PEP 668). So four ways are
 # tried in turn, and nothing is ever installed into the system Python:
 #   1. python3 -m venv
 #   2. Debian's python3-venv by apt, where root or a sudo that asks nothing allows it, then 1. again
 #   3. python3 -m venv --without-pip, and any pip of the machine puts pip into it
+#   4. the same with the pip of Debian's python3-pip-whl, which anybody may fetch and unpack without installing it
 # PYTHON names the interpreter (default: python3). An environment that works is left as it is.
 set -eu
 
 PYTHON=${PYTHON:-python3}
 VENV=${1:?usage: tools/bootstrap.sh DIRECTORY}
 LOG=$(mktemp)
-trap 'rm -f "$LOG"' EXIT
+FETCHED=$(mktemp -d)
+trap 'rm -rf "$LOG" "$FETCHED"' EXIT
 trap 'exit 1' HUP INT TERM
 
 say() { printf 'bootstrap: %s\n' "$*" >&2; }
@@ -68,6 +70,23 @@ any_pip() {
     return 1
 }
 
+# apt in a folder of our own: its lists as well, since those of the machine may be none.
+debian_pip() {
+    command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 || return 1
+    say "fetching pip (Debian package python3-pip-whl, not installed)"
+    mkdir -p "$FETCHED/state/lists/partial" "$FETCHED/cache/archives/partial"
+    set -- -q -o Dir::State="$FETCHED/state" -o Dir::State::status=/var/lib/dpkg/status -o Dir::Cache="$FETCHED/cache"
+    (
+        cd "$FETCHED"
+        apt-get "$@" update && apt-get "$@" download python3-pip-whl && dpkg-deb -x python3-pip-whl_*.deb .
+    ) >"$LOG" 2>&1 || return 1
+    # A wheel can be run as it lies.
+    for wheel in "$FETCHED"/usr/share/python-wheels/pip-*.whl; do
+        "$VENV/bin/python" "$wheel/pip" install --quiet --no-index "$wheel" >"$LOG" 2>&1 && return 0
+    done
+    return 1
+}
+
 # An environment without pip (uv makes such, and venv's half does too): giving it one comes before making it anew.
 if "$VENV/bin/python" -c '' 2>/dev/null; then
     if "$VENV/bin/python" -m ensurepip --default-pip >"$LOG" 2>&1 || any_pip; then
@@ -80,7 +99,7 @@ version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 if apt_install "python$version-venv" || apt_install python3-venv; then
     plain_venv && exit 0
 fi
-if "$PYTHON" -m venv --clear --without-pip "$VENV" >"$LOG" 2>&1 && any_pip; then
+if "$PYTHON" -m venv --clear --without-pip "$VENV" >"$LOG" 2>&1 && { any_pip || debian_pip; }; then
     exit 0
 fi
 rm -rf "$VENV"
