@@ -1,4 +1,5 @@
-# Needs a POSIX shell, Python 3.11 or later, make and git. Everything else goes into .venv.
+# Needs a POSIX shell, Python 3.11 or later, make and git. Everything else goes into .venv; what the tests call besides
+# (a C compiler, tshark and the like) make test installs where it may, and does without where it may not.
 #   make PYTHON=python3.13     another interpreter (before the first use, or after make clean)
 #   make unit ARGS="-k hello"  arguments for pytest
 
@@ -23,7 +24,8 @@ help: ## list the targets (the default)
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | while IFS='|' read -r target text; do \
 		printf '  %-16s %s\n' "$$target" "$$text"; done
 
-# The compiled part of the scan, which is optional. The tests want it: a compile error would else only make them slow.
+# The compiled part of the scan, which is optional. Where there is a compiler the tests demand it: a compile error would
+# else only make them slow.
 NATIVE = amtdiag/capture/prefilter/native
 KERNEL_SOURCES = $(NATIVE)/sieve.c $(NATIVE)/sieve.h $(NATIVE)/decode.c $(NATIVE)/decode.h $(NATIVE)/module.c
 
@@ -38,14 +40,26 @@ FUZZ_SECONDS = 120
 # Of the captures that are made for make bench.
 SIZE = 300M
 
-# One stamp for each depth of installation. Both are editable: only pyproject.toml and the C files make them stale.
-$(VENV)/.runtime: pyproject.toml tools/bootstrap.sh $(KERNEL_SOURCES)
+# "yes", or what PYTHON lacks to compile. Asked each time and written only when the answer is another: so an
+# installation that was made without a compiler is made again once there is one.
+COMPILER = build/compiler
+
+$(COMPILER): FORCE
+	@mkdir -p build
+	@if answer=$$($(PYTHON) tools/compiler.py 2>&1); then answer=yes; fi; \
+		[ "$$(cat $@ 2>/dev/null)" = "$$answer" ] || echo "$$answer" >$@
+
+FORCE:
+
+# One stamp for each depth of installation. Both are editable: only pyproject.toml, the C files and a compiler that has
+# come make them stale.
+$(VENV)/.runtime: pyproject.toml tools/bootstrap.sh $(COMPILER) $(KERNEL_SOURCES)
 	@PYTHON="$(PYTHON)" sh tools/bootstrap.sh $(VENV)
 	@echo "installing amtdiag into $(VENV) ..."
 	@$(PIP_INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml tools/bootstrap.sh $(KERNEL_SOURCES)
+$(VENV)/.dev: pyproject.toml tools/bootstrap.sh $(COMPILER) $(KERNEL_SOURCES)
 	@PYTHON="$(PYTHON)" sh tools/bootstrap.sh $(VENV)
 	@echo "installing amtdiag and what its tests need into $(VENV) ..."
 	@$(PIP_INSTALL) --editable '.[dev]'
@@ -61,8 +75,8 @@ demo: $(VENV)/.runtime ## analyse sample_pcaps/: summary on the screen, report w
 
 test: system-packages lint types contracts unit ## all of it: system packages, lint, types, contracts, tests, notebooks
 
-system-packages: ## install tshark and the like, where root or sudo can
-	@sh tools/system-packages.sh
+system-packages: ## install a C compiler, tshark and the like, where root or sudo can
+	@PYTHON="$(PYTHON)" sh tools/system-packages.sh
 
 lint: $(VENV)/.dev ## ruff: rules and formatting
 	$(BIN)/ruff check .
@@ -79,7 +93,9 @@ contracts: $(VENV)/.dev ## import-linter: who may import whom
 	PYTHONPATH=tests $(BIN)/lint-imports --no-logo
 
 unit: $(VENV)/.dev ## pytest, which also executes the notebooks
-	AMTDIAG_REQUIRE_KERNEL=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@if [ "$$(cat $(COMPILER))" = yes ]; then export AMTDIAG_REQUIRE_KERNEL=1; \
+		else echo "unit: no $$(cat $(COMPILER)): where nothing was compiled, tests of the compiled kernel are skipped" >&2; fi; \
+		set -x; $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 notebooks: $(VENV)/.dev ## execute the notebooks and keep their outputs
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb

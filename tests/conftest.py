@@ -4,10 +4,15 @@ A test that calls a program asks for it through the fixture ``need`` (or ``tshar
 the mark ``@pytest.mark.needs("zstd")``. Where the program is missing, the test is skipped, and the last line
 of the run says how many tests each missing program cost. Under ``CI=true`` such a test fails instead: a skip
 there would hide a forgotten installation step.
+
+Tests of the compiled kernel carry ``@pytest.mark.needs("compiled-kernel")``. Where nothing was compiled they
+are skipped alike, and all others run with the walk in Python. Where it has to be there (``make test`` demands
+it if there is a compiler, and CI always) the run does not even begin: almost every test would fail.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -22,6 +27,22 @@ os.environ["MPLBACKEND"] = "Agg"
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
+KERNEL = "compiled-kernel"
+
+
+def kernel_is_built() -> bool:
+    try:
+        importlib.import_module("amtdiag.capture._kernel")
+    except ImportError:
+        return False
+    return True
+
+
+HAS_KERNEL = kernel_is_built()
+if not HAS_KERNEL:
+    # Else every command that a test runs says on standard error that the kernel is missing.
+    os.environ.setdefault("AMTDIAG_KERNEL", "python")
+
 # CI repeats the same examples: a change never fails there by bad luck. At a desk every run looks elsewhere.
 # Neither has a deadline: a busy machine is no bug.
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
@@ -32,6 +53,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "d
 # and it is still there when pytest repeats the outcome of a fixture with a wider scope for the next test.
 MISSING = "missing tool: "
 MISSING_PATTERN = re.compile(rf"^(?:(?:Skipped|Failed): )?{MISSING}(\S+)$", re.MULTILINE)
+
+
+def is_missing(name: str) -> bool:
+    return not HAS_KERNEL if name == KERNEL else shutil.which(name) is None
 
 
 def need_tool(name: str) -> Path:
@@ -98,12 +123,29 @@ class MissingTools:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(tool, ...): programs without which the test cannot run")
+    if not HAS_KERNEL and (IN_CI or os.environ.get("AMTDIAG_REQUIRE_KERNEL", "") not in {"", "0"}):
+        raise pytest.UsageError(
+            "the compiled kernel is demanded (AMTDIAG_REQUIRE_KERNEL=1 or CI=true) and was not built: "
+            "is there a C compiler with Python's headers, and does amtdiag/capture/native compile?"
+        )
+    config.addinivalue_line(
+        "markers", f"needs(tool, ...): programs (or {KERNEL!r}) without which the test cannot run"
+    )
     if not hasattr(config, "workerinput"):  # a worker of pytest-xdist reports to another process
         config.pluginmanager.register(MissingTools(config), "amtdiag-missing-tools")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A skip that is known beforehand is listed under the line of its test."""
+    for item in items:
+        for mark in item.iter_markers("needs"):
+            for name in mark.args:
+                if is_missing(name) and not IN_CI:
+                    item.add_marker(pytest.mark.skip(reason=MISSING + name))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         for name in mark.args:
-            need_tool(name)
+            if name != KERNEL:  # without it CI does not come here
+                need_tool(name)

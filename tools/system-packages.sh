@@ -1,10 +1,13 @@
 #!/bin/sh
-# Installs the programs that the tests call besides Python, where root or a sudo that asks nothing allows it.
-# With the argument "lab": those that the lab records with.
+# Installs what the tests need besides Python, where root or a sudo that asks nothing allows it: a C compiler with the
+# headers of PYTHON (default: python3), and the programs that they call. With the argument "lab": those that the lab
+# records with.
 #
 # Never fails: a test whose tool is missing skips itself and says so in the last line (under CI=true it fails there),
 # and the lab names what it lacks.
 set -eu
+
+PYTHON=${PYTHON:-python3}
 
 # program:Debian package
 TOOLS="
@@ -24,6 +27,8 @@ TOOLS="
     udhcpc:udhcpc
     chromium:chromium
 "
+# The compiler is not looked for by name: it is made to compile. Without a Python there is no answer, and none is needed.
+compiler=$("$PYTHON" tools/compiler.py packages 2>/dev/null) || true
 without="tests that need them will be skipped"
 if [ "${1:-}" = lab ]; then
     TOOLS="
@@ -38,6 +43,7 @@ if [ "${1:-}" = lab ]; then
         capinfos:wireshark-common
         editcap:wireshark-common
     "
+    compiler=
     without="the lab cannot run"
 fi
 
@@ -49,11 +55,14 @@ for pair in $TOOLS; do
         missing_packages="$missing_packages ${pair#*:}"
     fi
 done
-[ -n "$missing_tools" ] || exit 0
+[ -n "$compiler$missing_tools" ] || exit 0
 
 say() { printf 'system-packages: %s\n' "$*" >&2; }
+lacks() {
+    say "$1: without${compiler:+ a C compiler}$missing_tools: $without (Debian, Ubuntu: apt-get install${compiler:+ $compiler}$missing_packages)"
+}
 give_up() {
-    say "$1: without$missing_tools $without (Debian, Ubuntu: apt-get install$missing_packages)"
+    lacks "$1"
     exit 0
 }
 
@@ -66,19 +75,34 @@ else
     give_up "neither root nor a sudo that asks nothing"
 fi
 
-say "installing$missing_packages (Debian packages)"
 LOG=$(mktemp)
 trap 'rm -f "$LOG"' EXIT
-# wireshark-common asks whether everybody may capture packets. The tests only read files: no.
-if command -v debconf-set-selections >/dev/null 2>&1; then
-    echo "wireshark-common wireshark-common/install-setuid boolean false" | $sudo debconf-set-selections || true
-fi
-# shellcheck disable=SC2086 # lists of words
-if ! {
-    $sudo apt-get -q update || true
+$sudo apt-get -q update >"$LOG" 2>&1 || true
+
+install() {
+    say "installing $* (Debian packages)"
+    # shellcheck disable=SC2086 # no sudo is no word
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 \
-        install --no-install-recommends $missing_packages
-} >"$LOG" 2>&1; then
-    sed 's/^/    /' "$LOG" | tail -n 5 >&2
-    give_up "apt-get failed"
+        install --no-install-recommends "$@" >"$LOG" 2>&1 || {
+        sed 's/^/    /' "$LOG" | tail -n 5 >&2
+        return 1
+    }
+}
+
+# Apart from each other: if one cannot be had, the other may. The compiler comes first, the installation waits for it.
+# shellcheck disable=SC2086 # lists of words
+if [ -n "$compiler" ] && install $compiler; then
+    compiler=
 fi
+if [ -n "$missing_tools" ]; then
+    # wireshark-common asks whether everybody may capture packets. The tests only read files: no.
+    if command -v debconf-set-selections >/dev/null 2>&1; then
+        echo "wireshark-common wireshark-common/install-setuid boolean false" | $sudo debconf-set-selections || true
+    fi
+    # shellcheck disable=SC2086
+    if install $missing_packages; then
+        missing_tools=
+        missing_packages=
+    fi
+fi
+[ -z "$compiler$missing_tools" ] || lacks "apt-get failed"

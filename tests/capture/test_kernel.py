@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import importlib
 import itertools
 import json
 import os
@@ -46,9 +47,7 @@ INTEREST = Interest(frozenset({*HELLO_PORTS, DNS_PORT}) | OTHER_PORTS, DATAGRAM_
 MIB = 1 << 20
 CHUNKS = (1, 7, 4096, MIB)
 
-pytestmark = pytest.mark.skipif(
-    kernel.is_missing(), reason="the compiled kernel is not installed"
-)  # make test sets AMTDIAG_REQUIRE_KERNEL, with which it is not skipped but fails
+pytestmark = pytest.mark.needs("compiled-kernel")
 
 
 class Read(NamedTuple):
@@ -660,7 +659,7 @@ def test_ports_of_more_than_eight_groups(choice: str) -> None:
 
 
 def test_without_a_head_every_payload_is_wanted() -> None:
-    module = pytest.importorskip("amtdiag.capture.prefilter._kernel")
+    module = importlib.import_module("amtdiag.capture.prefilter._kernel")
     packet = bytearray(60)
     for at, value in {**PLAIN_FIELDS, 16: 46}.items():
         packet[at : at + 2] = value.to_bytes(2)

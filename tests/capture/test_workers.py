@@ -31,7 +31,7 @@ from amtdiag.capture.parallel.pool import Delivery, WorkerPool
 from amtdiag.capture.parallel.wire import Part, unpack_setup
 from amtdiag.capture.parallel.worker import Scout
 from amtdiag.capture.prefilter.interest import Interest
-from amtdiag.capture.prefilter.kernel import is_missing, sieve_for
+from amtdiag.capture.prefilter.kernel import sieve_for
 from amtdiag.capture.scan import Scan
 from amtdiag.config import Limits, Options
 from amtdiag.model import CaptureInfo
@@ -185,13 +185,11 @@ def scene(chance: random.Random, folder: Path) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize("kernel", ["c", "python"])
+@pytest.mark.parametrize("kernel", [pytest.param("c", marks=pytest.mark.needs("compiled-kernel")), "python"])
 @pytest.mark.parametrize("part", [(1, 1), (300, 9), (1 << 20, 1 << 17)])
 def test_conversations_across_files(
     kernel: str, part: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if kernel == "c" and is_missing():
-        pytest.skip("the compiled kernel is not installed")
     monkeypatch.setenv("AMTDIAG_KERNEL", kernel)
     walked = 0
 
