@@ -17,7 +17,7 @@ WORKERS = 2
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help venv demo test system-packages lint format types contracts unit notebooks samples docs lab \
-	sanitize fuzz bench bench-live clean
+	sanitize fuzz bench bench-live bare clean
 
 help: ## list the targets (the default)
 	@echo "amtdiag: make TARGET"
@@ -152,6 +152,10 @@ bench-live: $(VENV)/.dev ## amtdiag live beside dumpcap, tcpdump, scapy and pysh
 	@rm -f build/plain/.installed
 	@$(MAKE) --no-print-directory build/plain/.installed
 	AMTDIAG=build/plain/bin/amtdiag CC=$(NATIVE_CC) $(BIN)/python benchmarks/live.py $(ARGS)
+
+# Root only, and not for CI. "make bare ARGS=root": as root there, where make may install what it wants.
+bare: ## make demo and make test in a fresh Debian 12 with python3, make and git alone, as a user there (root; ten minutes)
+	@sh tools/bare.sh $(ARGS)
 
 clean: ## remove the virtual environment and all that was built (reports stay)
 	rm -f amtdiag/capture/prefilter/_kernel*.so
