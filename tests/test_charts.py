@@ -276,7 +276,7 @@ def test_times_are_of_the_zone_that_the_reader_wants(monkeypatch: pytest.MonkeyP
     assert label("UTC").startswith("time since 2026-03-02 09:01:11 (UTC)")
     assert "2026-03-02 10:01:11 (CET, UTC+01:00)" in label("Europe/Berlin")
     assert "2026-03-02 14:46:11 (UTC+05:45)" in label(timezone(timedelta(hours=5, minutes=45)))
-    monkeypatch.setenv("TZ", "America/New_York")
+    monkeypatch.setenv("TZ", "EST5EDT,M3.2.0,M11.1.0")  # New York, where the system has no table of zones too
     time.tzset()
     try:
         assert "2026-03-02 04:01:11 (EST, UTC-05:00)" in label("local")
