@@ -32,7 +32,7 @@ KERNEL = "compiled-kernel"
 
 def kernel_is_built() -> bool:
     try:
-        importlib.import_module("amtdiag.capture._kernel")
+        importlib.import_module("amtdiag.capture.prefilter._kernel")
     except ImportError:
         return False
     return True
@@ -126,7 +126,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not HAS_KERNEL and (IN_CI or os.environ.get("AMTDIAG_REQUIRE_KERNEL", "") not in {"", "0"}):
         raise pytest.UsageError(
             "the compiled kernel is demanded (AMTDIAG_REQUIRE_KERNEL=1 or CI=true) and was not built: "
-            "is there a C compiler with Python's headers, and does amtdiag/capture/native compile?"
+            "is there a C compiler with Python's headers, and does amtdiag/capture/prefilter/native compile?"
         )
     config.addinivalue_line(
         "markers", f"needs(tool, ...): programs (or {KERNEL!r}) without which the test cannot run"
