@@ -23,7 +23,7 @@ from amtdiag.config import Options
 from amtdiag.model import Diagnosis, HelloRecord
 from amtdiag.pipeline import diagnose
 from amtdiag.report.formats.html import render_page
-from amtdiag.report.formats.html.model import coded
+from amtdiag.report.formats.html.model import page_data
 from amtdiag.report.formats.html.summary import STAGES, Outline
 from amtdiag.report.formats.json import analysis_json, dumps, hello_json
 from amtdiag.safetext import safe
@@ -57,40 +57,36 @@ def fleet_page() -> str:
 def as_json(found: Diagnosis) -> dict[str, Any]:
     """What the JSON says, in the fields that the model has."""
     document: dict[str, Any] = json.loads(dumps(analysis_json(found)))
-    row = {one["id"]: number for number, one in enumerate(document["devices"])}
+    row = {device["id"]: number for number, device in enumerate(document["devices"])}
     for device in document["devices"]:
         del device["mode"], device["retry_counts"], device["gaps_seconds"]  # held against the events
         device["schedules"] = [
             [one["documented_by"], one["schedule"], one["fits"]] for one in device.pop("documented_schedules")
         ]
-        device["is_amt"] = int(device["is_amt"])
     for finding in document["findings"]:
         del finding["id"]
         finding["candidates"] = [[one["cause"], one["would_decide"]] for one in finding["candidates"]]
         finding["filter"] = finding.pop("display_filter") or None
-        finding["overcome"] = int(finding["overcome"])
-    for one in (*document["findings"], *document["unknowns"]):
-        one["device"] = row.get(one["device"], -1)
-    for capture in document["captures"]:
-        capture["truncated"] = int(capture["truncated"])
-        for name in ("snaplen", "drops"):
-            capture[name] = -1 if capture[name] is None else capture[name]
+    for judgement in (*document["findings"], *document["unknowns"]):
+        judgement["device"] = row.get(judgement["device"])
     return document
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.name)
 def test_the_model_says_what_the_json_says(path: Path) -> None:
     found = diagnosed(path)
-    reader = Reader(json.loads(json.dumps(coded(Outline(found)))))
+    reader = Reader(json.loads(json.dumps(page_data(Outline(found)))))
     wanted = as_json(found)
     devices = reader.devices()
     own = {"name", "state", "place", "cause", "host", "left_out", "events"}
     shown = [{key: value for key, value in one.items() if key not in own} for one in devices]
     assert shown == wanted["devices"]
-    findings = [{key: value for key, value in one.items() if key != "group"} for one in reader.findings()]
+    findings = [
+        {key: value for key, value in one.items() if key != "group"} for one in reader.rows("findings")
+    ]
     assert findings == wanted["findings"]
-    assert reader.unknowns() == wanted["unknowns"]
-    assert reader.captures() == wanted["captures"]
+    assert reader.rows("unknowns") == wanted["unknowns"]
+    assert reader.rows("captures") == wanted["captures"]
     del wanted["summary"]["root_of"]
     assert reader.model["summary"] == wanted["summary"]
 
@@ -98,7 +94,7 @@ def test_the_model_says_what_the_json_says(path: Path) -> None:
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.name)
 def test_the_lanes_hold_every_event_and_every_digest(path: Path) -> None:
     found = diagnosed(path)
-    reader = Reader(json.loads(json.dumps(coded(Outline(found)))))
+    reader = Reader(json.loads(json.dumps(page_data(Outline(found)))))
     shown = {
         (
             device["id"], one["at"], one["kind"], one["outcome"], one["detail"], one["src"] or "",
@@ -115,9 +111,9 @@ def test_the_lanes_hold_every_event_and_every_digest(path: Path) -> None:
     }  # fmt: skip
     for device, record in zip(reader.devices(), found.devices, strict=True):
         hellos = [one for one in device["events"] if one["kind"] == "hello"]
-        counts = [one["retry"] for one in hellos if one["retry"] >= 0]
+        counts = [one["retry"] for one in hellos if one["retry"] is not None]
         assert (len(hellos), counts) == (record.hellos, list(record.retry_counts))
-        lists = [[reader.pool[place] for place in one["digests"]] if one["digests"] else [] for one in hellos]
+        lists = [reader.digests(hello) for hello in hellos]
         assert lists == [hello_json(one)["hashes"] for one in of_device(found, record.id)]
 
 
@@ -126,10 +122,10 @@ def of_device(found: Diagnosis, device: str) -> list[HelloRecord]:
 
 
 def test_tls_and_http_have_lanes_of_their_own() -> None:
-    (device,) = Reader(coded(Outline(diagnosed(SAMPLES / "web-commit.pcapng.gz")))).devices()
+    (device,) = Reader(page_data(Outline(diagnosed(SAMPLES / "web-commit.pcapng.gz")))).devices()
     asked = [one["detail"] for one in device["events"] if one["kind"] == "http"]
     assert any("CommitChanges" in one and "returns 0" in one for one in asked)
-    (device,) = Reader(coded(Outline(diagnosed(SAMPLES / "chain-root-not-listed.pcapng.gz")))).devices()
+    (device,) = Reader(page_data(Outline(diagnosed(SAMPLES / "chain-root-not-listed.pcapng.gz")))).devices()
     shaken = [one for one in device["events"] if one["kind"] == "tls"]
     assert {one["outcome"] for one in shaken} == {"failed"}
     assert all("alert 48 (unknown CA)" in one["detail"] for one in shaken)
@@ -140,7 +136,7 @@ def test_the_middle_of_too_many_events_is_left_out_and_counted() -> None:
     (first,) = found.hellos
     event = first.event
     hellos = [replace(first, event=replace(event, ts=event.ts + number * 10**9)) for number in range(1000)]
-    (device,) = Reader(coded(Outline(replace(found, hellos=tuple(hellos))))).devices()
+    (device,) = Reader(page_data(Outline(replace(found, hellos=tuple(hellos))))).devices()
     assert len(device["events"]) == 400
     assert device["left_out"] > 600
     assert rfc3339(hellos[-1].event.ts) in {one["at"] for one in device["events"]}
@@ -265,7 +261,7 @@ def many_times(found: Diagnosis, times: int) -> Diagnosis:
 
 def test_ten_thousand_devices_fit_into_fifteen_megabytes() -> None:
     # Even if no two sites had anything in common that packing could make use of.
-    text = dumps(coded(Outline(diagnosed(SAMPLES / "fleet.pcapng.gz"))))
+    text = dumps(page_data(Outline(diagnosed(SAMPLES / "fleet.pcapng.gz"))))
     assert len(b64encode(zlib.compress(text.encode()))) * 400 < 15_000_000
     # A tenth of them: a page of 10,000 is no larger than ten of these.
     found = many_times(diagnosed(SAMPLES / "fleet.pcapng.gz"), 40)
@@ -275,4 +271,4 @@ def test_ten_thousand_devices_fit_into_fifteen_megabytes() -> None:
     assert '"deflate"' in page
     reader = Reader(model_of(page))
     assert [one["id"] for one in reader.devices()] == [one.id for one in found.devices]
-    assert [one["summary"] for one in reader.findings()] == [one.summary for one in found.findings]
+    assert [one["summary"] for one in reader.rows("findings")] == [one.summary for one in found.findings]

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from amtdiag.model import Diagnosis
-from amtdiag.report.formats.html.model import coded
+from amtdiag.report.formats.html.model import page_data
 from amtdiag.report.formats.html.summary import Outline
 from amtdiag.tables import plain
 from amtdiag.times import clock, rfc3339, span
@@ -20,10 +20,10 @@ from amtdiag.times import clock, rfc3339, span
 if TYPE_CHECKING:
     from jinja2 import Template
 
-_SCRIPTS = ("decode.js", "dom.js", "overview.js", "devices.js", "timescale.js", "timeline.js", "device.js",
-            "main.js")  # fmt: skip
+_SCRIPTS = ("model.js", "times.js", "dom.js", "overview.js", "devices.js", "timescale.js", "timeline.js",
+            "device.js", "main.js")  # fmt: skip
 """In the order in which they stand in the page; together they are one script."""
-_LARGE = 2_000_000
+_LARGE = 1_000_000
 """Bytes of a model beyond which it is packed: a fleet's shrinks to a quarter, base64 included. A small one
 stays readable for whoever looks into the file."""
 
@@ -40,7 +40,7 @@ def render_page(diagnosis: Diagnosis) -> Iterator[str]:
         policy=_policy(script, style),
         style=style,
         script=script,
-        model=_carried(coded(outline)),
+        model=_carried(page_data(outline)),
         outline=outline,
         found=diagnosis,
     )

@@ -2,25 +2,20 @@
 
 const PAGE = 50;
 const STATE_NAMES = { stuck: "Stuck", trouble: "In trouble", unclear: "Cannot be told", clear: "Nothing stops it" };
-const HELLO_TYPES = { psk: "PSK", pki: "PKI", unknown: "?" };
 const capital = word => word.charAt(0).toUpperCase() + word.slice(1);
 const dashed = word => word === "tls" ? "TLS" : word.replaceAll("_", "-");
 const modeName = name => name === "unknown" ? "not known" : capital(name);
 
-// What can be said of a device in its row.
-function rowOf(device) {
-  const d = model.devices;
-  const cause = at(d.cause, device), modes = modesOf(device), ips = text(d.ips, device);
+// All that the page knows of a device, with what its row says.
+function readDevice(row) {
+  const device = readRow(model.devices, row);
   return {
-    device, id: text(d.id, device), name: text(d.name, device), host: text(d.host, device), ips,
-    address: ips.at(-1) ?? "", macs: text(d.macs, device), aliases: text(d.aliases, device), uuid: text(d.uuid, device),
-    hellos: at(d.hellos, device), type: text(d.hello_type, device), state: text(d.state, device),
-    place: at(d.place, device), stage: text(d.stage, device), mode: modes.at(-1)?.name ?? "unknown",
-    finding: cause < 0 ? null : readFinding(cause), isAmt: at(d.is_amt, device) === 1,
+    ...device, address: device.ips.at(-1) ?? "", mode: modesOf(row).at(-1)?.name ?? "unknown",
+    finding: device.cause === null ? null : readFinding(device.cause),
   };
 }
 
-const linkOf = row => `#device=${encodeURIComponent(row.id.replace(/^uuid:/, ""))}`;
+const linkOf = id => `#device=${encodeURIComponent(id.replace(/^uuid:/, ""))}`;
 
 class DeviceList {
   constructor(place) {
@@ -35,9 +30,10 @@ class DeviceList {
 
   // Stuck devices first, then those in trouble, each in the order of their appearance.
   byTrouble() {
-    const d = model.devices, seen = tables.firstSeen();
-    const rank = Int32Array.from({ length: d.rows }, (_, i) => model.vocabulary.states.indexOf(text(d.state, i)));
-    return Array.from(rank.keys()).sort((a, b) => rank[a] - rank[b] || seen[a] - seen[b]);
+    const rows = rowNumbers(model.devices);
+    const rank = rows.map(row => model.vocabulary.states.indexOf(cell(model.devices, "state", row)));
+    const seen = rows.map(row => cell(model.devices, "first_seen", row));
+    return rows.sort((a, b) => rank[a] - rank[b] || seen[a] - seen[b]);
   }
 
   build(place) {
@@ -49,11 +45,10 @@ class DeviceList {
     });
     const select = (id, all, options) =>
       h("select", { id, onchange: changed }, option("", all), options.map(([value, words]) => option(value, words)));
-    const c = model.causes;
-    const causes = Array.from({ length: c.rows }, (_, i) => [String(i), text(c.title, i)]);
+    const causes = rowNumbers(model.causes).map(row => [String(row), cell(model.causes, "title", row)]);
     this.selects = {
       state: select("state", "All", Object.entries(STATE_NAMES).concat([["operational", "Operational"]])),
-      stage: select("stage", "All", model.vocabulary.stages.map((one, i) => [String(i), capital(dashed(one))])),
+      stage: select("stage", "All", model.vocabulary.stages.map((stage, i) => [String(i), capital(dashed(stage))])),
       cause: select("cause", "All", causes),
     };
     const labelled = (words, control, kind) => h("label", { class: kind }, words, control);
@@ -76,7 +71,7 @@ class DeviceList {
   }
 
   read() {
-    this.filters = { text: this.search.value, ...Object.fromEntries(Object.entries(this.selects).map(([k, v]) => [k, v.value])) };
+    this.filters = { text: this.search.value, ...Object.fromEntries(Object.entries(this.selects).map(([name, select]) => [name, select.value])) };
   }
 
   show(filters) {
@@ -98,26 +93,26 @@ class DeviceList {
     byId("devices").scrollIntoView();
   }
 
-  haystack(device) {
-    return this.haystacks[device] ??= (() => {
-      const row = rowOf(device), d = model.devices;
-      const words = [row.id, row.name, row.host, row.uuid, text(d.server, device), text(d.suffix, device), STATE_NAMES[row.state],
-        `${row.mode} mode`, ...row.ips, ...row.macs, ...row.aliases];
-      for (const finding of findingsOf(device)) words.push(finding.rule, finding.title, finding.label, finding.catalogue, finding.summary);
+  haystack(row) {
+    return this.haystacks[row] ??= (() => {
+      const device = readDevice(row);
+      const words = [device.id, device.name, device.host, device.uuid, device.server, device.suffix, STATE_NAMES[device.state],
+        `${device.mode} mode`, ...device.ips, ...device.macs, ...device.aliases];
+      for (const finding of findingsOf(row)) words.push(finding.rule, finding.title, finding.label, finding.catalogue, finding.summary);
       return words.filter(Boolean).join("\n").toLowerCase();
     })();
   }
 
   update() {
-    const { text: typed, cause, stage, state } = this.filters, d = model.devices;
-    const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
-    const having = cause === "" ? null : new Set(Array.from({ length: model.findings.rows }, (_, i) => i)
-      .filter(i => at(model.findings.group, i) === Number(cause)).map(i => at(model.findings.device, i)));
-    this.found = this.order().filter(device =>
-      (!having || having.has(device))
-      && (stage === "" || at(d.place, device) === Number(stage))
-      && (state === "" || (state === "operational" ? rowOf(device).mode === state : text(d.state, device) === state))
-      && words.every(word => this.haystack(device).includes(word)));
+    const { text, cause, stage, state } = this.filters;
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    const having = cause === "" ? null : new Set(rowNumbers(model.findings)
+      .filter(row => cell(model.findings, "group", row) === Number(cause)).map(row => cell(model.findings, "device", row)));
+    this.found = this.order().filter(row =>
+      (!having || having.has(row))
+      && (stage === "" || cell(model.devices, "place", row) === Number(stage))
+      && (state === "" || (state === "operational" ? readDevice(row).mode : cell(model.devices, "state", row)) === state)
+      && words.every(word => this.haystack(row).includes(word)));
     this.sort();
     this.draw();
   }
@@ -125,7 +120,7 @@ class DeviceList {
   sort() {
     const { by, falls } = this.sorting;
     if (by === "state") { if (falls) this.found.reverse(); return; }
-    const keys = new Map(this.found.map(device => [device, COLUMNS[by].key(rowOf(device))]));
+    const keys = new Map(this.found.map(row => [row, COLUMNS[by].key(readDevice(row))]));
     const order = (a, b) => typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true });
     this.found.sort((a, b) => (falls ? -1 : 1) * order(keys.get(a), keys.get(b)));
   }
@@ -140,14 +135,14 @@ class DeviceList {
   draw() {
     const pages = Math.max(1, Math.ceil(this.found.length / PAGE));
     this.page = Math.min(Math.max(this.page, 0), pages - 1);
-    const shown = this.found.slice(this.page * PAGE, (this.page + 1) * PAGE).map(rowOf);
+    const shown = this.found.slice(this.page * PAGE, (this.page + 1) * PAGE).map(readDevice);
     const all = counted(model.devices.rows, "device");
     this.tally.textContent = this.found.length === model.devices.rows ? all : `${this.found.length.toLocaleString("en")} of ${all}`;
     this.where.textContent = `Page ${(this.page + 1).toLocaleString("en")} of ${pages.toLocaleString("en")}`;
     this.pager.hidden = pages === 1;
     this.back.disabled = this.page === 0;
     this.next.disabled = this.page === pages - 1;
-    const body = shown.length ? shown.map(row => this.row(row))
+    const body = shown.length ? shown.map(device => this.row(device))
       : h("tr", {}, h("td", { colspan: "99", class: "nothing" }, "No device fits. “Show all” takes the filters away."));
     this.table.replaceChildren(
       h("caption", { class: "hidden" }, "Devices and the stages they went through"), this.heading(), h("tbody", {}, body));
@@ -161,38 +156,37 @@ class DeviceList {
         h("button", { type: "button", "data-sort": name, onclick: () => this.sortBy(name) }, COLUMNS[name].title));
     };
     return h("thead", {}, h("tr", {}, sortable("name"), sortable("address", "less"), sortable("hellos", "less"), sortable("mode", "less"),
-      model.vocabulary.stages.map(one => h("th", { scope: "col", class: "step" }, h("span", {}, capital(dashed(one))))),
+      model.vocabulary.stages.map(stage => h("th", { scope: "col", class: "step" }, h("span", {}, capital(dashed(stage))))),
       sortable("state", "before")));
   }
 
-  row(row) {
-    const stages = new Map(stagesOf(row.device).map(one => [one.name, one]));
+  row(device) {
+    const stages = new Map(stagesOf(device.row).map(stage => [stage.name, stage]));
     const cells = model.vocabulary.stages.map(name => {
-      const one = stages.get(name);
-      if (name === "operational" && row.mode === name && !one) return h("td", { class: "step" }, sign("passed", "operational"));
-      const inferred = one?.basis === "inferred" ? ", inferred" : "";
-      return h("td", { class: `step ${one?.outcome ?? ""} ${inferred && "inferred"}`, title: one ? `${capital(dashed(name))}: ${one.outcome}${inferred}. ${one.detail}` : null },
-        sign(one?.outcome ?? "none", one ? one.outcome + inferred : "nothing seen"));
+      const stage = stages.get(name);
+      if (name === "operational" && device.mode === name && !stage) return h("td", { class: "step" }, sign("passed", "operational"));
+      const inferred = stage?.basis === "inferred" ? ", inferred" : "";
+      return h("td", { class: `step ${stage?.outcome ?? ""} ${inferred && "inferred"}`, title: stage ? `${capital(dashed(name))}: ${stage.outcome}${inferred}. ${stage.detail}` : null },
+        sign(stage?.outcome ?? "none", stage ? stage.outcome + inferred : "nothing seen"));
     });
-    const f = row.finding;
+    const { finding } = device;
     return h("tr", {},
-      h("th", { scope: "row" }, h("a", { href: linkOf(row) }, wire(row.name)), row.host && h("span", { class: "host" }, wire(row.host)),
-        !row.isAmt && h("span", { class: "host" }, "not shown to have AMT")),
-      h("td", { class: "less" }, wire(row.address || "–")),
-      h("td", { class: "less" }, helloText(row)), h("td", { class: "less" }, modeName(row.mode)), cells,
-      h("td", { class: "before" }, f ? [sign(f.severity, f.severity), " ", h("b", {}, dashed(row.stage)), ": ", f.label]
-        : h("span", { class: "note" }, STATE_NAMES[row.state])));
+      h("th", { scope: "row" }, h("a", { href: linkOf(device.id) }, wire(device.name)), device.host && h("span", { class: "host" }, wire(device.host)),
+        !device.is_amt && h("span", { class: "host" }, "not shown to have AMT")),
+      h("td", { class: "less" }, wire(device.address || "–")),
+      h("td", { class: "less" }, helloText(device)), h("td", { class: "less" }, modeName(device.mode)), cells,
+      h("td", { class: "before" }, finding ? [sign(finding.severity, finding.severity), " ", h("b", {}, dashed(device.stage)), ": ", finding.label]
+        : h("span", { class: "note" }, STATE_NAMES[device.state])));
   }
 
   download() {
     const heads = ["device", "host", "addresses", "macs", "hellos", "hello_type", "mode", "state", "stage", "rule", "cause", "summary", "first_seen", "last_seen"];
-    const lines = this.found.map(device => {
-      const row = rowOf(device), f = row.finding;
-      const time = ticks => Number.isNaN(ticks) ? "" : dateOf(ticks).toISOString();
-      return [row.id, row.host, row.ips.join(" "), row.macs.join(" "), row.hellos, row.type, row.mode, row.state, row.stage, f?.rule, f?.title, f?.summary,
-        time(tables.firstSeen()[device]), time(tables.lastSeen()[device])];
-    });
-    const csv = [heads, ...lines].map(line => line.map(cell).join(",")).join("\r\n") + "\r\n";
+    const lines = this.found.map(readDevice).map(device => [
+      device.id, device.host, device.ips.join(" "), device.macs.join(" "), device.hellos, device.hello_type, device.mode, device.state, device.stage,
+      device.finding?.rule, device.finding?.title, device.finding?.summary,
+      dateOf(device.first_seen).toISOString(), dateOf(device.last_seen).toISOString(),
+    ]);
+    const csv = [heads, ...lines].map(line => line.map(csvCell).join(",")).join("\r\n") + "\r\n";
     const link = h("a", { href: URL.createObjectURL(new Blob([csv], { type: "text/csv" })), download: "amtdiag-devices.csv" });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
@@ -200,18 +194,18 @@ class DeviceList {
   }
 }
 
-const helloText = row => row.hellos ? `${HELLO_TYPES[row.type] ?? "?"} ×${row.hellos.toLocaleString("en")}` : "none";
+const helloText = device => device.hellos ? `${model.vocabulary.hello_types[device.hello_type] ?? "?"} ×${device.hellos.toLocaleString("en")}` : "none";
 
 const COLUMNS = {
-  name: { title: "Device", key: row => row.name },
-  address: { title: "Address", key: row => row.address },
-  hellos: { title: "Hellos", key: row => row.hellos },
-  mode: { title: "Mode", key: row => row.mode },
-  state: { title: "Stopped at, because", key: row => row.state },
+  name: { title: "Device", key: device => device.name },
+  address: { title: "Address", key: device => device.address },
+  hellos: { title: "Hellos", key: device => device.hellos },
+  mode: { title: "Mode", key: device => device.mode },
+  state: { title: "Stopped at, because", key: device => device.state },
 };
 
 // A cell that no spreadsheet takes for a formula.
-function cell(value) {
+function csvCell(value) {
   const words = String(value ?? "");
   const harmless = typeof value === "string" && /^[=+\-@\t\r\n＝＋－＠]/.test(words) ? `'${words}` : words;
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;

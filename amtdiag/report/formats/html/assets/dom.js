@@ -8,7 +8,7 @@ function fill(element, attributes, children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter(one => one !== null && one !== undefined && one !== false));
+  element.append(...children.flat(Infinity).filter(child => child !== null && child !== undefined && child !== false));
   return element;
 }
 
@@ -23,7 +23,7 @@ const sign = (name, label) => s("svg", {
 // Text of the wire, with its reading direction kept to itself.
 const wire = words => h("bdi", {}, words);
 
-const counted = (number, one, many = `${one}s`) => number === 1 ? `1 ${one}` : `${number.toLocaleString("en")} ${many}`;
+const counted = (number, thing, many = `${thing}s`) => number === 1 ? `1 ${thing}` : `${number.toLocaleString("en")} ${many}`;
 
 function say(words) {
   byId("said").textContent = "";
@@ -63,9 +63,9 @@ const tshark = (evidence, filter) => {
 function framesText(evidence) {
   if (!evidence.length) return "";
   const files = new Map();
-  for (const one of evidence) {
-    if (!files.has(one.file)) files.set(one.file, []);
-    files.get(one.file).push(one.frame);
+  for (const { file, frame } of evidence) {
+    if (!files.has(file)) files.set(file, []);
+    files.get(file).push(frame);
   }
   const several = model.captures.rows > 1;
   const parts = [...files].map(([file, frames]) => frames.join(", ") + (several ? ` of ${file}` : ""));
@@ -73,14 +73,14 @@ function framesText(evidence) {
 }
 
 // Every moment in the page can be read in either zone.
-const moment = (ticks, parts) => Number.isNaN(ticks) ? "–" : momentOf(dateOf(ticks), parts);
+const moment = (time, parts) => time === null ? "–" : momentOf(dateOf(time), parts);
 const momentOf = (date, parts = "day time") =>
   h("time", { datetime: date.toISOString(), "data-parts": parts }, shownMoment(date, parts));
 const shownMoment = (date, parts) => parts === "day time" ? `${clock(date)} ${zoneName()}` : clock(date, parts);
 
 function showZone() {
-  for (const one of document.querySelectorAll("time[datetime]")) {
-    one.textContent = shownMoment(new Date(one.dateTime), one.dataset.parts ?? "day time");
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    time.textContent = shownMoment(new Date(time.dateTime), time.dataset.parts ?? "day time");
   }
   byId("zone").textContent = localZone ? `Times in ${zoneName()}` : "Times in UTC";
   byId("zone").setAttribute("aria-pressed", String(localZone));

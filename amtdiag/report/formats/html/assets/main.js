@@ -1,10 +1,10 @@
 // Starts the page, and follows the part of the address behind #.
 
-let list, timeline, ownChange = false;
+let list, timeline;
 
-function rememberList(of) {
-  if (of !== list || location.hash.startsWith("#device=")) return;
-  const asked = Object.entries(of.filters).filter(one => one[1] !== "");
+function rememberList(drawn) {
+  if (drawn !== list || location.hash.startsWith("#device=")) return;
+  const asked = Object.entries(drawn.filters).filter(([, value]) => value !== "");
   const wanted = asked.length ? `#list?${new URLSearchParams(asked)}` : "";
   if (wanted === location.hash || (!wanted && !location.hash.startsWith("#list?"))) return;
   try {
@@ -17,7 +17,7 @@ function rememberList(of) {
 function follow() {
   const hash = location.hash;
   const wanted = hash.startsWith("#device=") ? decoded(hash.slice("#device=".length)) : null;
-  const device = wanted === null ? undefined : deviceByName(wanted);
+  const device = wanted === null ? undefined : rowOfDevice(wanted);
   const place = byId("device");
   timeline?.watcher.disconnect();
   timeline = undefined;
@@ -27,7 +27,7 @@ function follow() {
     const view = deviceView(device, list);
     place.replaceChildren(view.place);
     timeline = view.ready();
-    document.title = `${text(model.devices.name, device)} · amtdiag`;
+    document.title = `${cell(model.devices, "name", device)} · amtdiag`;
     scrollTo({ top: 0, behavior: "instant" });
     byId("device-name").focus({ preventScroll: true });
     return;

@@ -17,6 +17,7 @@ const SHAPES = {
   cross: "M-6.5-3.5l3-3L0-3l3.5-3.5 3 3L3 0l3.5 3.5-3 3L0 3l-3.5 3.5-3-3L-3 0z", plus: "M-2.2-7h4.4v4.8H7v4.4H2.2V7h-4.4V2.2H-7v-4.4h4.8z",
 };
 const LANE_HEIGHT = 46;
+const laneName = event => LANES.find(([kind]) => kind === event.kind)?.[1] ?? event.kind;
 
 const shape = (outcome, attributes) => {
   const [, form, tone, hollow] = LOOKS[outcome] ?? LOOKS.partial;
@@ -25,13 +26,12 @@ const shape = (outcome, attributes) => {
 
 class Timeline {
   constructor(place, device) {
-    this.events = eventsOf(device);
-    this.visibility = text(model.devices.visibility, device);
-    this.seen = [tables.firstSeen()[device], tables.lastSeen()[device]];
-    this.modes = modesOf(device);
-    const kinds = new Set(this.events.map(one => one.kind));
+    this.events = eventsOf(device.row);
+    this.visibility = device.visibility;
+    this.seen = [device.first_seen, device.last_seen];
+    this.modes = modesOf(device.row);
+    const kinds = new Set(this.events.map(event => event.kind));
     this.lanes = LANES.filter(([kind], i) => i < ALWAYS || kinds.has(kind));
-    this.order = this.events.map((_, i) => i);
     this.focused = 0;
     this.place = h("div", { class: "timeline" });
     this.tip = h("div", { class: "tip", role: "tooltip", id: "tip", hidden: true });
@@ -42,45 +42,42 @@ class Timeline {
     this.draw();
   }
 
-  ns(ticks) { return ticks * model.tick; }
-
   draw() {
     const width = this.width = Math.max(this.place.clientWidth || 1000, 280);
     const narrow = width < 640, left = narrow ? 10 : 128, right = 14, top = 34;
     const laneHeight = narrow ? 54 : LANE_HEIGHT;
     const foot = top + this.lanes.length * laneHeight;
-    const ends = tables.captureSpans().filter(([first, last]) => first <= this.seen[1] && this.seen[1] < last).map(one => one[1]);
-    const end = ends.length ? Math.max(...ends) : NaN;
-    const times = [...this.seen, ...this.events.flatMap(one => [one.at, one.at + one.lasts]), ...this.modes.map(one => one.at), end];
-    const scale = new TimeScale(times.filter(one => !Number.isNaN(one)).map(one => this.ns(one)));
-    const x = ticks => left + 8 + scale.place(this.ns(ticks)) * (width - left - right - 16);
-    const y = kind => top + (this.lanes.findIndex(one => one[0] === kind) + (narrow ? 0.62 : 0.5)) * laneHeight;
+    const end = this.captureEnd();
+    const times = [...this.seen, ...this.events.flatMap(event => [event.at, event.at + event.lasts]), ...this.modes.map(mode => mode.since), end];
+    const scale = new TimeScale(times.filter(time => time !== null));
+    const x = time => left + 8 + scale.place(time) * (width - left - right - 16);
+    const y = kind => top + (this.lanes.findIndex(lane => lane[0] === kind) + (narrow ? 0.62 : 0.5)) * laneHeight;
     const parts = [this.bands(scale, x, left, width - right, foot)];
     for (const [i, [kind, name, lane]] of this.lanes.entries()) {
       const line = top + i * laneHeight;
-      parts.push(s("line", { class: "rule", x1: narrow ? 0 : 0, x2: width, y1: line, y2: line }));
+      parts.push(s("line", { class: "rule", x1: 0, x2: width, y1: line, y2: line }));
       parts.push(s("text", { class: "lane-name", x: narrow ? 4 : 0, y: narrow ? line + 15 : line + laneHeight / 2 + 4 }, name));
-      if (!this.events.some(one => one.kind === kind)) {
+      if (!this.events.some(event => event.kind === kind)) {
         const unseen = lane && this.visibility[lane] === false;
         parts.push(s("text", { class: "dim", x: (left + width) / 2, y: y(kind) + 4, "text-anchor": "middle" },
           unseen ? "this capture does not show this direction" : kind === "http" ? "none that can be read" : "none in this capture"));
       }
     }
     parts.push(s("line", { class: "rule", x1: 0, x2: width, y1: foot, y2: foot }), this.axis(scale, x, foot, width, left));
-    if (!Number.isNaN(end)) {
+    if (end !== null) {
       parts.push(s("line", { class: "end", x1: x(end), x2: x(end), y1: top, y2: foot }),
         s("text", { class: "dim", x: x(end) - 4, y: foot - 5, "text-anchor": "end" }, "capture ends"));
     }
     parts.push(this.retries(x, () => y("hello") + (narrow ? 20 : -10)));
-    for (const one of this.events) {
-      if (one.lasts && x(one.at + one.lasts) - x(one.at) > 8) {
-        parts.push(s("line", { class: `lasts tone-${LOOKS[one.outcome][2]}`, x1: x(one.at), x2: x(one.at + one.lasts), y1: y(one.kind), y2: y(one.kind) }));
+    for (const { kind, outcome, at, lasts } of this.events) {
+      if (lasts && x(at + lasts) - x(at) > 8) {
+        parts.push(s("line", { class: `lasts tone-${LOOKS[outcome][2]}`, x1: x(at), x2: x(at + lasts), y1: y(kind), y2: y(kind) }));
       }
     }
-    this.points = this.events.map(one => [x(one.at), y(one.kind)]);
-    this.marks = this.events.map((one, i) => shape(one.outcome, {
+    this.points = this.events.map(event => [x(event.at), y(event.kind)]);
+    this.marks = this.events.map((event, i) => shape(event.outcome, {
       transform: `translate(${this.points[i].map(Math.round).join(" ")})`, role: "button", tabindex: i === this.focused ? "0" : "-1",
-      "aria-label": this.words(one).join(". "), onfocus: () => this.hover(i), onblur: () => this.leave(),
+      "aria-label": this.words(event).join(". "), onfocus: () => this.hover(i), onblur: () => this.leave(),
     }));
     this.halo = s("circle", { class: "halo", r: 11, visibility: "hidden" });
     const svg = s("svg", {
@@ -92,26 +89,34 @@ class Timeline {
     this.svg = svg;
   }
 
+  // When the capture that shows the last event stops, if that is later.
+  captureEnd() {
+    const seen = this.seen[1];
+    const captures = rowNumbers(model.captures).map(row => readRow(model.captures, row));
+    const ends = captures.filter(({ first_ts: first, last_ts: last }) => first !== null && last !== null && first <= seen && seen < last)
+      .map(capture => capture.last_ts);
+    return ends.length ? Math.max(...ends) : null;
+  }
+
   bands(scale, x, left, right, foot) {
-    const firstSeen = this.seen[0];
-    const known = this.modes.map(one => ({ ...one, since: Number.isNaN(one.at) ? firstSeen : one.at }));
+    const known = this.modes.map(mode => ({ ...mode, since: mode.since ?? this.seen[0] }));
     // The Hello proves the mode; the connection that brings it begins milliseconds before.
-    const begun = known.length && this.ns(known[0].since) - scale.start < SECOND;
-    const spans = begun ? known : [{ name: "unknown", basis: "none", since: NaN }, ...known];
-    return spans.map((one, i) => {
-      const from = i === 0 ? left : x(one.since), to = i + 1 < spans.length ? x(spans[i + 1].since) : right;
-      const words = `${one.name === "unknown" ? "Mode not known" : `${capital(one.name)} Mode`}${one.basis === "none" ? "" : `, ${one.basis}`}`;
-      return s("g", {}, s("rect", { class: `band ${one.name}`, x: from, y: 4, width: Math.max(to - from, 0), height: 22, rx: 3 }, s("title", {}, words)),
-        s("rect", { class: `band wash ${one.name}`, x: from, y: 30, width: Math.max(to - from, 0), height: foot - 30 }),
+    const begun = known.length && known[0].since - scale.start < SECOND;
+    const spans = begun ? known : [{ name: "unknown", basis: "none", since: null }, ...known];
+    return spans.map((mode, i) => {
+      const from = i === 0 ? left : x(mode.since), to = i + 1 < spans.length ? x(spans[i + 1].since) : right;
+      const words = `${mode.name === "unknown" ? "Mode not known" : `${capital(mode.name)} Mode`}${mode.basis === "none" ? "" : `, ${mode.basis}`}`;
+      return s("g", {}, s("rect", { class: `band ${mode.name}`, x: from, y: 4, width: Math.max(to - from, 0), height: 22, rx: 3 }, s("title", {}, words)),
+        s("rect", { class: `band wash ${mode.name}`, x: from, y: 30, width: Math.max(to - from, 0), height: foot - 30 }),
         to - from > words.length * 6.4 && s("text", { x: (from + to) / 2, y: 19, "text-anchor": "middle" }, words));
     }).concat(left > 50 ? s("text", { class: "lane-name", x: 0, y: 19 }, "Mode") : []);
   }
 
   axis(scale, x, foot, width, left) {
     const total = scale.end - scale.start;
-    const ticks = scale.ticks(96 / (width - left), this.events.filter(one => one.kind === "hello").map(one => this.ns(one.at)));
+    const ticks = scale.ticks(96 / (width - left), this.events.filter(event => event.kind === "hello").map(hello => hello.at));
     const labels = ticks.map(time => {
-      const at = x(time / model.tick), date = dateOf(time / model.tick);
+      const at = x(time), date = dateOf(time);
       const anchor = at > width - 50 ? "end" : at < left + 40 && left < 50 ? "start" : "middle";
       const day = clock(date).slice(5, 16);
       const shift = anchor === "end" ? 8 : anchor === "start" ? -8 : 0;
@@ -126,27 +131,26 @@ class Timeline {
   // The retry counts over the Hellos, where there is room.
   retries(x, height) {
     let last = -100;
-    return this.events.filter(one => one.kind === "hello" && one.retry >= 0).map(one => {
-      const at = x(one.at);
+    return this.events.filter(event => event.kind === "hello" && event.retry !== null).map(hello => {
+      const at = x(hello.at);
       if (at - last < 20) return null;
       last = at;
-      return s("text", { class: "dim", x: at, y: height(), "text-anchor": "middle" }, String(one.retry));
+      return s("text", { class: "dim", x: at, y: height(), "text-anchor": "middle" }, String(hello.retry));
     });
   }
 
   legend() {
-    const used = new Set(this.events.map(one => one.outcome));
-    return h("ul", { class: "legend", "aria-label": "Shapes" }, Object.entries(LOOKS).filter(([one]) => used.has(one)).map(([one, [words]]) =>
-      h("li", {}, s("svg", { viewBox: "-9 -9 18 18", "aria-hidden": "true" }, shape(one)), words)),
-      this.events.some(one => one.kind === "hello") && h("li", {}, "Numbers over Hellos: retry count"));
+    const used = new Set(this.events.map(event => event.outcome));
+    return h("ul", { class: "legend", "aria-label": "Shapes" }, Object.entries(LOOKS).filter(([outcome]) => used.has(outcome)).map(([outcome, [words]]) =>
+      h("li", {}, s("svg", { viewBox: "-9 -9 18 18", "aria-hidden": "true" }, shape(outcome)), words)),
+      this.events.some(event => event.kind === "hello") && h("li", {}, "Numbers over Hellos: retry count"));
   }
 
-  words(one) {
-    const name = LANES.find(([kind]) => kind === one.kind)?.[1] ?? one.kind;
+  words(event) {
     const end = (address, port) => (address ?? "") + (port ? ` port ${port}` : "");
-    const way = [end(one.src, one.sport), end(one.dst, one.dport)].filter(Boolean).join(" to ");
-    const lasted = one.lasts ? `, lasts ${duration(this.ns(one.lasts))}` : "";
-    return [`${name}: ${LOOKS[one.outcome]?.[0] ?? one.outcome}`, `${clock(dateOf(one.at), "ms")} ${zoneName()}${lasted}`, way, one.detail, capital(framesText(one.evidence))].filter(Boolean);
+    const way = [end(event.src, event.sport), end(event.dst, event.dport)].filter(Boolean).join(" to ");
+    const lasted = event.lasts ? `, lasts ${duration(event.lasts)}` : "";
+    return [`${laneName(event)}: ${LOOKS[event.outcome]?.[0] ?? event.outcome}`, `${clock(dateOf(event.at), "ms")} ${zoneName()}${lasted}`, way, event.detail, capital(framesText(event.evidence))].filter(Boolean);
   }
 
   hover(i) {
@@ -156,7 +160,7 @@ class Timeline {
     this.halo.setAttribute("visibility", "visible");
     this.pointed = i;
     const [title, ...rest] = this.words(this.events[i]);
-    this.tip.replaceChildren(h("b", {}, title), ...rest.map(one => h("span", {}, wire(one))));
+    this.tip.replaceChildren(h("b", {}, title), ...rest.map(words => h("span", {}, wire(words))));
     this.tip.hidden = false;
     const ratio = this.place.clientWidth / this.width, room = this.place.clientWidth - this.tip.offsetWidth;
     this.tip.style.left = `${Math.min(Math.max(left * ratio - this.tip.offsetWidth / 2, 0), Math.max(room, 0))}px`;
@@ -199,11 +203,11 @@ class Timeline {
   // Keep an event below the timeline, with a filter to copy.
   choose() {
     if (this.pointed === undefined) return;
-    const one = this.events[this.pointed], [title, ...rest] = this.words(one);
-    const file = one.evidence[0]?.file;
-    const filter = `frame.number in {${one.evidence.filter(each => each.file === file).map(each => each.frame).join(", ")}}`;
-    this.chosen.replaceChildren(h("p", {}, h("b", {}, title)), rest.map(words => h("p", {}, wire(words))).reduce((all, each) => (all.append(each), all), document.createDocumentFragment()),
-      one.evidence.length ? h("div", { class: "buttons" }, copyButton("Copy filter for these frames", filter), copyButton("Copy for tshark", tshark(one.evidence, filter))) : "");
+    const event = this.events[this.pointed], { evidence } = event, [title, ...rest] = this.words(event);
+    const frames = evidence.filter(({ file }) => file === evidence[0].file).map(({ frame }) => frame);
+    const filter = `frame.number in {${frames.join(", ")}}`;
+    this.chosen.replaceChildren(h("p", {}, h("b", {}, title)), ...rest.map(words => h("p", {}, wire(words))),
+      evidence.length ? h("div", { class: "buttons" }, copyButton("Copy filter for these frames", filter), copyButton("Copy for tshark", tshark(evidence, filter))) : "");
     this.chosen.hidden = false;
   }
 }

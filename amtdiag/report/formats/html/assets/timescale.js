@@ -15,7 +15,7 @@ class TimeScale {
     this.start = points[0] ?? 0;
     this.end = points.at(-1) ?? 0;
     const total = this.end - this.start;
-    const bins = new Set(total ? Array.from(points, one => Math.floor((one - this.start) * 100 / total)) : []);
+    const bins = new Set(total ? Array.from(points, time => Math.floor((time - this.start) * 100 / total)) : []);
     this.shortened = total > 0 && bins.size < 0.7 * Math.min(points.length, 60);
     this.points = this.shortened ? points : Float64Array.of(this.start, this.end);
     this.places = [0];
@@ -43,15 +43,15 @@ class TimeScale {
     const total = this.end - this.start;
     if (!this.shortened) {
       const most = Math.max(2, Math.floor(0.9 / closest));
-      const step = TICK_STEPS.find(one => total <= one * most) ?? total;
+      const step = TICK_STEPS.find(length => total <= length * most) ?? total;
       return Array.from({ length: total ? Math.floor(total / step) + 1 : 1 }, (_, i) => this.start + i * step);
     }
     const gaps = Array.from(this.points).slice(1).map((later, i) => [later - this.points[i], later]).sort((a, b) => b[0] - a[0]);
     const taken = [];
-    for (const time of [this.start, this.end, ...preferred, ...gaps.slice(0, 32).map(one => one[1])]) {
+    for (const time of [this.start, this.end, ...preferred, ...gaps.slice(0, 32).map(gap => gap[1])]) {
       const place = this.place(time);
-      if (taken.every(one => Math.abs(one[1] - place) >= closest)) taken.push([time, place]);
+      if (taken.every(([, other]) => Math.abs(other - place) >= closest)) taken.push([time, place]);
     }
-    return taken.map(one => one[0]).sort((a, b) => a - b);
+    return taken.map(([time]) => time).sort((a, b) => a - b);
   }
 }
