@@ -22,7 +22,7 @@ from amtdiag.devices.visibility import CaptureSpans, Coverage
 from amtdiag.errors import InputError, MissingToolError
 from amtdiag.model import CaptureInfo, Diagnosis
 from amtdiag.protocols.hello import HEAD
-from amtdiag.protocols.ports import DATAGRAM_PORTS, DNS_PORT, HELLO_PORTS, OTHER_PORTS
+from amtdiag.protocols.ports import DATAGRAM_PORTS, HELLO_PORTS, TCP_PORTS
 from amtdiag.rules.base import FleetEvidence
 from amtdiag.rules.catalogue import examine, without_blameless_prospects
 from amtdiag.rules.roots import own_root
@@ -80,7 +80,7 @@ def hello_ports(options: Options) -> frozenset[int]:
 
 def interest(options: Options) -> Interest:
     """Return what matters: the one definition behind the selection, the sieve and the kernel's filter."""
-    return Interest(hello_ports(options) | OTHER_PORTS | {DNS_PORT}, DATAGRAM_PORTS, HEAD)
+    return Interest(hello_ports(options) | TCP_PORTS, DATAGRAM_PORTS, HEAD)
 
 
 def conclude(seen: Seen, options: Options, problems: Sequence[str] = ()) -> Diagnosis:
@@ -152,7 +152,7 @@ def _read(inputs: list[Input], options: Options, progress: Progress | None, kept
             progress(scan.bytes_read, total)
     for one in journals:
         one.finish()
-    for packets in scan.openings({pair for one in journals for pair in one.told()}):
+    for packets in scan.openings({pair for one in journals for pair in one.addresses_given()}):
         journals[packets.sensor].feed_odd(packets)
         if kept is not None:
             kept.add(packets)

@@ -19,7 +19,6 @@ from amtdiag.sessions.event_log import EventLog
 from amtdiag.times import SECOND
 from amtdiag.trust.releases import stated
 
-_REDIRECTION = frozenset({"redirection", "redirection-tls"})
 _RCFG = b"AMT RCFG"
 """Common name of the certificate that a device in remote setup shows (rpc-go)."""
 _SETUP = 300 * SECOND
@@ -238,8 +237,12 @@ def _signs_of_management(case: DeviceEvidence) -> Iterator[Sign]:
             yield from _certificates(link)
         if link.web is not None and not _is_called_back(case, link) and not _sets_up(link):
             yield Sign(link.ts, "web", link.evidence)
-    talks = [("redirection", link) for link in spoken if DEVICE_PORTS[link.ends.dport] in _REDIRECTION]
+    talks = [("redirection", link) for link in spoken if _is_redirection(link)]
     talks += [("cira", link) for link in case.outgoing]
     for name, link in talks:
         if link.outcome in ("established", "reset") and link.client_bytes and link.server_bytes:
             yield Sign(link.ts, "redirection" if name == "redirection" else "cira", link.evidence)
+
+
+def _is_redirection(link: ConnectionEvent) -> bool:
+    return DEVICE_PORTS[link.ends.dport].protocol == "redirection"

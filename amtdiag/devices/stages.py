@@ -58,9 +58,7 @@ def _stages(case: DeviceEvidence, basis: Basis) -> Iterator[StageReached]:
     if tries:
         yield _reach("connect_back", tries, back, basis)
     talks = [
-        link
-        for link in back
-        if DEVICE_PORTS[link.ends.dport] == "tls" and link.client_bytes and link.server_bytes
+        link for link in back if _is_web_over_tls(link.ends.dport) and link.client_bytes and link.server_bytes
     ]
     if talks:
         best = next((link for link in talks if link.tls and link.tls.finished), talks[-1])
@@ -203,3 +201,7 @@ def _frames(events: Sequence[_Try]) -> tuple[Evidence, ...]:
     if len(events) == 1:
         return events[0].evidence[:_FEW]
     return tuple([frame for event in events[:_FEW] for frame in event.evidence])[:_FEW]
+
+
+def _is_web_over_tls(port: int) -> bool:
+    return DEVICE_PORTS[port].tls and DEVICE_PORTS[port].protocol == "web"

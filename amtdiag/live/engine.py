@@ -217,7 +217,7 @@ class Live:
         """Return a copy of what is known as of now: `conclude` may judge it while the run goes on."""
         self.news = False
         self._mark()
-        pairs = set(self._journal.told())
+        pairs = set(self._journal.addresses_given())
         odd = PacketBatch(self._selection.openings(pairs))
         return self._seen(self._journal.so_far(now, [odd]), now)
 
@@ -234,7 +234,7 @@ class Live:
         self._journal.feed(PacketBatch(self._decoder.leftovers()))
         self._journal.finish()
         self._mark()
-        pairs = set(self._journal.told())
+        pairs = set(self._journal.addresses_given())
         self._journal.feed_odd(PacketBatch(self._selection.openings(pairs)))
         return self.conclude(self._seen(self._journal.events, now))
 

@@ -43,7 +43,7 @@ class WebCall(NamedTuple):
     selectors: tuple[str, ...] | None
     """Names of the selectors, without values; None where the request was not seen."""
     changes: str | None
-    """What the call does to a device, in words, where `amtdiag.protocols.web.tables` knows it."""
+    """What the call does to a device, in words, where `amtdiag.protocols.web.return_values` knows it."""
 
 
 class WebResult(NamedTuple):

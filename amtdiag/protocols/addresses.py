@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-_MOST_REMEMBERED = 8192
+_MAX_REMEMBERED = 8192
 """Addresses come again: a device's in each of its packets, a server's in those of all. One text each."""
 
 
-@lru_cache(maxsize=_MOST_REMEMBERED)
+@lru_cache(maxsize=_MAX_REMEMBERED)
 def address_text(raw: bytes) -> str:
     """Return an address as text; IPv4 by hand, since `ipaddress` takes ten times as long."""
     if len(raw) == 4:
@@ -27,7 +27,7 @@ def address_bytes(text: str) -> bytes:
     return ip_address(text).packed
 
 
-@lru_cache(maxsize=_MOST_REMEMBERED)
+@lru_cache(maxsize=_MAX_REMEMBERED)
 def mac_text(raw: bytes) -> str | None:
     """Return a MAC as ``aa:bb:...``, None where the link layer has none."""
     return raw.hex(":") if raw else None

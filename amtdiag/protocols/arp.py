@@ -1,28 +1,38 @@
-"""ARP: who has which address, and which addresses nobody has.
+"""ARP (RFC 826): who has which address, and which addresses no host has.
 
 A host that gets no answer asks again (RFC 826 leaves when to the host; Linux asks three times, a second
 apart). One request without an answer says nothing: on a switch the answer takes another way than the
 broadcast that asked for it.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from amtdiag.capture.decode.packet import ARP, Segment
 from amtdiag.model import Evidence, Sighting, UnansweredArp
+from amtdiag.protocols.addresses import address_text
+from amtdiag.protocols.protocol import Field, LaneReader, Protocol
 from amtdiag.times import SECOND
 
 _GIVES_UP = 10 * SECOND
 """A host that has not asked again within this time has stopped asking."""
-_ASKS_AGAIN = 2
+_UNANSWERED_AFTER = 2
 """Requests without an answer that mean that there was none."""
-_MOST_EVIDENCE = 4
-_REMEMBERED = 65_536
+_MAX_EVIDENCE = 4
+_MAX_REMEMBERED = 65_536
 _REPLY = 2
 
+FIELDS = {
+    Sighting: (Field("mac", "mac", "ar$sha (RFC 826)"), Field("address", "address", "ar$spa (RFC 826)")),
+    UnansweredArp: (
+        Field("asker", "address", "ar$spa (RFC 826)"),
+        Field("target", "address", "ar$tpa (RFC 826)"),
+        Field("requests", "number", "requests counted"),
+    ),
+}
 
-class _Asked:
+
+class _Request:
     __slots__ = ("count", "evidence", "last_ts", "ts")
 
     def __init__(self, ts: int) -> None:
@@ -34,14 +44,22 @@ class _Asked:
         return UnansweredArp(self.ts, self.last_ts, asker, target, self.count, tuple(self.evidence))
 
 
-class Neighbours:
-    """Reads ARP messages. Says who has an address when that changes: networks are full of repetition."""
+class ArpReader(LaneReader):
+    """Reads ARP messages. Reports who has an address when that changes: networks are full of repetition."""
 
     def __init__(self) -> None:
-        self._has: dict[str, str] = {}
-        self._asked: OrderedDict[tuple[str, str], _Asked] = OrderedDict()
+        """Begin with no address known."""
+        self._macs: dict[str, str] = {}
+        """By address: who has it."""
+        self._requests: OrderedDict[tuple[str, str], _Request] = OrderedDict()
         """By target and asker, the least recently asked first."""
         self._askers: dict[str, set[str]] = {}
+
+    def read(self, datagram: Segment, evidence: tuple[Evidence, ...]) -> Iterator[Sighting | UnansweredArp]:
+        """Read a message; a probe has no sender address, and says nothing of who has one."""
+        if any(datagram.src) and any(datagram.mac):
+            ends = (address_text(datagram.src), address_text(datagram.dst))
+            yield from self.take(datagram.ts, datagram.flags, ends, datagram.mac.hex(":"), evidence)
 
     def take(
         self, ts: int, operation: int, ends: tuple[str, str], mac: str, evidence: tuple[Evidence, ...]
@@ -50,13 +68,13 @@ class Neighbours:
         sender, target = ends
         yield from self._give_up(ts - _GIVES_UP)
         for asker in self._askers.pop(sender, ()):
-            del self._asked[sender, asker]
+            del self._requests[sender, asker]
         if operation != _REPLY and sender != target:
             self._ask(ts, sender, target, evidence)
-        if self._has.get(sender) != mac:
-            if len(self._has) >= _REMEMBERED:
-                self._has.clear()
-            self._has[sender] = mac
+        if self._macs.get(sender) != mac:
+            if len(self._macs) >= _MAX_REMEMBERED:
+                self._macs.clear()
+            self._macs[sender] = mac
             yield Sighting(ts, mac, sender, evidence)
 
     def finish(self) -> Iterator[UnansweredArp]:
@@ -64,30 +82,33 @@ class Neighbours:
         yield from self._give_up(None)
 
     def waiting(self, now: int) -> Iterator[UnansweredArp]:
-        """Yield what is asked for in vain by now, and keep it."""
-        for (target, asker), asked in self._asked.items():
-            if asked.count >= _ASKS_AGAIN and asked.last_ts < now - _GIVES_UP:
-                yield asked.event(asker, target)
+        """Yield what got no answer by now, and keep it."""
+        for (target, asker), request in self._requests.items():
+            if request.count >= _UNANSWERED_AFTER and request.last_ts < now - _GIVES_UP:
+                yield request.event(asker, target)
 
     def _ask(self, ts: int, asker: str, target: str, evidence: tuple[Evidence, ...]) -> None:
-        asked = self._asked.setdefault((target, asker), _Asked(ts))
+        request = self._requests.setdefault((target, asker), _Request(ts))
         self._askers.setdefault(target, set()).add(asker)
-        self._asked.move_to_end((target, asker))
-        asked.last_ts = ts
-        asked.count += 1
-        if len(asked.evidence) < _MOST_EVIDENCE:
-            asked.evidence += evidence
+        self._requests.move_to_end((target, asker))
+        request.last_ts = ts
+        request.count += 1
+        if len(request.evidence) < _MAX_EVIDENCE:
+            request.evidence += evidence
 
     def _give_up(self, before: int | None) -> Iterator[UnansweredArp]:
-        """Close the questions that were last asked before a time, or all."""
-        while self._asked:
-            (target, asker), asked = next(iter(self._asked.items()))
-            if before is not None and asked.last_ts >= before and len(self._asked) <= _REMEMBERED:
+        """Close the requests that were last sent before a time, or all."""
+        while self._requests:
+            (target, asker), request = next(iter(self._requests.items()))
+            if before is not None and request.last_ts >= before and len(self._requests) <= _MAX_REMEMBERED:
                 return
-            del self._asked[target, asker]
+            del self._requests[target, asker]
             askers = self._askers[target]
             askers.discard(asker)
             if not askers:
                 del self._askers[target]
-            if asked.count >= _ASKS_AGAIN:
-                yield asked.event(asker, target)
+            if request.count >= _UNANSWERED_AFTER:
+                yield request.event(asker, target)
+
+
+PROTOCOL = Protocol("arp", "ARP", lane=ArpReader, carried_as=(ARP,))

@@ -4,14 +4,14 @@ Sources: RFC 1035, RFC 3596 (AAAA). Discovery of the server: Intel's AMT guide, 
 the device asks for ProvisionServer, bare or with the suffix of DHCP option 15.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import NamedTuple
 
 from amtdiag.protocols.addresses import address_text
+from amtdiag.protocols.protocol import Field, LaneReader, Port, Protocol
 from amtdiag.safetext import safe
 
+DNS_PORT = 53
 HEADER = 12
 A, CNAME, PTR, AAAA = 1, 5, 12, 28
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
@@ -42,12 +42,26 @@ class DnsMessage(NamedTuple):
     """Of CNAME and PTR records in the answer."""
 
 
+FIELDS = {
+    DnsMessage: (
+        Field("id", "number", "ID (RFC 1035, 4.1.1)"),
+        Field("is_response", "flag", "QR (RFC 1035, 4.1.1)"),
+        Field("rcode", "number", "RCODE (RFC 1035, 4.1.1)"),
+        Field("cut", "flag", "TC (RFC 1035, 4.1.1), or fewer records than ANCOUNT"),
+        Field("name", "name", "QNAME (RFC 1035, 4.1.2)"),
+        Field("type", "number", "QTYPE (RFC 1035, 4.1.2)"),
+        Field("addresses", "address", "RDATA of A (RFC 1035, 3.4.1) and AAAA (RFC 3596, 2.2)"),
+        Field("names", "name", "RDATA of CNAME and PTR (RFC 1035, 3.3.1 and 3.3.12)"),
+    )
+}
+
+
 def parse(data: bytes) -> DnsMessage | None:
     """Read a message; None for what is none, or asks for more than one thing. Never raises."""
     if len(data) < HEADER:
         return None
-    found = (_parse_short if len(data) <= _SHORT else _parse)(data[2:])
-    return found and DnsMessage(int.from_bytes(data[:2]), *found[1:])
+    message = (_parse_short if len(data) <= _SHORT else _parse)(data[2:])
+    return message and DnsMessage(int.from_bytes(data[:2]), *message[1:])
 
 
 def _parse(after_id: bytes) -> DnsMessage | None:
@@ -154,3 +168,20 @@ def address_of_reverse(name: str) -> str | None:
 def is_discovery(name: str) -> bool:
     """True for the name that a device finds its server by."""
     return name == HOST or name.startswith(HOST + ".")
+
+
+def _reader() -> LaneReader:
+    from amtdiag.protocols.dns_transactions import DnsReader  # questions wait there for their answers
+
+    return DnsReader()
+
+
+PROTOCOL = Protocol(
+    "dns",
+    "DNS",
+    ports=(
+        Port("dns", DNS_PORT, "udp", "lane", "DNS"),
+        Port("dns", DNS_PORT, "tcp", "lane", "DNS"),
+    ),
+    lane=_reader,
+)

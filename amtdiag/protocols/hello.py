@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from amtdiag.model import Digest, Hello
 from amtdiag.protocols.pid import PID_LENGTH, is_valid_pid
+from amtdiag.protocols.protocol import Field, Port, Protocol
 from amtdiag.safetext import safe
 
 HEADER_LENGTH = 24
@@ -32,8 +33,8 @@ MAX_DOCUMENTED_RETRY = 14
 MAX_DOCUMENTED_DIGESTS = 23
 KNOWN_PADDING = 3
 """Realtek's DASH firmware ends its Hello with three bytes of structure padding."""
-_MOST_DIGESTS = 255
-MAX_LENGTH = HEADER_LENGTH + 1 + _MOST_DIGESTS * (2 + 255)
+_MAX_DIGESTS = 255
+MAX_LENGTH = HEADER_LENGTH + 1 + _MAX_DIGESTS * (2 + 255)
 
 HEAD = (frozenset({0, 1}), frozenset({0}), frozenset({VERSION_PSK, VERSION_PKI}), frozenset({0}))
 """The values that the first bytes have in every documented Hello."""
@@ -52,23 +53,51 @@ _HEAD = struct.Struct("<HHI")
 _BY_LENGTH = {length: name for name, length in ALGORITHMS.values()}
 _HELLO_ALGORITHMS = (1, 2, 3)
 _RECORDS = HEADER_LENGTH + 1
-_LEAST_VISIBLE = 4
-"""Bytes that tell flag and version."""
-_MOST_UNDOCUMENTED_VERSION = 15
-_MOST_UNDOCUMENTED_RETRY = 1000
+_MIN_VISIBLE = 4
+"""Bytes that hold flag and version."""
+_MAX_UNDOCUMENTED_VERSION = 15
+_MAX_UNDOCUMENTED_RETRY = 1000
+_MAX_PROBLEMS = 8
 
 PLACEHOLDER_UUIDS = {
     "00000000-0000-0000-0000-000000000000": "UUID is all zero: absent",
     "ffffffff-ffff-ffff-ffff-ffffffffffff": "UUID is all ones: not set",
     "03000200-0400-0500-0006-000700080009": "UUID is a placeholder that many boards share",
 }
-"""UUIDs that identify nobody, and what to say of each."""
+"""UUIDs that identify no device, and what to say of each."""
+
+
+FIELDS = {
+    Hello: (
+        Field("version", "number", "bytes 2-3, interface version"),
+        Field("admin_credentials", "flag", "bytes 0-1"),
+        Field("retry_count", "number", "bytes 4-7"),
+        Field("uuid", "uuid", "bytes 8-23, SMBIOS byte order"),
+        Field("pid", "secret", "version 2: bytes 24-31"),
+        Field(
+            "pid_check_ok", "flag", "version 2: the eighth character of the PID checks the seven before it"
+        ),
+        Field("digests", "bytes", "version 3: from byte 25 on"),
+        Field("declared_digests", "number", "version 3: byte 24"),
+        Field("trailing_bytes", "number", "bytes behind the message"),
+        Field("missing_bytes", "number", "bytes of the message that are not captured"),
+        Field("complete", "flag", "all bytes of the message are there"),
+        Field("problems", "word", "what is odd in it"),
+    ),
+    Digest: (
+        Field("index", "number", "place in the list"),
+        Field("algorithm", "word", "first byte of the record, or its length"),
+        Field("algorithm_id", "number", "first byte of the record"),
+        Field("value", "bytes", "digest of a root certificate, behind its length"),
+    ),
+}
 
 
 class NotHello(NamedTuple):
-    """These bytes are no Hello: why, and where that shows."""
+    """These bytes are no Hello."""
 
     offset: int
+    """Where that shows."""
     reason: str
 
 
@@ -80,7 +109,7 @@ NEED_DATA = NeedData()
 
 
 def is_junk_uuid(uuid: str) -> bool:
-    """True for a UUID that identifies nobody."""
+    """True for a UUID that identifies no device."""
     return uuid in PLACEHOLDER_UUIDS
 
 
@@ -160,7 +189,7 @@ def _refusal(stream: _Bytes, strict: bool) -> NotHello | None:
     """Say why the header cannot be that of a Hello, or None."""
     if not stream.data:
         return _NO_BYTES
-    if not stream.has(0, _LEAST_VISIBLE):
+    if not stream.has(0, _MIN_VISIBLE):
         if strict or not _headless(stream):
             return NotHello(0, "too short to tell" if not stream.gaps else "its beginning was not captured")
         return None
@@ -176,9 +205,9 @@ def _refusal(stream: _Bytes, strict: bool) -> NotHello | None:
         return NotHello(0, "shorter than a header, with an undocumented flag or version")
     if documented:
         return None
-    if flag not in (0, 1) or not 1 <= (version or 0) <= _MOST_UNDOCUMENTED_VERSION:
+    if flag not in (0, 1) or not 1 <= (version or 0) <= _MAX_UNDOCUMENTED_VERSION:
         return NotHello(0, "flag and version are those of no Hello")
-    if retry is not None and retry > _MOST_UNDOCUMENTED_RETRY:
+    if retry is not None and retry > _MAX_UNDOCUMENTED_RETRY:
         return NotHello(4, "undocumented version with an implausible retry count")
     return None
 
@@ -273,7 +302,7 @@ def _cut_text(stream: _Bytes, end: int, declared: int | None, whole: int, cut_by
 
 
 def _list_problems(digests: Sequence[Digest], declared: int | None) -> list[str]:
-    """What is odd in a digest list, each kind said once."""
+    """What is odd in a digest list."""
     problems = []
     if declared == 0:
         problems.append("the list holds no digest")
@@ -291,12 +320,9 @@ def _list_problems(digests: Sequence[Digest], declared: int | None) -> list[str]
             )
         elif digest.algorithm_id not in _HELLO_ALGORITHMS:
             problems.append(f"digest {digest.index} is {known[0]}, which no documented Hello carries")
-        if len(problems) >= _MOST_PROBLEMS:
+        if len(problems) >= _MAX_PROBLEMS:
             break
     return problems
-
-
-_MOST_PROBLEMS = 8
 
 
 def _digest(index: int, algorithm_id: int, value: bytes) -> Digest:
@@ -320,7 +346,7 @@ class _Records(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _whole_records(body: bytes, declared: int) -> tuple[_Records, list[str]]:
-    """Walk a list without gaps; see `_walk_records`. Devices of one firmware share their list: cached."""
+    """Read a list without gaps, as `_walk_records` does. Devices of one firmware share their list: cached."""
     records = _walk_records(_Bytes(bytes(_RECORDS) + body, ()), declared)
     return records, _list_problems(records.digests, declared)
 
@@ -333,8 +359,8 @@ def _walk_records(stream: _Bytes, declared: int | None) -> _Records:
     digests: list[Digest] = []
     sizes: set[int] = set()
     at = _RECORDS
-    most = _MOST_DIGESTS if declared is None else declared
-    for index in range(most):
+    limit = _MAX_DIGESTS if declared is None else declared
+    for index in range(limit):
         if declared is None and at >= stream.length:
             return _Records(tuple(digests), at, at == stream.length)
         if stream.has(at, at + 2):
@@ -344,7 +370,7 @@ def _walk_records(stream: _Bytes, declared: int | None) -> _Records:
                 digests.append(_digest(index, algorithm_id, stream.data[at + 2 : at + 2 + length]))
             at += 2 + length
             continue
-        size = _bridge(stream, at, most - index, sizes)
+        size = _bridge(stream, at, limit - index, sizes)
         if size is None and declared is not None and at + 1 >= len(stream.data) and len(sizes) == 1:
             size = next(iter(sizes))  # the list is cut: the rest is taken to be like what is there
         if size is None:
@@ -424,9 +450,19 @@ def build(
         return head + raw
     if pid is not None:
         raise ValueError("a PKI Hello carries digests, not a PID")
-    if len(digests) > _MOST_DIGESTS or any(
+    if len(digests) > _MAX_DIGESTS or any(
         len(value) > 255 or not 0 <= number <= 255 for number, value in digests
     ):
         raise ValueError("at most 255 digests of at most 255 bytes")
     records = b"".join(bytes([number, len(value)]) + value for number, value in digests)
     return head + bytes([len(digests)]) + records
+
+
+PROTOCOL = Protocol(
+    "hello",
+    "Hello",
+    ports=(
+        Port("hello", 9971, "tcp", "hello", "Hello"),
+        Port("hello", 9972, "tcp", "hello", "Hello to Realtek's console"),
+    ),
+)

@@ -13,7 +13,7 @@ PID_LENGTH = 8
 _PPS_LENGTH = 32
 _GROUP = 4
 _SEPARATORS = r"[\s,;:=]+"
-_MOST_PAIRS = 1_000_000
+_MAX_PAIRS = 1_000_000
 PID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """Of PIDs and PPSs, in the order in which a check character is counted."""
 
@@ -51,7 +51,7 @@ def read_pairs(content: bytes) -> tuple[tuple[str, str], ...]:
     """
     pairs = []
     lines = content.removeprefix(b"\xef\xbb\xbf").decode("ascii", "replace").splitlines()
-    for number, line in enumerate(lines[:_MOST_PAIRS], 1):
+    for number, line in enumerate(lines[:_MAX_PAIRS], 1):
         words = re.split(_SEPARATORS, line.partition("#")[0].strip())
         if words == [""]:
             continue

@@ -1,32 +1,33 @@
-"""The ports of AMT provisioning and management. Sources: Intel's AMT guide, MeshCentral, DASH firmware."""
+"""The ports of all protocols, by what they are for."""
 
 from __future__ import annotations
 
-from typing import Literal
+from amtdiag.protocols.apf import CIRA_PORT
+from amtdiag.protocols.dns import DNS_PORT
+from amtdiag.protocols.protocol import Port
+from amtdiag.protocols.registry import PROTOCOLS
 
-Role = Literal["hello", "tls", "plain", "redirection", "redirection-tls", "cira"]
+__all__ = ["CIRA_PORT", "DNS_PORT"]
 
-HELLO_PORTS = (9971, 9972)
-"""Where a setup and configuration application waits for Hellos; 9972 is Realtek's default."""
+PORTS: tuple[Port, ...] = tuple(port for protocol in PROTOCOLS.values() for port in protocol.ports)
 
-DEVICE_PORTS: dict[int, Role] = {
-    16992: "plain",
-    16993: "tls",
-    16994: "redirection",
-    16995: "redirection-tls",
-    664: "tls",
-}
+HELLO_PORTS = tuple(port.number for port in PORTS if port.use == "hello")
+"""Where a setup and configuration application waits for Hellos."""
+
+DEVICE_PORTS = {port.number: port for port in PORTS if port.use == "device"}
 """Where a device listens; the server connects back to one of them."""
 
-CIRA_PORT = 4433
-"""Where a management presence server usually waits for devices outside the company network."""
+PLAIN_PORTS = frozenset(port.number for port in DEVICE_PORTS.values() if not port.tls)
+"""Those of a device on which nothing is encrypted."""
 
-DNS_PORT = 53
-DHCP_PORTS = (67, 68)
-DHCPV6_PORTS = (546, 547)
-RMCP_PORTS = (623, 664)
-DATAGRAM_PORTS = frozenset({DNS_PORT, *DHCP_PORTS, *DHCPV6_PORTS, *RMCP_PORTS})
-"""UDP ports whose datagrams tell of discovery and mode."""
+MANAGEMENT_PORTS = {port.number: port for port in PORTS if port.use in ("device", "presence")}
+"""The ports besides the Hello's whose connections show how far a device has come."""
 
-OTHER_PORTS = frozenset({*DEVICE_PORTS, CIRA_PORT})
-"""The ports besides the Hello's whose connections tell how far a device has come."""
+LANE_PORTS = frozenset(port.number for port in PORTS if port.use == "lane" and port.transport == "tcp")
+"""TCP ports whose connections carry the messages of a lane."""
+
+TCP_PORTS = LANE_PORTS.union(MANAGEMENT_PORTS)
+"""TCP ports besides the Hello's whose connections are read."""
+
+DATAGRAM_PORTS = frozenset(port.number for port in PORTS if port.transport == "udp")
+"""UDP ports whose datagrams are read."""

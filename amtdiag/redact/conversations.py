@@ -13,8 +13,8 @@ from amtdiag.capture.decode.ip import Header
 from amtdiag.capture.decode.packet import ARP, TCP, UDP, PacketBatch, Segment
 from amtdiag.capture.frame_index import FrameIndex
 from amtdiag.config import Limits
-from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, DHCP_PORTS, DHCPV6_PORTS, DNS_PORT, RMCP_PORTS
-from amtdiag.redact.datagrams import Mask, dhcp, dhcpv6, dns, rmcp
+from amtdiag.protocols.ports import PORTS, TCP_PORTS
+from amtdiag.redact.datagrams import MASKS, Mask, blank
 from amtdiag.redact.packets import Payload, words
 from amtdiag.redact.pseudonyms import Pseudonyms
 
@@ -22,12 +22,8 @@ _SYN, _ACK = 2, 16
 _WRAP, _HALF = 1 << 32, 1 << 31
 _TCP_HEADERS = range(20, 64, 4)
 _UDP_HEADER = 8
-_SERVERS = frozenset({*DEVICE_PORTS, CIRA_PORT, DNS_PORT})
 _DATAGRAMS: dict[int, Mask] = {
-    DNS_PORT: dns,
-    **dict.fromkeys(DHCP_PORTS, dhcp),
-    **dict.fromkeys(DHCPV6_PORTS, dhcpv6),
-    **dict.fromkeys(RMCP_PORTS, rmcp),
+    port.number: MASKS.get(port.protocol, blank) for port in PORTS if port.transport == "udp"
 }
 """How a datagram of a UDP port is masked."""
 
@@ -108,7 +104,7 @@ class Conversations(FrameIndex):
         self._place(row, stream, seq)
 
     def _server_port(self, row: Segment) -> int:
-        known = self._hello_ports | _SERVERS
+        known = self._hello_ports | TCP_PORTS
         return row.sport if row.sport in known and row.dport not in known else row.dport
 
     def _write(self, stream: _Stream, offset: int, payload: bytes) -> None:

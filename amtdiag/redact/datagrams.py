@@ -321,3 +321,12 @@ def rmcp(data: bytes, _: Pseudonyms) -> bytes:
     """Mask an RMCP datagram: a presence ping or pong holds nothing of a site, and all else becomes zero."""
     kept = data[:_PRESENCE] if data[4:8] == _ASF and data[8:9] in (b"\x80", b"\x40") else data[:4]
     return kept + bytes(len(data) - len(kept))
+
+
+def blank(data: bytes, _: Pseudonyms) -> bytes:
+    """Mask a message of a protocol that is not known here: nothing of it stays."""
+    return bytes(len(data))
+
+
+MASKS: dict[str, Mask] = {"dns": dns, "dhcp": dhcp, "dhcpv6": dhcpv6, "rmcp": rmcp}
+"""By protocol: how a datagram is masked."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import FAILED, Category, Evidence, Finding, Unknown
-from amtdiag.protocols.ports import DEVICE_PORTS
+from amtdiag.protocols.ports import PLAIN_PORTS
 from amtdiag.rules.base import DeviceRule, address_filter, frames, proof, rule
 from amtdiag.rules.connect_back import TLS_PORTS
 from amtdiag.rules.wsman_calls import Called, calls_of, link_filter
@@ -127,7 +127,7 @@ class PlainManagement(DeviceRule):
         spoken = [
             link
             for link in (*case.returns, *case.visits)
-            if DEVICE_PORTS.get(link.ends.dport) in ("plain", "redirection")
+            if link.ends.dport in PLAIN_PORTS
             and link.outcome not in FAILED
             and link.client_bytes
             and link.server_bytes

@@ -12,7 +12,7 @@ from typing import Literal
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import FAILED, ConnectionEvent, HelloRecord, LookupEvent
 from amtdiag.protocols.hello import MAX_DOCUMENTED_RETRY, is_junk_uuid
-from amtdiag.protocols.ports import DEVICE_PORTS
+from amtdiag.protocols.ports import PLAIN_PORTS
 
 Mark = Literal[
     # Hellos: any of them; that of a verdict stands beside a digest of one.
@@ -157,7 +157,7 @@ def _of_links(case: DeviceEvidence) -> Iterator[str]:
     for link in links:
         shaken = shaken or link.tls is not None
         spoken = spoken or link.talk is not None or link.web is not None
-        plain = plain or DEVICE_PORTS.get(link.ends.dport) in ("plain", "redirection")
+        plain = plain or link.ends.dport in PLAIN_PORTS
     if shaken:
         yield "shaken"
     if spoken:

@@ -164,7 +164,7 @@ class CallFails(DeviceRule):
 
 def _remedy(exchange: Exchange) -> str | None:
     """What a source says to do about the return value, where one says anything."""
-    from amtdiag.protocols.web.tables import remedy
+    from amtdiag.protocols.web.return_values import remedy
 
     call, result = exchange.call, exchange.result
     if call is None or result is None:

@@ -19,27 +19,25 @@ from amtdiag.model import (
     UnansweredArp,
 )
 from amtdiag.protocols.addresses import address_bytes
-from amtdiag.protocols.connection_analyzer import EventReader
-from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, DNS_PORT, OTHER_PORTS
-from amtdiag.protocols.tls.decryption_keys import Decrypt, Opener
+from amtdiag.protocols.ports import LANE_PORTS, MANAGEMENT_PORTS, TCP_PORTS
+from amtdiag.protocols.tls.decryption_keys import Decrypt, DecryptionKeys
 from amtdiag.reassembly.connections import Connection, Connections
 from amtdiag.reassembly.datagrams import Datagrams
+from amtdiag.sessions.connection_analyzer import ConnectionAnalyzer
 from amtdiag.sessions.event_log import EventLog
 from amtdiag.times import SECOND
 
 if TYPE_CHECKING:
-    from amtdiag.protocols.datagram_analyzer import DatagramEvent, DatagramReader
+    from amtdiag.sessions.datagram_analyzer import DatagramAnalyzer
 
 _Event = TypeVar("_Event")
 _SILENT = 10 * SECOND
 _LONG = 60 * SECOND
-"""After so much silence, or so long, it may be told what a connection is, although it goes on."""
-_LONGEST_HELLO = 32_768
+"""After so much silence, or so long, a connection counts as what it is by then, although it goes on."""
+_MAX_HELLO = 32_768
 """Bytes of a connection; 255 digests are less than 20,000."""
-_MOST_CHUNKS = 256
+_MAX_CHUNKS = 256
 """Pieces in which it may come: putting more together with every packet costs too much."""
-_BEGINNING = 16_384
-"""Of redirection, or a device's tunnel to its presence server: the handshake, and until the user is told."""
 
 
 class SessionAnalyzer:
@@ -52,14 +50,14 @@ class SessionAnalyzer:
         self._files = files
         self._hello_ports = hello_ports
         self._limits = limits
-        self._server_ports = hello_ports | OTHER_PORTS | {DNS_PORT}
+        self._server_ports = hello_ports | TCP_PORTS
         self._connections = self._table()
         self._datagrams = Datagrams()
-        self._opener = Opener(keys, limits.sealed_bytes)
-        self._streams = EventReader(files, hello_ports, limits.exchanges, self._opener)
-        self._sealed: list[tuple[int, int]] = []
+        self._keys = DecryptionKeys(keys, limits.sealed_bytes)
+        self._streams = ConnectionAnalyzer(files, hello_ports, limits.exchanges, self._keys)
+        self._encrypted: list[tuple[int, int]] = []
         """Connections that may be decrypted: place among the events, and number."""
-        self._reader: DatagramReader | None = None
+        self._messages: DatagramAnalyzer | None = None
         self.events = EventLog()
         self._left_out = 0
         self.crowded_out = 0
@@ -70,10 +68,10 @@ class SessionAnalyzer:
         for connection in self._connections.feed(packets):
             self._enter(connection)
         for datagram in self._datagrams.feed(packets):
-            self._keep(self._datagram_reader().read(datagram))
+            self._keep(self._datagram_analyzer().read(datagram))
 
-    def told(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield who was told which address of a provisioning server: client, server."""
+    def addresses_given(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield who got which address of a provisioning server from DNS: client, server."""
         for lookup in self.events.lookups:
             for address in lookup.addresses:
                 yield address_bytes(lookup.client), address_bytes(address)
@@ -95,10 +93,10 @@ class SessionAnalyzer:
     def _early_hello(self, connection: Connection) -> HelloEvent | None:
         """Return the Hello of a connection that goes on, looked for where one may be and it costs little."""
         port = connection.server[1]
-        if port in OTHER_PORTS or port == DNS_PORT:
+        if port in TCP_PORTS:
             return None
         for stream in connection.streams.values():
-            if stream.bytes > _LONGEST_HELLO or stream.chunks > _MOST_CHUNKS:
+            if stream.bytes > _MAX_HELLO or stream.chunks > _MAX_CHUNKS:
                 return None
         return self._streams.early_hello(connection)
 
@@ -111,16 +109,15 @@ class SessionAnalyzer:
         journal = SessionAnalyzer(self._files, self._hello_ports, self._limits._replace(sealed_bytes=0), {})
         journal.events = self.events.copy()
         for connection in self._connections.open():
-            if _may_be_told(connection, now) or self._early_hello(connection) is not None:
+            if _is_settled(connection, now) or self._early_hello(connection) is not None:
                 journal._enter(connection)
         for packets in odd:
             journal.feed_odd(packets)
-        if self._reader is not None:
-            journal._keep(self._reader.waiting(now))
-            journal.events.other_lookups += self._reader.other_lookups_so_far()
-        if journal._reader is not None:  # DNS over a TCP connection that is open
-            journal._keep(journal._reader.waiting(now))
-            journal.events.other_lookups += journal._reader.other_lookups_so_far()
+        # The journal has messages of its own from TCP connections that are open.
+        for messages in (self._messages, journal._messages):
+            if messages is not None:
+                journal._keep(messages.waiting(now))
+                journal._set_aside(messages.set_aside(open_too=True))
         return journal.events
 
     def cut(self) -> None:
@@ -128,8 +125,8 @@ class SessionAnalyzer:
         for connection in self._connections.finish():
             self._enter(connection)
         self._connections = self._table()
-        if self._reader is not None:
-            self._keep(self._reader.finish())
+        if self._messages is not None:
+            self._keep(self._messages.finish())
 
     def forget(self, before: int, most: int) -> int:
         """Let go of events that ended before a time, and of those that say least; return how many.
@@ -138,8 +135,8 @@ class SessionAnalyzer:
         """
         old, crowded = self.events.forget(before, most)
         self.crowded_out += crowded
-        self._sealed.clear()
-        kept = sum(len(one.talk.exchanges) for one in self.events.connections if one.talk is not None)
+        self._encrypted.clear()
+        kept = sum(len(link.talk.exchanges) for link in self.events.connections if link.talk is not None)
         self._streams.renew(self._limits.exchanges - kept)
         return old + crowded
 
@@ -147,28 +144,28 @@ class SessionAnalyzer:
         """Take what was still open when the capture ended."""
         for connection in self._connections.finish():
             self._enter(connection)
-        if self._reader is not None:
-            self._keep(self._reader.finish())
-            self.events.other_lookups += self._reader.other_lookups()
+        if self._messages is not None:
+            self._keep(self._messages.finish())
+            self._set_aside(self._messages.set_aside())
 
     def decrypt(self, key_log: bytes, decrypt: Decrypt) -> int:
-        """Read what the secrets open, see `Opener.opened`; return how many connections that were."""
-        found = self._opener.opened(key_log, decrypt)
+        """Read what a key log and the keys by PID decrypt; return how many connections that were."""
+        found = self._keys.decrypted(key_log, decrypt)
         links = self.events.connections
-        for place, number in self._sealed:
+        for place, number in self._encrypted:
             if number in found:
-                links[place] = self._streams.opened(links[place], found[number])
+                links[place] = self._streams.decrypted(links[place], found[number])
         return len(found)
 
     @property
     def not_kept(self) -> int:
         """Connections that might have been decrypted, and for which there was no room."""
-        return self._opener.left_out
+        return self._keys.left_out
 
     @property
     def sealed(self) -> int:
         """Connections that may be decrypted."""
-        return len(self._sealed)
+        return len(self._encrypted)
 
     @property
     def duplicates(self) -> int:
@@ -186,29 +183,32 @@ class SessionAnalyzer:
         return self._connections.evicted
 
     def _table(self) -> Connections:
-        return Connections(self._server_ports.__contains__, _keeps, self._limits)
+        return Connections(self._server_ports.__contains__, _read_bytes, self._limits)
 
     def _enter(self, connection: Connection) -> None:
         """Read a finished connection and keep what it was."""
-        if connection.server[1] == DNS_PORT:
-            self._keep(self._datagram_reader().read_connection(connection))
-        link, hello, sealed = self._streams.read(connection)
+        if connection.server[1] in LANE_PORTS:
+            self._keep(self._datagram_analyzer().read_connection(connection))
+        link, hello, encrypted = self._streams.read(connection)
         if hello is not None:
             self._add(self.events.hellos, hello, self._limits.events)
         if link is not None:
-            if sealed is not None and len(self.events.connections) < self._limits.events:
-                self._sealed.append((len(self.events.connections), sealed))
+            if encrypted is not None and len(self.events.connections) < self._limits.events:
+                self._encrypted.append((len(self.events.connections), encrypted))
             self._add(self.events.connections, link, self._limits.events)
 
-    def _datagram_reader(self) -> DatagramReader:
-        """Made, and its protocols imported, when the first datagram comes."""
-        if self._reader is None:
-            from amtdiag.protocols.datagram_analyzer import DatagramReader
+    def _datagram_analyzer(self) -> DatagramAnalyzer:
+        """Made when the first datagram comes."""
+        if self._messages is None:
+            from amtdiag.sessions.datagram_analyzer import DatagramAnalyzer
 
-            self._reader = DatagramReader(self._files)
-        return self._reader
+            self._messages = DatagramAnalyzer(self._files)
+        return self._messages
 
-    def _keep(self, found: Iterator[DatagramEvent]) -> None:
+    def _set_aside(self, found: Iterator[object]) -> None:
+        self.events.other_lookups += (event for event in found if isinstance(event, LookupEvent))
+
+    def _keep(self, found: Iterator[object]) -> None:
         events, most = self.events, self._limits.lane_events
         for event in found:
             match event:
@@ -226,6 +226,8 @@ class SessionAnalyzer:
                     self._add(events.nobody, event, most)
                 case RejectionEvent():
                     self._add(events.rejections, event, most)
+                case _:
+                    raise TypeError(f"no list for {type(event).__name__}")
 
     def _add(self, events: list[_Event], event: _Event, most: int) -> None:
         if len(events) < most:
@@ -234,15 +236,12 @@ class SessionAnalyzer:
             self._left_out += 1
 
 
-def _may_be_told(connection: Connection, now: int) -> bool:
+def _is_settled(connection: Connection, now: int) -> bool:
     quiet, age = now - connection.last_ts, now - connection.first_ts
     return connection.is_closed or quiet >= _SILENT or age >= _LONG
 
 
-def _keeps(connection: Connection) -> int:
+def _read_bytes(connection: Connection) -> int:
     """How many bytes of each direction are read: of screens and tunnels their beginnings."""
-    port = connection.server[1]
-    if port == CIRA_PORT:
-        return _BEGINNING
-    role = DEVICE_PORTS.get(port)
-    return _BEGINNING if role in ("redirection", "redirection-tls") else sys.maxsize
+    port = MANAGEMENT_PORTS.get(connection.server[1])
+    return sys.maxsize if port is None or port.most_bytes is None else port.most_bytes

@@ -41,9 +41,9 @@ from amtdiag.config import Limits
 from amtdiag.errors import MissingToolError, UsageError
 from amtdiag.model import CaptureInfo
 from amtdiag.protocols.hello import HEAD
-from amtdiag.protocols.ports import DATAGRAM_PORTS, DNS_PORT, HELLO_PORTS, OTHER_PORTS
+from amtdiag.protocols.ports import DATAGRAM_PORTS, HELLO_PORTS, TCP_PORTS
 
-INTEREST = Interest(frozenset({*HELLO_PORTS, DNS_PORT}) | OTHER_PORTS, DATAGRAM_PORTS, HEAD)
+INTEREST = Interest(TCP_PORTS.union(HELLO_PORTS), DATAGRAM_PORTS, HEAD)
 MIB = 1 << 20
 CHUNKS = (1, 7, 4096, MIB)
 

@@ -37,10 +37,10 @@ from amtdiag.config import Limits, Options
 from amtdiag.model import CaptureInfo
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.hello import HEAD
-from amtdiag.protocols.ports import DATAGRAM_PORTS, DNS_PORT, HELLO_PORTS, OTHER_PORTS
+from amtdiag.protocols.ports import DATAGRAM_PORTS, HELLO_PORTS, TCP_PORTS
 from amtdiag.report.formats.json import analysis_json, dumps
 
-INTEREST = Interest(frozenset({*HELLO_PORTS, DNS_PORT}) | OTHER_PORTS, DATAGRAM_PORTS, HEAD)
+INTEREST = Interest(TCP_PORTS.union(HELLO_PORTS), DATAGRAM_PORTS, HEAD)
 
 
 class Inline:

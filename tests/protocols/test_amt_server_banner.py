@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amtdiag.protocols.amt_server_banner import amt_web_server
+from amtdiag.protocols.web.server_banner import amt_web_server
 
 AMT = b"Server: Intel(R) Active Management Technology 11.8.50.3425\r\n"
 REALM = b'WWW-Authenticate: Digest realm="Digest:AFD80000000000000000000000000000", nonce="x"\r\n'

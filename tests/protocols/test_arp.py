@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amtdiag.model import Evidence, Sighting, UnansweredArp
-from amtdiag.protocols.arp import Neighbours
+from amtdiag.protocols.arp import ArpReader
 from amtdiag.times import SECOND
 
 ASK, REPLY = 1, 2
@@ -17,7 +17,7 @@ Step = tuple[float, int, str, str]
 
 def said(*steps: Step) -> list[Sighting | UnansweredArp]:
     """What becomes of ARP messages: seconds, operation, sender, target."""
-    reader = Neighbours()
+    reader = ArpReader()
     found: list[Sighting | UnansweredArp] = []
     for frame, (after, operation, sender, target) in enumerate(steps, 1):
         at = round(after * SECOND)

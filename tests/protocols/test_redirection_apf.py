@@ -26,8 +26,8 @@ from webtalks import (
 )
 
 from amtdiag.model.web import Apf, Redirection
-from amtdiag.protocols.web.apf import read_apf
-from amtdiag.protocols.web.redirection import read_redirection
+from amtdiag.protocols.apf import read_apf
+from amtdiag.protocols.redirection import read_redirection
 
 
 def redirection(wire: list[Segment]) -> Redirection | None:

@@ -13,10 +13,10 @@ from test_psk import record_session
 from tls_talks import Said, assembled, device, record, sca, segments, shake, talks, told, whole
 
 from amtdiag.model import Evidence, TlsConversation
-from amtdiag.protocols.tls import talk
+from amtdiag.protocols.tls import read_conversation
 from amtdiag.protocols.tls.constants import version_name
-from amtdiag.protocols.tls.handshake import LONGEST, MOST_MESSAGES
-from amtdiag.protocols.tls.messages import MOST_CERTIFICATES, MOST_NAMES
+from amtdiag.protocols.tls.handshake import MAX_LENGTH, MAX_MESSAGES
+from amtdiag.protocols.tls.messages import MAX_CERTIFICATES, MAX_NAMES
 from amtdiag.protocols.tls.suites import NAMES, SIGNALS, family, suite_name
 from amtdiag.reassembly.stream import Assembled
 from amtdiag.simulator.certificates import device_identity, server_identity
@@ -29,7 +29,7 @@ def stream(data: bytes, **changes: Any) -> Assembled:
 
 
 def read(client: bytes, server: bytes) -> TlsConversation:
-    found = talk(stream(client), stream(server))
+    found = read_conversation(stream(client), stream(server))
     assert found is not None
     return found
 
@@ -131,7 +131,7 @@ def test_both_sides_show_their_certificates(name: str) -> None:
 @pytest.mark.parametrize("answered", [True, False])
 def test_the_authorities_that_a_server_names(version: bytes, answered: bool) -> None:
     """Hand-made: Python's ssl lets a server name none. Its form tells the version where nothing else does."""
-    authorities = [b"\x30" + bytes([at]) * 20 for at in range(MOST_NAMES + 3)]
+    authorities = [b"\x30" + bytes([at]) * 20 for at in range(MAX_NAMES + 3)]
     schemes = vector(b"\x04\x01", 2) if version == b"\x03\x03" else b""
     body = vector(b"\x01\x40", 1) + schemes + vector(b"".join(vector(one, 2) for one in authorities), 2)
     hello = server_hello(version=version) if answered else b""
@@ -139,8 +139,8 @@ def test_the_authorities_that_a_server_names(version: bytes, answered: bool) -> 
     assert request is not None
     assert request.types == (1, 64)
     assert request.algorithms == ((0x0401,) if schemes else ())
-    assert request.names == tuple(authorities[:MOST_NAMES])
-    assert request.authorities == MOST_NAMES + 3
+    assert request.names == tuple(authorities[:MAX_NAMES])
+    assert request.authorities == MAX_NAMES + 3
 
 
 def test_each_fact_has_its_frames() -> None:
@@ -382,8 +382,8 @@ def test_the_capture_ends_inside_a_message() -> None:
 
 def test_without_its_beginning_nothing_is_known() -> None:
     said = talks()["tls1_2"]
-    assert talk(stream(said.client, anchored=False), stream(said.server, anchored=False)) is None
-    half = talk(stream(said.client), stream(said.server, anchored=False))
+    assert read_conversation(stream(said.client, anchored=False), stream(said.server, anchored=False)) is None
+    half = read_conversation(stream(said.client), stream(said.server, anchored=False))
     assert half is not None
     assert (half.finished, half.server_changed, half.version) == (None, None, None)
     assert half.client_chain is not None
@@ -391,23 +391,23 @@ def test_without_its_beginning_nothing_is_known() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x02\x00\x00\x01\x01", b"\x16\x03"])
 def test_what_is_no_tls(data: bytes) -> None:
-    assert talk(stream(data), stream(data)) is None
+    assert read_conversation(stream(data), stream(data)) is None
 
 
 # ---------------------------------------------------------------------------------------------------- limits
 
 
 def test_too_many_certificates() -> None:
-    many = [bytes([at]) * 5 for at in range(MOST_CERTIFICATES + 5)]
+    many = [bytes([at]) * 5 for at in range(MAX_CERTIFICATES + 5)]
     found = read(HELLO, ANSWER + record(22, certificate(*many)))
     assert found.server_chain is not None
-    assert found.server_chain.der == tuple(many[:MOST_CERTIFICATES])
+    assert found.server_chain.der == tuple(many[:MAX_CERTIFICATES])
     assert not found.server_chain.complete
     assert found.notes == ("server: 25 certificates, of which 20 are kept",)
 
 
 def test_a_message_that_is_too_long() -> None:
-    found = read(HELLO, ANSWER + record(22, b"\x0b" + (LONGEST + 1).to_bytes(3) + bytes(90)))
+    found = read(HELLO, ANSWER + record(22, b"\x0b" + (MAX_LENGTH + 1).to_bytes(3) + bytes(90)))
     assert len(found.notes) == 1
     assert "cannot" not in found.notes[0]
     assert names(found)[-1] == ("server", "ServerHello")
@@ -415,8 +415,8 @@ def test_a_message_that_is_too_long() -> None:
 
 def test_too_many_messages() -> None:
     found = read(HELLO, ANSWER + record(22, bytes(4 * 1000)))
-    assert len([one for one in found.messages if one.sender == "server"]) == MOST_MESSAGES
-    assert found.notes == (f"server: more than {MOST_MESSAGES} handshake messages",)
+    assert len([one for one in found.messages if one.sender == "server"]) == MAX_MESSAGES
+    assert found.notes == (f"server: more than {MAX_MESSAGES} handshake messages",)
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\x00\x05\x00\x00\x01", b"\x00\x00\x03\x00\x00\x09"])

@@ -23,7 +23,7 @@ from tls_talks import (
 
 from amtdiag.model import TlsConversation
 from amtdiag.model.tls import TlsSide
-from amtdiag.protocols.tls import talk
+from amtdiag.protocols.tls import read_conversation
 from amtdiag.protocols.tls.records import HEADER
 from amtdiag.reassembly.stream import Assembled
 
@@ -99,7 +99,7 @@ def test_each_segment_lost_alone(name: str) -> None:
                     )
                     for other in SIDES
                 }  # fmt: skip
-                found = talk(streams["client"], streams["server"], ["a.pcap"])
+                found = read_conversation(streams["client"], streams["server"], ["a.pcap"])
                 judge(found, every, {side: [(gone.start, gone.start + len(gone.data))]}, said)
 
 
@@ -152,7 +152,7 @@ def test_cut_at_every_byte_of_one_side(name: str) -> None:
 
 def cut(said: Said, client: int, server: int) -> TlsConversation | None:
     """Read a capture that ends early."""
-    return talk(
+    return read_conversation(
         assembled(segments(said.client[:client], "client", ()), client, ended=False),
         assembled(segments(said.server[:server], "server", ()), server, ended=False),
         ["a.pcap"],
@@ -167,7 +167,7 @@ def raw(data: bytes, **changes: Any) -> Assembled:
 @example(b"\x16\x03\x01\x00\x04\x01\x00\x00\x00", b"")
 @example(b"\x80\x04\x01\x03\x01\x00", b"\x15\x03\x01\x00\x01\x02")
 def test_any_bytes(client: bytes, server: bytes) -> None:
-    talk(raw(client), raw(server))
+    read_conversation(raw(client), raw(server))
 
 
 @settings(max_examples=300)

@@ -38,7 +38,7 @@ from webtalks import (
 from amtdiag.model import WebServer
 from amtdiag.model.web import Exchange, HttpConversation, WebCall
 from amtdiag.protocols.web import http_session as web_talk
-from amtdiag.protocols.web.credentials import asked, sent
+from amtdiag.protocols.web.credentials import read_challenge, read_credentials
 from amtdiag.protocols.web.gappy_stream import GappyStream
 from amtdiag.protocols.web.http_messages import HttpMessage, answers, requests
 from amtdiag.protocols.web.nonces import Nonces
@@ -209,8 +209,8 @@ def test_a_nonce_given_on_the_connection_before() -> None:
 
 
 def test_a_nonce_of_long_ago_may_be_too_old() -> None:
-    told = sent(digest(nonce="N1", nc=2).partition(": ")[2].encode())
-    refusal = asked([challenge("N2").partition(": ")[2].encode()])
+    told = read_credentials(digest(nonce="N1", nc=2).partition(": ")[2].encode())
+    refusal = read_challenge([challenge("N2").partition(": ")[2].encode()])
     for after, denial in ((9, "likely"), (11, "open"), (-1, "open")):
         nonces = Nonces()
         nonces.give(b"N1", 100 * SECOND)
@@ -220,10 +220,10 @@ def test_a_nonce_of_long_ago_may_be_too_old() -> None:
 
 def test_nonces_are_forgotten_in_the_end() -> None:
     nonces = Nonces()
-    told = sent(digest(nonce="0", nc=1).partition(": ")[2].encode())
+    told = read_credentials(digest(nonce="0", nc=1).partition(": ")[2].encode())
     for number in range(5000):
         nonces.give(str(number).encode(), 0)
-    assert nonces.judge(told, asked([]), 1) == "likely"
+    assert nonces.judge(told, read_challenge([]), 1) == "likely"
 
 
 def test_a_nonce_announced_with_an_answer_is_fresh() -> None:
@@ -246,15 +246,19 @@ def test_a_probe_for_cve_2017_5689(response: str, *, short: bool) -> None:
 
 
 def test_schemes_in_one_field_or_several() -> None:
-    assert asked([b'Negotiate, Digest realm="a, Basic b", nonce="x", Basic realm="y"']).schemes == (
+    assert read_challenge([b'Negotiate, Digest realm="a, Basic b", nonce="x", Basic realm="y"']).schemes == (
         "Negotiate", "Digest", "Basic",
     )  # fmt: skip
-    several = asked([b"Negotiate", b'digest realm="R", nonce="N", stale=true', b'Basic realm="other"'])
+    several = read_challenge(
+        [b"Negotiate", b'digest realm="R", nonce="N", stale=true', b'Basic realm="other"']
+    )
     assert several == (("Negotiate", "Digest", "Basic"), "R", b"N", True)
 
 
 def test_a_quoted_name_is_read_as_it_is_meant() -> None:
-    said = sent(rb'Digest username="a\"d, response=x", realm="r", response="' + b"0" * 32 + b'", nc=00000001')
+    said = read_credentials(
+        rb'Digest username="a\"d, response=x", realm="r", response="' + b"0" * 32 + b'", nc=00000001'
+    )
     assert said is not None
     assert (said.user, said.short, said.first_use) == ('a"d, response=x', False, True)
 

@@ -17,7 +17,7 @@ from scenarios import psk
 from amtdiag.config import Limits
 from amtdiag.model import TlsConversation
 from amtdiag.model.tls import TlsSide
-from amtdiag.protocols.tls import talk
+from amtdiag.protocols.tls import read_conversation
 from amtdiag.reassembly.stream import Assembled, Stream
 from amtdiag.simulator.certificates import device_identity, root_pem, server_identity
 
@@ -253,7 +253,7 @@ def assembled(sent: Sequence[Segment], length: int, *, ended: bool = True) -> As
 
 def told(sides: Sequence[Assembled]) -> TlsConversation | None:
     client, server = sides
-    return talk(client, server, ["a.pcap"])
+    return read_conversation(client, server, ["a.pcap"])
 
 
 def whole(said: Said, size: int = 1460) -> TlsConversation:

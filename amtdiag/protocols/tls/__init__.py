@@ -1,8 +1,8 @@
 """The TLS handshake of a conversation, SSL 3.0 to TLS 1.3, as far as it is in the clear.
 
 Records (`records`) become messages (`handshake`), these become values (`messages`), and both sides together
-tell how the handshake went (`reader`). Does no input or output; never raises. What a gap may have swallowed
-is said to be missing, not to be absent.
+show how the handshake went (`reader`). Does no input or output; never raises. What a gap may hold is reported
+as missing, not as absent.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amtdiag.model import TlsConversation
-from amtdiag.protocols.tls.constants import ALERTS as ALERTS
 from amtdiag.reassembly.stream import Assembled
 
 _BEGINNINGS = (b"\x16\x03", b"\x15\x03")
 """A handshake or an alert; nothing else begins a side of a conversation."""
 
 
-def talk(client: Assembled, server: Assembled, files: Sequence[str] = ()) -> TlsConversation | None:
+def read_conversation(
+    client: Assembled, server: Assembled, files: Sequence[str] = ()
+) -> TlsConversation | None:
     """Return how far a conversation came; None where neither side begins with TLS. Never raises.
 
     `files` are the names behind the file indices of the streams' pieces; without them nothing has evidence.

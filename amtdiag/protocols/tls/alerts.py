@@ -1,7 +1,5 @@
 """Alerts: those in the clear, and what can be known of encrypted ones."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -10,7 +8,7 @@ from amtdiag.protocols.tls.constants import ALERT, APPLICATION, CLOSE_NOTIFY, FA
 from amtdiag.protocols.tls.endpoint_stream import EndpointStream
 from amtdiag.protocols.tls.records import HEADER, Record
 
-_MOST_ALERTS = 16
+_MAX_ALERTS = 16
 _ALERT = 2
 """Bytes of an alert in the clear: level and description. No cipher leaves an alert that short."""
 _SEALED_ALERTS = frozenset({_ALERT + 1 + 16, _ALERT + 1 + 8})
@@ -46,7 +44,7 @@ def clear_alerts(side: EndpointStream, *, is_13: bool | None) -> list[ClearAlert
         held += body
         while len(held) >= _ALERT:
             level, description, held = held[0], held[1], held[_ALERT:]
-            if level in (WARNING, FATAL) and len(found) < _MOST_ALERTS:
+            if level in (WARNING, FATAL) and len(found) < _MAX_ALERTS:
                 final = _is_final(side, at, level, description, is_13=is_13)
                 found.append(ClearAlert(level, description, record, final))
     return found
@@ -58,7 +56,7 @@ def _is_final(side: EndpointStream, at: int, level: int, description: int, *, is
         return False
     if level == FATAL or (is_13 and description != _USER_CANCELLED):
         return True
-    silent = side.is_whole and side.stream.ended and all(one.kind == ALERT for one in side.records[at:])
+    silent = side.is_whole and side.stream.ended and all(record.kind == ALERT for record in side.records[at:])
     return description not in WARNINGS and silent
 
 
@@ -82,7 +80,7 @@ def hidden_alerts(side: EndpointStream, *, is_13: bool | None) -> Iterator[Hidde
         else:
             is_hidden = at > side.change or (at >= broken and not side.has_changed)
             is_alert = record.kind == ALERT and is_hidden and length != _ALERT
-        if is_alert and found < _MOST_ALERTS:
+        if is_alert and found < _MAX_ALERTS:
             found += 1
             yield HiddenAlert(
                 side.who,

@@ -13,8 +13,8 @@ from amtdiag.protocols.tls.handshake import Lost, Raw
 from amtdiag.protocols.tls.records import HEADER, Gaps, Record
 from amtdiag.reassembly.stream import Assembled
 
-_FRAMES = 16
-"""Frames kept of one fact."""
+_MAX_FRAMES = 16
+"""Frames kept of a fact."""
 
 
 class EndpointStream:
@@ -27,7 +27,9 @@ class EndpointStream:
         self.records = self.found.records if self.found else ()
         self.parts: tuple[Raw | Lost, ...] = ()
         self.note: str | None = None
-        self.change = next((at for at, one in enumerate(self.records) if is_change(one)), len(self.records))
+        self.change = next(
+            (at for at, record in enumerate(self.records) if is_change(record)), len(self.records)
+        )
         """Index of the record that says that the rest is encrypted; the number of records without it."""
         self._starts = [piece.start for piece in stream.pieces]
 
@@ -44,7 +46,7 @@ class EndpointStream:
     @property
     def has_data(self) -> bool:
         """Application data was sent."""
-        return any(one.kind == APPLICATION for one in self.records)
+        return any(record.kind == APPLICATION for record in self.records)
 
     def read(self, until: int) -> None:
         """Read the messages in the records before index `until`."""
@@ -78,12 +80,12 @@ class EndpointStream:
         """Return the frames of the bytes from `start` to `end`."""
         at = max(bisect_right(self._starts, start) - 1, 0)
         found: dict[Evidence, None] = {}
-        for piece in self.stream.pieces[at : at + _FRAMES]:
+        for piece in self.stream.pieces[at : at + _MAX_FRAMES]:
             if piece.start >= end:
                 break
             if piece.end > start:
                 found.update(dict.fromkeys(self._named(piece.frames)))
-        return tuple(found)[:_FRAMES]
+        return tuple(found)[:_MAX_FRAMES]
 
     def _named(self, frames: tuple[int, tuple[int, ...]]) -> Iterator[Evidence]:
         file, numbers = frames

@@ -5,8 +5,6 @@ only. Behind a gap that holds a header, messages count only where each leads to 
 what the side said in the clear, comes in the order in which that side sends them, in its form.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from typing import NamedTuple
 
@@ -29,9 +27,9 @@ from amtdiag.protocols.tls.messages import fits
 from amtdiag.protocols.tls.records import Gaps, Record, Records
 
 HEADER = 4
-LONGEST = 1 << 17
+MAX_LENGTH = 1 << 17
 """Of a message; more than amtdiag keeps of one direction."""
-MOST_MESSAGES = 64
+MAX_MESSAGES = 64
 
 ORDER = (
     CLIENT_HELLO, SERVER_HELLO, CERTIFICATE, CERTIFICATE_STATUS, SERVER_KEY_EXCHANGE, CERTIFICATE_REQUEST,
@@ -76,7 +74,7 @@ class Lost(NamedTuple):
 
 
 class ClearHandshake(NamedTuple):
-    """What one side says in the clear."""
+    """What one side sends in the clear."""
 
     parts: tuple[Raw | Lost, ...]
     note: str | None
@@ -164,8 +162,8 @@ class _HandshakeReader:
     def _section(self, at: int | None, stop: int, following: tuple[int, int] | None) -> None:
         """Read what lies before a cut, or before the end. `following` is the stream's extent of the cut."""
         while at is not None and at < stop:
-            if len(self.parts) >= MOST_MESSAGES:
-                self.note = f"more than {MOST_MESSAGES} handshake messages"
+            if len(self.parts) >= MAX_MESSAGES:
+                self.note = f"more than {MAX_MESSAGES} handshake messages"
                 return
             if self.holes.within(at, min(at + HEADER, stop)):
                 start, end = self.holes.within(at, stop)[0]
@@ -177,7 +175,7 @@ class _HandshakeReader:
                 return
             kind, length = self.text[at], int.from_bytes(self.text[at + 1 : at + HEADER])
             end = at + HEADER + length
-            if kind not in MESSAGES or length > LONGEST:
+            if kind not in MESSAGES or length > MAX_LENGTH:
                 self.note = f"no handshake message that can be read at offset {self._place(at):,}"
                 return
             if end > stop:

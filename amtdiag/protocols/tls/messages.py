@@ -4,11 +4,10 @@ Sources: RFC 5246, 7.4 (TLS 1.2), RFC 2246 and 6101 (before), RFC 8446, 4.1 (TLS
 6066, 3 (server name), RFC 5246, E.2 (the ClientHello of SSL 2.0).
 """
 
-from __future__ import annotations
-
 import struct
 from typing import NamedTuple
 
+from amtdiag.protocols.protocol import Field
 from amtdiag.protocols.tls.constants import (
     CERTIFICATE,
     CERTIFICATE_REQUEST,
@@ -23,13 +22,14 @@ from amtdiag.protocols.tls.constants import (
     SUPPORTED_VERSIONS,
 )
 
-MOST_CERTIFICATES = 20
-MOST_NAMES = 32
+MAX_CERTIFICATES = 20
+MAX_NAMES = 32
 """Of certificate authorities that are kept."""
 _RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 """What makes a ServerHello a HelloRetryRequest: SHA-256 of that word (RFC 8446, 4.1.3)."""
 _TLS12 = 0x0303
-_SPACE, _DELETE, _LONGEST_IDENTITY = 0x20, 0x7F, 128
+_SPACE, _DELETE = 0x20, 0x7F
+_MAX_IDENTITY = 128
 _MAC = 16
 """A signature or a key that is shorter protects nothing."""
 
@@ -59,7 +59,7 @@ class ServerHello(NamedTuple):
     """What a server chooses."""
 
     version: int
-    """The one that is spoken: the extension's word in TLS 1.3."""
+    """The one that is used: that of the extension in TLS 1.3."""
     random: bytes
     session_id: bytes
     suite: int
@@ -78,8 +78,35 @@ class CertificateRequestBody(NamedTuple):
     algorithms: tuple[int, ...]
     """Signature schemes; TLS 1.2 only."""
     names: tuple[bytes, ...]
-    """Distinguished names of authorities, DER; the first `MOST_NAMES`."""
+    """Distinguished names of authorities, DER; the first `MAX_NAMES`."""
     total: int
+
+
+FIELDS = {
+    ClientHello: (
+        Field("version", "number", "client_version, legacy_version (RFC 5246, 7.4.1.2; RFC 8446, 4.1.2)"),
+        Field("random", "secret", "random"),
+        Field("session_id", "secret", "session_id"),
+        Field("suites", "number", "cipher_suites"),
+        Field("extensions", "number", "extensions: types"),
+        Field("versions", "number", "extension 43, supported_versions (RFC 8446, 4.2.1)"),
+        Field("server_name", "name", "extension 0, server_name (RFC 6066, 3)"),
+        Field("psk_identity", "secret", "extension 41, pre_shared_key (RFC 8446, 4.2.11)"),
+    ),
+    ServerHello: (
+        Field("version", "number", "server_version, or extension 43 (RFC 5246, 7.4.1.3; RFC 8446, 4.1.3)"),
+        Field("random", "secret", "random"),
+        Field("session_id", "secret", "session_id"),
+        Field("suite", "number", "cipher_suite"),
+        Field("extensions", "number", "extensions: types"),
+    ),
+    CertificateRequestBody: (
+        Field("types", "number", "certificate_types (RFC 5246, 7.4.4)"),
+        Field("algorithms", "number", "supported_signature_algorithms (RFC 5246, 7.4.4)"),
+        Field("names", "certificate", "certificate_authorities (RFC 5246, 7.4.4)"),
+        Field("total", "number", "certificate_authorities: how many"),
+    ),
+}
 
 
 class _ShortError(Exception):
@@ -196,7 +223,7 @@ def pull_first_certificates(body: bytes) -> tuple[bytes, ...]:
     found: list[bytes] = []
     try:
         buffer.number(3)
-        while len(found) < MOST_CERTIFICATES:
+        while len(found) < MAX_CERTIFICATES:
             found.append(buffer.vector(3))
     except _ShortError:
         pass
@@ -206,12 +233,12 @@ def pull_first_certificates(body: bytes) -> tuple[bytes, ...]:
 def pull_request(body: bytes, version: int | None) -> CertificateRequestBody | Malformed:
     """Read a CertificateRequest; TLS 1.2 added signature schemes to it.
 
-    Where the version is not known, the format that fits the bytes tells.
+    Where the version is not known, the format that fits the bytes decides.
     """
     if version is not None:
         return _request(body, has_algorithms=version >= _TLS12)
     both = [_request(body, has_algorithms=has) for has in (True, False)]
-    fit = [one for one in both if isinstance(one, CertificateRequestBody)]
+    fit = [request for request in both if isinstance(request, CertificateRequestBody)]
     return fit[0] if len(fit) == 1 else Malformed(0)
 
 
@@ -227,7 +254,7 @@ def _request(body: bytes, *, has_algorithms: bool) -> CertificateRequestBody | M
         while buffer.left:
             name = buffer.vector(2)
             count += 1
-            if count <= MOST_NAMES:
+            if count <= MAX_NAMES:
                 names.append(name)
     except _ShortError:
         return Malformed(buffer.at)
@@ -273,8 +300,8 @@ def _psk_identity(data: bytes) -> bytes | None:
         name = _Buffer(_Buffer(data).vector(2)).vector(2)
     except _ShortError:
         return None
-    is_text = bool(name) and all(_SPACE < one < _DELETE for one in name)
-    return name if is_text and len(name) <= _LONGEST_IDENTITY else None
+    is_text = bool(name) and all(_SPACE < character < _DELETE for character in name)
+    return name if is_text and len(name) <= _MAX_IDENTITY else None
 
 
 def is_retry(body: bytes) -> bool:

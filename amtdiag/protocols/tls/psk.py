@@ -5,8 +5,6 @@ Sources: RFC 4279 (PSK), RFC 5487 (PSK with GCM and SHA-2), RFC 2246, 4346 and 5
 the key alone: in the DHE, ECDHE and RSA families it is one of two secrets.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import struct

@@ -22,7 +22,7 @@ _EXTENDED_MASTER_SECRET, _ENCRYPT_THEN_MAC = 23, 22
 def psk_handshake(client: Assembled, server: Assembled) -> psk.PskHandshake | None:
     """Return what a TLS-PSK session's keys are made of; None where some of it is missing. Never raises."""
     ours, theirs = _ClearSide.of(client, from_client=True), _ClearSide.of(server, from_client=False)
-    if ours is None or theirs is None or ours.sealed is None:
+    if ours is None or theirs is None or ours.encrypted is None:
         return None
     first, chosen = ours.message(CLIENT_HELLO), theirs.message(SERVER_HELLO)
     if first is None or chosen is None or ours.message(CLIENT_KEY_EXCHANGE) is None:
@@ -43,31 +43,35 @@ def psk_handshake(client: Assembled, server: Assembled) -> psk.PskHandshake | No
         server_random=answer.random,
         transcript=transcript,
         encrypt_then_mac=_ENCRYPT_THEN_MAC in answer.extensions,
-        finished=ours.sealed,
+        finished=ours.encrypted,
     )
 
 
 class _ClearSide(NamedTuple):
-    """What one side says in the clear, and its first encrypted record."""
+    """What one side sends in the clear, and its first encrypted record."""
 
     parts: tuple[Raw, ...]
-    sealed: bytes | None
+    encrypted: bytes | None
 
     @classmethod
     def of(cls, stream: Assembled, *, from_client: bool) -> _ClearSide | None:
-        """Return what a side says; None where some of it is missing."""
+        """Return what a side sends; None where some of it is missing."""
         gaps = records.Gaps(stream.gaps)
         found = records.read(stream, gaps) if stream.anchored else None
         if found is None:
             return None
-        kinds = [one.kind for one in found.records]
+        kinds = [record.kind for record in found.records]
         change = kinds.index(CHANGE_CIPHER) if CHANGE_CIPHER in kinds else len(kinds)
         parts = handshake.read(stream.data, gaps, found, change, from_client=from_client).parts
         if any(not isinstance(part, Raw) for part in parts):
             return None
-        sealed = next((one for one in found.records[change + 1 :] if one.kind == HANDSHAKE), None)
+        encrypted = next((record for record in found.records[change + 1 :] if record.kind == HANDSHAKE), None)
         reach = stream.gaps[0][0] if stream.gaps else len(stream.data)
-        body = stream.data[sealed.start : sealed.end] if sealed is not None and sealed.end <= reach else None
+        body = (
+            stream.data[encrypted.start : encrypted.end]
+            if encrypted is not None and encrypted.end <= reach
+            else None
+        )
         return cls(tuple(part for part in parts if isinstance(part, Raw)), body)
 
     def message(self, kind: int) -> Raw | None:

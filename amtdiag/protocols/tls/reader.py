@@ -1,4 +1,4 @@
-"""Both sides of a conversation together: how the handshake went. See the package for the way up to here."""
+"""Both sides of a TLS conversation together: how the handshake went."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def read(client_stream: Assembled, server_stream: Assembled, files: Sequence[str
         return None
     client.read(client.change)
     server.read(server.change)
-    talk = _Conversation(client, server)
-    if talk.is_13:
+    conversation = _Conversation(client, server)
+    if conversation.is_13:
         for side in (client, server):
             if side.has_changed:
                 side.read(len(side.records))
-        talk = _Conversation(client, server)
-    return talk.told()
+        conversation = _Conversation(client, server)
+    return conversation.result()
 
 
 class _Conversation:
@@ -75,11 +75,11 @@ class _Conversation:
         ]
         self.client_hello = self._client_hello()
         hellos = self._server_hellos()
-        self.retry = next((one for one in hellos if one.is_retry), None)
-        self.server_hello = next((one for one in hellos if not one.is_retry), None)
+        self.retry = next((hello for hello in hellos if hello.is_retry), None)
+        self.server_hello = next((hello for hello in hellos if not hello.is_retry), None)
         chosen = self.server_hello or self.retry
         self.version = chosen.version if chosen else None
-        self.is_13 = self._which()
+        self.is_13 = self._version_13()
         self.family = self._family()
 
     def _client_hello(self) -> ClientHello | None:
@@ -109,8 +109,8 @@ class _Conversation:
             f"{side.who}: {MESSAGES[raw.kind]} cannot be read from byte {malformed.offset:,} of its body on"
         )
 
-    def _which(self) -> bool | None:
-        """Whether this is TLS 1.3: the server's hello tells, or what is in the clear, or what is offered."""
+    def _version_13(self) -> bool | None:
+        """Whether this is TLS 1.3, by the server's hello, by what is in the clear, or by what is offered."""
         if self.version is not None:
             return is_13(self.version)
         if any(part.kind in BEFORE_13_ONLY for side in self.sides for part in side.raw()):
@@ -130,11 +130,11 @@ class _Conversation:
 
     # ---------------------------------------------------------------------------- the outcome
 
-    def told(self) -> TlsConversation:
+    def result(self) -> TlsConversation:
         """Put it all into one record."""
         hello, chosen = self.client_hello, self.server_hello
         alerts = self._alerts()
-        final = next(((side, one) for side, one in alerts if one.is_final), None)
+        final = next(((side, alert) for side, alert in alerts if alert.is_final), None)
         changed = {side.who: self._changed(side) for side in self.sides}
         resumed = self._resumed()
         return TlsConversation(
@@ -157,22 +157,24 @@ class _Conversation:
             alerts=tuple(
                 TlsAlert(
                     side.who,
-                    one.level,
-                    one.description,
-                    side.time(one.record.end),
-                    side.evidence(one.record.start - HEADER, one.record.end),
+                    alert.level,
+                    alert.description,
+                    side.time(alert.record.end),
+                    side.evidence(alert.record.start - HEADER, alert.record.end),
                 )
-                for side, one in alerts
+                for side, alert in alerts
             ),
-            hidden_alerts=tuple(one for side in self.sides for one in hidden_alerts(side, is_13=self.is_13)),
+            hidden_alerts=tuple(
+                alert for side in self.sides for alert in hidden_alerts(side, is_13=self.is_13)
+            ),
             messages=self._messages(),
             missing=tuple(
-                one for side in self.sides for one in self._missing(side, changed[side.who], resumed)
+                missing for side in self.sides for missing in self._missing(side, changed[side.who], resumed)
             ),
             client_changed=changed["client"],
             server_changed=changed["server"],
-            client_finished=self._sealed(self.client, changed["client"]),
-            server_finished=self._sealed(self.server, changed["server"]),
+            client_finished=self._sent_finished(self.client, changed["client"]),
+            server_finished=self._sent_finished(self.server, changed["server"]),
             certificates_hidden=bool(self.is_13) and not resumed,
             retry_requested=self.retry is not None,
             notes=tuple(self.notes),
@@ -198,14 +200,14 @@ class _Conversation:
             return True if side.has_data and self.is_13 is False else None
         return False
 
-    def _sealed(self, side: EndpointStream, changed: bool | None) -> bool | None:
+    def _sent_finished(self, side: EndpointStream, changed: bool | None) -> bool | None:
         """True where an encrypted handshake message followed the change."""
         if not changed or side.found is None:
             return changed
         if not side.has_changed:
             return True
         after = side.change + 1
-        if any(one.before == after for one in side.found.breaks):
+        if any(gap.before == after for gap in side.found.breaks):
             return True if side.has_data else None
         return after < len(side.records) and side.records[after].kind == HANDSHAKE
 
@@ -238,10 +240,10 @@ class _Conversation:
             self._complain(side, part, found)
             known = messages.pull_first_certificates(part.body)
             return Certificates(known, complete=False, evidence=evidence) if known else None
-        most = messages.MOST_CERTIFICATES
-        if len(found) > most:
-            self.notes.append(f"{side.who}: {len(found):,} certificates, of which {most} are kept")
-        return Certificates(found[:most], complete=len(found) <= most, evidence=evidence)
+        limit = messages.MAX_CERTIFICATES
+        if len(found) > limit:
+            self.notes.append(f"{side.who}: {len(found):,} certificates, of which {limit} are kept")
+        return Certificates(found[:limit], complete=len(found) <= limit, evidence=evidence)
 
     def _request(self) -> CertificateRequest | None:
         raw = self.server.of(CERTIFICATE_REQUEST)
@@ -285,23 +287,23 @@ class _Conversation:
                 if raw.kind == SERVER_HELLO and messages.is_retry(raw.body):
                     name = HELLO_RETRY_REQUEST
                 found.append((*latest, TlsMessage(side.who, name, ts, side.evidence(raw.start, raw.end))))
-        found.sort(key=lambda one: one[:2])
+        found.sort(key=lambda entry: entry[:2])
         return tuple(message for _, _, message in found)
 
     def _alerts(self) -> list[tuple[EndpointStream, ClearAlert]]:
         """The alerts of both sides by time; of two at one time, the server's first."""
         found = [
-            (side.time(one.record.end), side.who, side, one)
+            (side.time(alert.record.end), side, alert)
             for side in (self.server, self.client)
-            for one in clear_alerts(side, is_13=self.is_13)
+            for alert in clear_alerts(side, is_13=self.is_13)
         ]
-        found.sort(key=lambda one: one[0])
-        return [(side, one) for _, _, side, one in found]
+        found.sort(key=lambda entry: entry[0])
+        return [(side, alert) for _, side, alert in found]
 
     # ---------------------------------------------------------------------------- what is missing
 
     def _missing(self, side: EndpointStream, changed: bool | None, resumed: bool | None) -> Iterator[Missing]:
-        data = next((one.start for one in side.records if one.kind == APPLICATION), None)
+        data = next((record.start for record in side.records if record.kind == APPLICATION), None)
         for at, part in enumerate(side.parts):
             if not isinstance(part, Lost):
                 continue
@@ -316,7 +318,7 @@ class _Conversation:
                 yield Missing(name, side.who, max(part.bytes, 1), before, after)
 
     def _is_over(self, side: EndpointStream, at: int) -> bool:
-        """True where TLS 1.3 leaves this side nothing more to say in the clear."""
+        """True where TLS 1.3 leaves this side nothing more to send in the clear."""
         if not self.is_13:
             return False
         if side is self.server:
@@ -327,7 +329,7 @@ class _Conversation:
     def _inferred(
         self, side: EndpointStream, at: int, changed: bool | None, resumed: bool | None
     ) -> Iterator[int]:
-        """Yield the messages that must lie in a place where nothing can be read, told by those around it."""
+        """Yield the messages that must lie in a place where nothing can be read, by those around it."""
         before = {part.kind for part in side.parts[:at]}
         after = {part.kind for part in side.parts[at + 1 :]}
         kinds = before | after

@@ -4,8 +4,6 @@ A gap inside a record's body therefore costs only bytes. A gap that holds a head
 headers behind it prove each other: each leads to the next, to the end of what was captured.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from typing import NamedTuple
 
@@ -13,9 +11,9 @@ from amtdiag.protocols.tls.constants import ALERT, HANDSHAKE, RECORD_TYPES, SSLV
 from amtdiag.reassembly.stream import Assembled
 
 HEADER = 5
-LONGEST = 16_384 + 2_048
+MAX_LENGTH = 16_384 + 2_048
 """Of a record's body (RFC 5246, 6.2.3)."""
-_NEWEST_MINOR = 4
+_MAX_MINOR = 4
 _PROOF = 2
 """Whole records that lead to a last one which is cut off; more than chance puts together."""
 _BEGINS = frozenset({HANDSHAKE, ALERT})
@@ -108,10 +106,10 @@ def read(stream: Assembled, gaps: Gaps) -> Records | None:
 
 def _end(data: bytes, at: int) -> int | None:
     """Return where the record ends whose header is at `at`; None if that is no header."""
-    if data[at] not in RECORD_TYPES or data[at + 1] != 3 or data[at + 2] > _NEWEST_MINOR:
+    if data[at] not in RECORD_TYPES or data[at + 1] != 3 or data[at + 2] > _MAX_MINOR:
         return None
     length = data[at + 3] << 8 | data[at + 4]
-    return at + HEADER + length if length <= LONGEST else None
+    return at + HEADER + length if length <= MAX_LENGTH else None
 
 
 def _resume(data: bytes, gaps: Gaps, since: int) -> int | None:

@@ -219,7 +219,7 @@ _FAMILIES: tuple[tuple[str, Family], ...] = (
     ("TLS_", "tls13"),
 )
 SIGNALS = frozenset({0x00FF, 0x5600})
-"""No suites but words to the server: renegotiation info is understood; this is a second, lower try."""
+"""No suites but signals to the server: renegotiation info is understood; this is a second, lower try."""
 
 
 def suite_name(suite: int) -> str:

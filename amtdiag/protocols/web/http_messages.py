@@ -6,19 +6,18 @@ that are missing. Here a hole inside a body whose length is known costs that bod
 next message begins is then certain; a hole anywhere else ends the reading, because nothing after it is.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from amtdiag.protocols.protocol import Field
 from amtdiag.protocols.web.gappy_stream import GappyStream
 
-MOST_MESSAGES = 512
+MAX_MESSAGES = 512
 """Read of one side; of the rest nothing is known."""
-_HEAD = 16_384
-_FIELDS = 100
-_CHUNK_LINE = 256
+_MAX_HEAD = 16_384
+_MAX_FIELDS = 100
+_MAX_CHUNK_LINE = 256
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,24}) ([\x21-\x7e\x80-\xff]{1,8192}) HTTP/1\.[01]")
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)(?: [^\x00\r\n]*)?")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}):([^\x00\r\n]*)")
@@ -50,6 +49,19 @@ class HttpMessage(NamedTuple):
         return values[0] if values else b""
 
 
+FIELDS = {
+    HttpMessage: (
+        Field("begin", "number", "offset in the stream"),
+        Field("end", "number", "offset in the stream"),
+        Field("method", "word", "request line (RFC 9112, 3)"),
+        Field("target", "secret", "request line (RFC 9112, 3): its query may hold passwords"),
+        Field("status", "number", "status line (RFC 9112, 4)"),
+        Field("fields", "secret", "field lines (RFC 9112, 5): credentials among them"),
+        Field("body", "secret", "message body (RFC 9112, 6)"),
+    )
+}
+
+
 class HttpMessages(NamedTuple):
     """The messages of one side, up to where they could be told apart."""
 
@@ -69,7 +81,7 @@ def requests(view: GappyStream) -> HttpMessages:
     """Return a client's requests. Never raises."""
     found: list[HttpMessage] = []
     at = 0
-    while (at := _skip_empty(view, at)) < len(view.data) and len(found) < MOST_MESSAGES:
+    while (at := _skip_empty(view, at)) < len(view.data) and len(found) < MAX_MESSAGES:
         head = _head(view, at)
         line = head and _REQUEST.fullmatch(head.line)
         if not head or not line:
@@ -92,7 +104,7 @@ def answers(view: GappyStream, methods: Sequence[bytes]) -> HttpMessages:
     """
     found: list[HttpMessage] = []
     at = 0
-    while (at := _skip_empty(view, at)) < len(view.data) and len(found) < MOST_MESSAGES:
+    while (at := _skip_empty(view, at)) < len(view.data) and len(found) < MAX_MESSAGES:
         head = _head(view, at)
         line = head and _STATUS.fullmatch(head.line)
         if not head or not line:
@@ -131,16 +143,16 @@ def _skip_empty(view: GappyStream, at: int) -> int:
 
 def _head(view: GappyStream, at: int) -> _Head | None:
     """The head that begins at an offset; None where it is not whole or none at all."""
-    end = view.data.find(b"\r\n\r\n", at, at + _HEAD)
+    end = view.data.find(b"\r\n\r\n", at, at + _MAX_HEAD)
     if end < 0 or not view.has(at, end + 4):
         return None
     line, _, rest = view.data[at:end].partition(b"\r\n")
     fields: dict[bytes, list[bytes]] = {}
     lines = _FOLD.sub(b" ", rest).split(b"\r\n") if rest else []
-    if len(lines) > _FIELDS:
+    if len(lines) > _MAX_FIELDS:
         return None
-    for one in lines:
-        field = _FIELD.fullmatch(one)
+    for line_of_field in lines:
+        field = _FIELD.fullmatch(line_of_field)
         if field is None:
             return None
         fields.setdefault(field[1].lower(), []).append(field[2].strip(b" \t"))
@@ -186,7 +198,7 @@ def _chunked(view: GappyStream, at: int) -> _Body | None:
     parts: list[bytes] = []
     whole = True
     while True:
-        line_end = data.find(b"\r\n", at, at + _CHUNK_LINE)
+        line_end = data.find(b"\r\n", at, at + _MAX_CHUNK_LINE)
         if line_end < 0 or not view.has(at, line_end + 2):
             return _Body(len(data), None, last=True)
         size = _SIZE.fullmatch(data[at:line_end])
@@ -202,7 +214,7 @@ def _chunked(view: GappyStream, at: int) -> _Body | None:
         whole = whole and view.has(at, at + length)
         parts.append(data[at : at + length])
         at += length + 2
-    end = at + 2 if data.startswith(b"\r\n", at) else data.find(b"\r\n\r\n", at, at + _HEAD) + 4
+    end = at + 2 if data.startswith(b"\r\n", at) else data.find(b"\r\n\r\n", at, at + _MAX_HEAD) + 4
     if end < at or not view.has(at, end):
         return _Body(len(data), None, last=True)
     return _Body(end, b"".join(parts) if whole else None, last=False)

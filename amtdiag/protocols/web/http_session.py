@@ -14,23 +14,47 @@ from typing import NamedTuple
 
 from amtdiag.config import Limits
 from amtdiag.model.web import Denial, Exchange, HttpConversation, WebCall, WebResult
-from amtdiag.protocols.amt_server_banner import amt_web_server
-from amtdiag.protocols.web import credentials, soap, tables
-from amtdiag.protocols.web.gappy_stream import EvidenceOf, GappyStream
+from amtdiag.protocols.protocol import EvidenceOf, Field, ReaderContext
+from amtdiag.protocols.web import return_values, soap
+from amtdiag.protocols.web.credentials import Challenge, read_challenge, read_credentials
+from amtdiag.protocols.web.gappy_stream import GappyStream
 from amtdiag.protocols.web.http_messages import HttpMessage, HttpMessages, answers, requests
 from amtdiag.protocols.web.nonces import Nonces
+from amtdiag.protocols.web.server_banner import amt_web_server
 from amtdiag.reassembly.stream import Assembled
 from amtdiag.safetext import safe
 
-MOST_EXCHANGES = 256
+MAX_EXCHANGES = 256
 """Kept of one connection; the others are counted."""
-_LONGEST_XML = 1 << 18
+_MAX_XML = 1 << 18
 _VERSION = re.compile(rb"Intel\(R\) Active Management Technology[ \t]+([\d.]{1,24})")
 _BEGINS = re.compile(rb"(?:GET|POST|HEAD|OPTIONS|PUT) [/*h]")
 _NEXT_NONCE = re.compile(rb'nextnonce[ \t]*=[ \t]*"([^"]{1,512})"', re.I)
 _UNAUTHORIZED = 401
 _FULL = Limits().stream_bytes
 """A stream of this length was cut by the reader itself: what comes behind it is not known."""
+
+
+FIELDS = {
+    Exchange: (
+        Field("answered", "number", "time of the first byte of the answer"),
+        Field("method", "word", "request line (RFC 9112, 3)"),
+        Field("path", "text", "request line (RFC 9112, 3), without query and parameters"),
+        Field("auth", "word", "Authorization: scheme"),
+        Field("user", "user", "Authorization: username"),
+        Field("digest_short", "flag", "Authorization: length of response"),
+        Field("status", "number", "status line (RFC 9112, 4)"),
+        Field("server_version", "word", "Server (RFC 9110, 10.2.4)"),
+        Field("content_type", "word", "Content-Type (RFC 9110, 8.3)"),
+        Field("offered", "word", "WWW-Authenticate: schemes"),
+        Field("realm", "text", "WWW-Authenticate: realm"),
+        Field("denial", "word", "why a 401 came"),
+        Field("call", "word", "SOAP envelope of the request"),
+        Field("result", "text", "SOAP envelope of the answer"),
+        Field("missing", "word", "parts that were not captured"),
+        Field("problems", "word", "why a body was not read"),
+    )
+}
 
 
 class _Part(NamedTuple):
@@ -46,48 +70,57 @@ def read_web(
     server: Assembled,
     evidence: EvidenceOf,
     nonces: Nonces | None = None,
-    room: int = MOST_EXCHANGES,
+    room: int = MAX_EXCHANGES,
 ) -> HttpConversation | None:
-    """Return what both sides of a connection show; None where neither speaks HTTP.
+    """Return what both sides of a connection show; None where neither is HTTP.
 
     `nonces` are those of the connections that were read before. At most `room` exchanges are kept, and never
-    more than `MOST_EXCHANGES`.
+    more than `MAX_EXCHANGES`.
     """
     nonces = Nonces() if nonces is None else nonces
     nonces.begin()
-    most = min(room, MOST_EXCHANGES)
-    asked, told = GappyStream(client), GappyStream(server)
-    sent = requests(asked)
-    heard = answers(told, [one.method for one in sent.messages] if client.anchored else [])
-    first = amt_web_server(server.data[: told.first_gap()])
-    if not sent.messages and not heard.messages and first is None:
-        begun = _BEGINS.match(client.data) or server.data.startswith(b"HTTP/1.")
-        return (
-            HttpConversation(
-                None, (), (*_unknown("client", asked, sent), *_unknown("server", told, heard)), 0
-            )
-            if begun
-            else None
-        )
-    pairs = list(_pairs(sent, heard, aligned=client.anchored and server.anchored))
-    complete = _complete(asked, sent), _complete(told, heard)
+    limit = min(room, MAX_EXCHANGES)
+    views = GappyStream(client), GappyStream(server)
+    asked = requests(views[0])
+    answered = answers(views[1], [request.method for request in asked.messages] if client.anchored else [])
+    first = amt_web_server(server.data[: views[1].first_gap()])
+    missing = (*_unknown("client", views[0], asked), *_unknown("server", views[1], answered))
+    if not asked.messages and not answered.messages and first is None:
+        begins = _BEGINS.match(client.data) or server.data.startswith(b"HTTP/1.")
+        return HttpConversation(None, (), missing, 0) if begins else None
+    pairs = list(_pairs(asked, answered, aligned=client.anchored and server.anchored))
+    complete = _complete(views[0], asked), _complete(views[1], answered)
     exchanges = [
-        _exchange(request, answer, views=(asked, told), complete=complete, nonces=nonces, evidence=evidence)
-        for request, answer in pairs[:most]
+        _exchange(request, answer, views=views, complete=complete, nonces=nonces, evidence=evidence)
+        for request, answer in pairs[:limit]
     ]
-    return HttpConversation(
-        server=first,
-        exchanges=tuple(exchanges),
-        missing=(*_unknown("client", asked, sent), *_unknown("server", told, heard)),
-        dropped=max(len(pairs) - most, 0),
-    )
+    return HttpConversation(first, tuple(exchanges), missing, dropped=max(len(pairs) - limit, 0))
+
+
+class WebReader:
+    """Reads the HTTP conversations of one sensor: nonces go from one connection to the next."""
+
+    def __init__(self, context: ReaderContext) -> None:
+        """Begin with no nonce known."""
+        self._context = context
+        self._nonces = Nonces()
+
+    def __call__(self, client: Assembled, server: Assembled) -> dict[str, object]:
+        """Return what a conversation fills of a `ConnectionEvent`: of exchanges what there is room for."""
+        context = self._context
+        conversation = read_web(client, server, context.evidence, self._nonces, context.exchanges)
+        if conversation is None:
+            return {"talk": None, "web": None}
+        context.exchanges -= len(conversation.exchanges)
+        context.left_out += conversation.dropped
+        return {"talk": conversation, "web": conversation.server}
 
 
 # ------------------------------------------------------------------------------------------------ both sides
 
 
 def _complete(view: GappyStream, side: HttpMessages) -> bool:
-    """True where the side said nothing but what was read."""
+    """True where the side sent nothing but what was read."""
     stream = view.stream
     return (
         stream.anchored
@@ -112,13 +145,14 @@ def _unknown(name: str, view: GappyStream, side: HttpMessages) -> Iterator[str]:
 
 
 def _pairs(
-    sent: HttpMessages, heard: HttpMessages, *, aligned: bool
+    asked: HttpMessages, answered: HttpMessages, *, aligned: bool
 ) -> Iterator[tuple[_Part | None, _Part | None]]:
-    asked, told = [_part(one) for one in sent.messages], [_part(one) for one in heard.messages]
+    ours = [_part(message) for message in asked.messages]
+    theirs = [_part(message) for message in answered.messages]
     if aligned:
-        for index in range(max(len(asked), len(told))):
-            request = asked[index] if index < len(asked) else None
-            answer = told[index] if index < len(told) else None
+        for index in range(max(len(ours), len(theirs))):
+            request = ours[index] if index < len(ours) else None
+            answer = theirs[index] if index < len(theirs) else None
             if request and answer and _differ(request, answer):
                 yield request, None
                 yield None, answer
@@ -126,16 +160,17 @@ def _pairs(
                 yield request, answer
         return
     by_id: dict[str, list[_Part]] = {}
-    for answer in told:
+    for answer in theirs:
         by_id.setdefault((answer.envelope and answer.envelope.relates_to) or "", []).append(answer)
+    ids = [_id(request) for request in ours]
     taken: set[int] = set()
-    for request in asked:
-        fitting = by_id.get((request.envelope and request.envelope.message_id) or "none", [])
-        alone = len(fitting) == 1 and sum(_id(one) == _id(request) for one in asked) == 1
+    for request in ours:
+        fitting = by_id.get(_id(request) or "none", [])
+        alone = len(fitting) == 1 and ids.count(_id(request)) == 1
         if alone:
             taken.add(fitting[0].message.begin)
         yield request, fitting[0] if alone else None
-    for answer in told:
+    for answer in theirs:
         if answer.message.begin not in taken:
             yield None, answer
 
@@ -157,7 +192,7 @@ def _part(message: HttpMessage) -> _Part:
         return _Part(message, None, None)
     if message.field(b"content-encoding").lower() not in (b"", b"identity"):
         return _Part(message, None, "a compressed body is not read")
-    if len(body) > _LONGEST_XML:
+    if len(body) > _MAX_XML:
         return _Part(message, None, "XML too long is refused")
     found = soap.read(body)
     return _Part(message, None, found) if isinstance(found, str) else _Part(message, found, None)
@@ -180,15 +215,15 @@ def _exchange(
         list(view.pieces(message.begin, message.end)) if message else []
         for view, message in zip(views, (ask, reply), strict=True)
     ]
-    sent = credentials.sent(ask.field(b"authorization")) if ask else None
-    asked = None
+    credentials = read_credentials(ask.field(b"authorization")) if ask else None
+    challenge = None
     if reply and reply.status == _UNAUTHORIZED:
-        asked = credentials.asked(reply.fields.get(b"www-authenticate", ()))
-    times = [min((piece.ts for piece in some), default=None) for some in pieces]
+        challenge = read_challenge(reply.fields.get(b"www-authenticate", ()))
+    times = [min((piece.ts for piece in side), default=None) for side in pieces]
     ts = next((time for time in times if time is not None), 0)
-    denial: Denial | None = nonces.judge(sent, asked, ts) if ask else ("open" if asked else None)
+    denial: Denial | None = nonces.judge(credentials, challenge, ts) if ask else "open" if challenge else None
     if reply:
-        nonces.give(_given(asked, reply), times[1] or ts)
+        nonces.give(_nonce(challenge, reply), times[1] or ts)
     version = _VERSION.fullmatch(reply.field(b"server")) if reply else None
     kind = reply.field(b"content-type").partition(b";")[0].strip() if reply else b""
     return Exchange(
@@ -197,14 +232,14 @@ def _exchange(
         evidence=evidence([*pieces[0], *pieces[1]]),
         method=safe(ask.method) if ask else None,
         path=_path(ask.target) if ask else None,
-        auth=sent.scheme if sent else None,
-        user=sent.user if sent else None,
-        digest_short=sent.short if sent else None,
+        auth=credentials.scheme if credentials else None,
+        user=credentials.user if credentials else None,
+        digest_short=credentials.short if credentials else None,
         status=reply.status if reply else None,
         server_version=version[1].decode("ascii").strip(".") or None if version else None,
         content_type=safe(kind, 64) if kind else None,
-        offered=asked.schemes if asked else (),
-        realm=asked.realm if asked else None,
+        offered=challenge.schemes if challenge else (),
+        realm=challenge.realm if challenge else None,
         denial=denial,
         call=_call(request, answer),
         result=_result(answer),
@@ -213,10 +248,10 @@ def _exchange(
     )
 
 
-def _given(asked: credentials.Asked | None, reply: HttpMessage) -> bytes:
-    """A nonce that an answer hands out."""
-    if asked is not None:
-        return asked.nonce
+def _nonce(challenge: Challenge | None, reply: HttpMessage) -> bytes:
+    """The nonce that an answer gives; empty where it gives none."""
+    if challenge is not None:
+        return challenge.nonce
     following = _NEXT_NONCE.search(reply.field(b"authentication-info"))
     return following[1] if following else b""
 
@@ -258,7 +293,7 @@ def _call(request: _Part | None, answer: _Part | None) -> WebCall | None:
         action=action,
         resource=envelope.resource,
         selectors=own.selectors if own else None,
-        changes=tables.changes(envelope.service, envelope.method),
+        changes=return_values.changes(envelope.service, envelope.method),
     )
 
 
@@ -266,7 +301,7 @@ def _result(answer: _Part | None) -> WebResult | None:
     envelope = answer.envelope if answer else None
     if envelope is None:
         return None
-    status = tables.status(envelope.service, envelope.method, envelope.return_value)
+    status = return_values.status(envelope.service, envelope.method, envelope.return_value)
     return WebResult(
         return_value=envelope.return_value,
         name=status.name if status else None,

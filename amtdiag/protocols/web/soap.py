@@ -9,12 +9,11 @@ caller. Text is taken only inside the few elements named here: passwords and key
 Python object.
 """
 
-from __future__ import annotations
-
 import re
 from pyexpat import ExpatError, ParserCreate, errors
 from typing import Literal, NamedTuple
 
+from amtdiag.protocols.protocol import Field
 from amtdiag.safetext import safe
 
 _ENVELOPES = frozenset(
@@ -25,9 +24,13 @@ _ADDRESSING = frozenset(
 )
 _MANAGEMENT = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
 _EOI = "http://schemas.intel.com/platform/client/"
-_DEPTH, _ELEMENTS, _ATTRIBUTES, _SELECTORS = 32, 10_000, 64, 16
-_TEXT = 512
-_SHOWN = 200
+_MAX_DEPTH = 32
+_MAX_ELEMENTS = 10_000
+_MAX_ATTRIBUTES = 64
+_MAX_SELECTORS = 16
+_MAX_SELECTOR = 64
+_MAX_TEXT = 512
+_MAX_SHOWN = 200
 _NUMBER = re.compile(r"-?[0-9]{1,10}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,79}")
 
@@ -65,6 +68,24 @@ class Envelope(NamedTuple):
     reason: str | None
 
 
+FIELDS = {
+    Envelope: (
+        Field("protocol", "word", "namespace of the body, or a WS-Addressing Action"),
+        Field("action", "word", "wsa:Action (WS-Addressing)"),
+        Field("resource", "word", "wsman:ResourceURI (DSP0226)"),
+        Field("message_id", "bytes", "wsa:MessageID (WS-Addressing)"),
+        Field("relates_to", "bytes", "wsa:RelatesTo (WS-Addressing)"),
+        Field("selectors", "word", "wsman:Selector: its Name (DSP0226)"),
+        Field("service", "word", "last part of the resource, or namespace of the body"),
+        Field("method", "word", "last part of the action, or name of the body"),
+        Field("return_value", "number", "ReturnValue, or Status of EOI"),
+        Field("fault", "word", "Fault: Code/Value (SOAP 1.2) or faultcode (SOAP 1.1)"),
+        Field("subcode", "word", "Fault: Code/Subcode/Value (SOAP 1.2)"),
+        Field("reason", "text", "Fault: Reason/Text (SOAP 1.2) or faultstring (SOAP 1.1)"),
+    )
+}
+
+
 class _Refused(Exception):
     """A document that is not read on."""
 
@@ -96,7 +117,7 @@ class _EnvelopeReader:
         path = self.path
         path.append((space, local))
         self.elements += 1
-        if len(path) > _DEPTH or self.elements > _ELEMENTS or len(attributes) > 2 * _ATTRIBUTES:
+        if len(path) > _MAX_DEPTH or self.elements > _MAX_ELEMENTS or len(attributes) > 2 * _MAX_ATTRIBUTES:
             raise _Refused("XML nested too deep or too large is refused")
         depth = len(path)
         if depth == 1:
@@ -129,11 +150,11 @@ class _EnvelopeReader:
 
     def _selector(self, attributes: list[str]) -> None:
         for name, value in zip(attributes[::2], attributes[1::2], strict=True):
-            if name.rpartition("\n")[2] == "Name" and len(self.selectors) < _SELECTORS:
-                self.selectors.append(safe(value, 64))
+            if name.rpartition("\n")[2] == "Name" and len(self.selectors) < _MAX_SELECTORS:
+                self.selectors.append(safe(value, _MAX_SELECTOR))
 
     def _take(self, text: str) -> None:
-        if len(self.text) + len(text) > _TEXT:
+        if len(self.text) + len(text) > _MAX_TEXT:
             raise _Refused("XML with an address too long is refused")
         self.text += text
 
@@ -189,8 +210,8 @@ def _envelope(reader: _EnvelopeReader) -> Envelope:
     value = found.get("ReturnValue") or (found.get("Status") if eoi else None) or ""
     return Envelope(
         protocol=protocol,
-        action=action and safe(action, _SHOWN),
-        resource=resource and safe(resource, _SHOWN),
+        action=action and safe(action, _MAX_SHOWN),
+        resource=resource and safe(resource, _MAX_SHOWN),
         message_id=found.get("id"),
         relates_to=found.get("relates"),
         selectors=tuple(reader.selectors),
@@ -199,7 +220,7 @@ def _envelope(reader: _EnvelopeReader) -> Envelope:
         return_value=int(value) if _NUMBER.fullmatch(value) else None,
         fault=_name(_local(found.get("fault"))) if fault else None,
         subcode=_name(_local(found.get("subcode"))) if fault else None,
-        reason=safe(found["reason"], _SHOWN) if fault and found.get("reason") else None,
+        reason=safe(found["reason"], _MAX_SHOWN) if fault and found.get("reason") else None,
     )
 
 

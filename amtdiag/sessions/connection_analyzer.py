@@ -1,4 +1,4 @@
-"""From a finished TCP connection to events: what it was, and the Hello it may have carried.
+"""From a finished TCP connection to events: what it was, and the Hello that it carried, if any.
 
 Content decides first, the port second: a Hello is recognised strictly on any port and read leniently where
 one is expected.
@@ -7,37 +7,34 @@ one is expected.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amtdiag.model import (
-    Apf,
     ConnectionEvent,
     Endpoints,
     Evidence,
     Hello,
     HelloEvent,
-    HttpConversation,
     Outcome,
-    Redirection,
     TlsConversation,
-    WebServer,
 )
 from amtdiag.protocols import hello as hello_protocol
 from amtdiag.protocols.addresses import address_text, mac_text
-from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, OTHER_PORTS
-from amtdiag.protocols.tls import talk
-from amtdiag.protocols.tls.decryption_keys import KEY_LOG, Opener, Taken
+from amtdiag.protocols.ports import MANAGEMENT_PORTS
+from amtdiag.protocols.protocol import ConversationReader, Port, ReaderContext
+from amtdiag.protocols.registry import PROTOCOLS
+from amtdiag.protocols.tls import read_conversation
+from amtdiag.protocols.tls.decryption_keys import KEY_LOG, DecryptionKeys, EncryptedConversation
 from amtdiag.reassembly.community_id import community_id
 from amtdiag.reassembly.connections import Connection, Side
 from amtdiag.reassembly.stream import Assembled, Frames, Piece
 
 if TYPE_CHECKING:
-    from amtdiag.protocols.web.nonces import Nonces
     from amtdiag.reassembly.encrypted_sessions import DecryptedConversation
 
-_EVIDENCE_PER_KIND = 8
+_MAX_SYNS = 8
+"""Frames of SYNs that are kept as evidence of one connection."""
 _TLS_HEADER = 5
-_TLS_ROLES = ("tls", "redirection-tls")
 
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x16\x03", "a TLS handshake"),
@@ -52,81 +49,77 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
 )
 
 
-class _Spoken(TypedDict, total=False):
-    """The fields of a connection that its conversation fills."""
-
-    web: WebServer | None
-    talk: HttpConversation | None
-    redirection: Redirection | None
-    apf: Apf | None
-
-
-class Told(NamedTuple):
+class AnalyzedConnection(NamedTuple):
     """What a connection was."""
 
     link: ConnectionEvent | None
+    """None on a port that no protocol has, without a Hello."""
     hello: HelloEvent | None
-    sealed: int | None
-    """Its number among those that may be decrypted later."""
+    """The Hello that it carried; None where it carried none."""
+    encrypted: int | None
+    """Its number among those that may be decrypted later; None where it may not."""
 
 
-class EventReader:
-    """Turns finished connections into events. Holds the names of the files and the Hello ports."""
+class ConnectionAnalyzer:
+    """Turns the finished connections of one sensor into events."""
 
     def __init__(
-        self, files: Sequence[str], hello_ports: frozenset[int], exchanges: int, opener: Opener
+        self, files: Sequence[str], hello_ports: frozenset[int], exchanges: int, keys: DecryptionKeys
     ) -> None:
-        """Set the reader up; of all connections together it keeps so many HTTP `exchanges`.
+        """Begin; of all connections together so many HTTP `exchanges` are kept.
 
-        What may be decrypted later is given to the `opener`.
+        `files` are the names behind the numbers of files. What may be decrypted later is given to `keys`.
         """
-        self._opener = opener
+        self._keys = keys
         self._files = files
         self._hello_ports = hello_ports
-        self._exchanges = exchanges
-        self._nonces: Nonces | None = None
-        self.left_out = 0
-        """HTTP exchanges that are not kept."""
+        self._context = ReaderContext(self._evidence, exchanges)
+        self._readers: dict[str, ConversationReader] = {}
+        """By protocol, made when its first connection comes."""
 
-    def read(self, connection: Connection) -> Told:
-        """Return what a connection was. On ports nobody asked for, only a Hello makes it an event."""
-        found = self._hello(connection)
+    @property
+    def left_out(self) -> int:
+        """HTTP exchanges that are not kept."""
+        return self._context.left_out
+
+    def read(self, connection: Connection) -> AnalyzedConnection:
+        """Return what a connection was. On a port of no protocol, only a Hello makes it an event."""
+        hello = self._hello(connection)
         port = connection.server[1]
-        if found is None and port not in self._hello_ports and port not in OTHER_PORTS:
-            return Told(None, None, None)
+        if hello is None and port not in self._hello_ports and port not in MANAGEMENT_PORTS:
+            return AnalyzedConnection(None, None, None)
         foreign = None
-        if found is None and port in self._hello_ports:
+        if hello is None and port in self._hello_ports:
             foreign = _foreign(connection.assembled("client"))
-        link = self._connection(connection, foreign, found)
-        taken = self._seal(connection, link.tls)
-        if taken is None:
-            return Told(link, found, None)
-        return Told(link._replace(opened_by=taken.key), found, taken.number)
+        link = self._connection(connection, foreign, hello)
+        kept = self._keep_encrypted(connection, link.tls)
+        if kept is None:
+            return AnalyzedConnection(link, hello, None)
+        return AnalyzedConnection(link._replace(opened_by=kept.key), hello, kept.number)
 
     def renew(self, exchanges: int) -> None:
         """Keep so many more HTTP exchanges."""
-        self._exchanges = exchanges
+        self._context.exchanges = exchanges
 
     def early_hello(self, connection: Connection) -> HelloEvent | None:
         """Return the Hello of a connection that is not over, once all of it is there."""
-        found = self._hello(connection)
-        return found if found is not None and found.hello.complete else None
+        event = self._hello(connection)
+        return event if event is not None and event.hello.complete else None
 
-    def opened(self, link: ConnectionEvent, streams: DecryptedConversation) -> ConnectionEvent:
-        """Return a connection with what its decrypted bytes say."""
-        spoken = self._said(link.ends.dport, streams.client, streams.server)
+    def decrypted(self, link: ConnectionEvent, streams: DecryptedConversation) -> ConnectionEvent:
+        """Return a connection with what its decrypted bytes show."""
+        content = self._content(MANAGEMENT_PORTS.get(link.ends.dport), streams.client, streams.server)
         tls = link.tls
         if tls is not None and tls.certificates_hidden and streams.handshake:
             from amtdiag.protocols.tls.decrypted import with_handshake
 
             tls = with_handshake(tls, streams.handshake, self._evidence)
-        return link._replace(tls=tls, opened_by=link.opened_by or KEY_LOG, **spoken)
+        return link._replace(tls=tls, opened_by=link.opened_by or KEY_LOG, **content)
 
-    def _seal(self, connection: Connection, talk: TlsConversation | None) -> Taken | None:
-        if talk is None:
-            return None
-        client, server = _both(connection)
-        return self._opener.take(client, server, talk)
+    def _keep_encrypted(
+        self, connection: Connection, tls: TlsConversation | None
+    ) -> EncryptedConversation | None:
+        return None if tls is None else self._keys.keep(*_both(connection), tls)
 
     def _hello(self, connection: Connection) -> HelloEvent | None:
         if connection.server[1] in self._hello_ports:
@@ -162,9 +155,9 @@ class EventReader:
         )
 
     def _evidence(self, pieces: Sequence[Piece]) -> tuple[Evidence, ...]:
-        return self._named({(piece.frames[0], frame) for piece in pieces for frame in piece.frames[1]})
+        return self._frames({(piece.frames[0], frame) for piece in pieces for frame in piece.frames[1]})
 
-    def _named(self, frames: set[tuple[int, int]]) -> tuple[Evidence, ...]:
+    def _frames(self, frames: set[tuple[int, int]]) -> tuple[Evidence, ...]:
         """Frames by file and number, in order."""
         files = self._files
         return tuple([Evidence(files[file], frame) for file, frame in sorted(frames)])
@@ -174,7 +167,7 @@ class EventReader:
     ) -> ConnectionEvent:
         """Return what a connection was; one that carried a Hello of its client has the ends of that."""
         outcome = _outcome(connection)
-        frames: list[Frames] = [frames for _, frames in connection.syns[:_EVIDENCE_PER_KIND]]
+        frames: list[Frames] = [frames for _, frames in connection.syns[:_MAX_SYNS]]
         if connection.answers:
             frames.append(connection.answers[0][1])
         if connection.resets:
@@ -193,63 +186,43 @@ class EventReader:
             server_bytes=connection.streams["server"].bytes,
             closed_by=connection.closed_by or "nobody",
             server_seen=connection.streams["server"].segments > 0,
-            evidence=self._named({(file, number) for file, numbers in frames for number in numbers}),
+            evidence=self._frames({(file, number) for file, numbers in frames for number in numbers}),
             foreign=foreign,
             isn=connection.syn_seq,
             answer_ts=connection.answers[0][0] if connection.answers else None,
             tls=self._tls(connection),
         )
-        spoken = self._spoken(connection)
-        return link._replace(**spoken) if spoken else link
+        return link._replace(**self._clear_content(connection))
 
-    def _spoken(self, connection: Connection) -> _Spoken:
-        """What is said in the clear on the plain port, the redirection port and to a presence server."""
+    def _clear_content(self, connection: Connection) -> dict[str, Any]:
+        """What is sent in the clear on a port of a device or a presence server."""
         client, server = connection.streams["client"], connection.streams["server"]
-        port = connection.server[1]
-        if DEVICE_PORTS.get(port) in _TLS_ROLES or not client.bytes + server.bytes or not client.keep:
+        port = MANAGEMENT_PORTS.get(connection.server[1])
+        if port is None or not port.clear or not client.bytes + server.bytes or not client.keep:
             return {}
-        return self._said(port, *_both(connection))
+        return self._content(port, *_both(connection))
 
-    def _said(self, port: int, client: Assembled, server: Assembled) -> _Spoken:
-        """What is said to a device, or by it to a presence server; in the clear, or decrypted."""
-        # Imported late: their patterns take longer to make than a small capture takes to read.
-        role = DEVICE_PORTS.get(port)
-        if role in ("plain", "tls"):
-            talk = self._web(client, server)
-            return {"talk": talk, "web": talk and talk.server}
-        if role in ("redirection", "redirection-tls"):
-            from amtdiag.protocols.web.redirection import read_redirection
-
-            return {"redirection": read_redirection(client, server, self._evidence)}
-        if port == CIRA_PORT:
-            from amtdiag.protocols.web.apf import read_apf
-
-            return {"apf": read_apf(client, server, self._evidence)}
-        return {}
-
-    def _web(self, client: Assembled, server: Assembled) -> HttpConversation | None:
-        """What is said to a device's web server, in the clear or decrypted."""
-        from amtdiag.protocols.web.http_session import read_web
-
-        if self._nonces is None:
-            from amtdiag.protocols.web.nonces import Nonces
-
-            self._nonces = Nonces()
-        talk = read_web(client, server, self._evidence, self._nonces, self._exchanges)
-        if talk is not None:
-            self._exchanges -= len(talk.exchanges)
-            self.left_out += talk.dropped
-        return talk
+    def _content(self, port: Port | None, client: Assembled, server: Assembled) -> dict[str, Any]:
+        """The fields of a connection's event that the protocol of its port fills."""
+        if port is None:
+            return {}
+        reader = self._readers.get(port.protocol)
+        if reader is None:
+            make = PROTOCOLS[port.protocol].conversation
+            if make is None:
+                return {}
+            reader = self._readers[port.protocol] = make(self._context)
+        return dict(reader(client, server))
 
     def _tls(self, connection: Connection) -> TlsConversation | None:
         """Read the handshake of a conversation on a device's TLS port, or with its presence server."""
-        port = connection.server[1]
-        if DEVICE_PORTS.get(port) not in _TLS_ROLES and port != CIRA_PORT:
+        port = MANAGEMENT_PORTS.get(connection.server[1])
+        if port is None or not port.tls:
             return None
         client = connection.assembled("client")
         if not connection.streams["server"].segments and _is_one_record(client):
-            return None  # a ClientHello that nobody is seen to answer
-        return talk(client, connection.assembled("server"), self._files)
+            return None  # a ClientHello to which no answer is in the capture
+        return read_conversation(client, connection.assembled("server"), self._files)
 
     def attempt(self, connection: Connection) -> ConnectionEvent:
         """Return what a connection was, whatever its port: for attempts that came to nothing."""

@@ -9,15 +9,24 @@ from __future__ import annotations
 import re
 
 from amtdiag.model import WebServer
+from amtdiag.protocols.protocol import Field
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]")
-_HEAD = 8192
+_MAX_HEAD = 8192
 """A head that is longer is none that a device sends."""
 _SERVER = re.compile(
     rb"\nServer:[ \t]*Intel\(R\) Active Management Technology(?:[ \t]*([\d.]{1,24})(?=[ \t]*\r?\n))?", re.I
 )
 """A version counts with the end of its line behind it: cut short it would be another version."""
 _REALM = re.compile(rb'\nWWW-Authenticate:[^\n]{0,64}realm="Digest:[0-9A-F]{32}"', re.I)
+
+
+FIELDS = {
+    WebServer: (
+        Field("version", "word", "Server (RFC 9110, 10.2.4)"),
+        Field("status", "number", "status line (RFC 9112, 4)"),
+    )
+}
 
 
 def amt_web_server(answers: bytes) -> WebServer | None:
@@ -28,7 +37,7 @@ def amt_web_server(answers: bytes) -> WebServer | None:
     status = _STATUS.match(answers)
     if status is None:
         return None
-    head, end, _ = answers[:_HEAD].partition(b"\r\n\r\n")
+    head, end, _ = answers[:_MAX_HEAD].partition(b"\r\n\r\n")
     head += end
     server = _SERVER.search(head)
     if server is None and _REALM.search(head) is None:

@@ -5,8 +5,6 @@ or code generated from Intel's class definitions. What no source says is not her
 number, and a remedy is given only where a source names one.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 CLASS = "AMT_SetupAndConfigurationService, generated from Intel's MOF 11.0.0"
