@@ -126,7 +126,7 @@ done
 compiler="no compiler"
 [ ! -e "$root/usr/bin/gcc" ] || compiler="gcc"
 kernel="nothing compiled"
-! ls "$root$home"/amtdiag/amtdiag/capture/_kernel*.so >/dev/null 2>&1 || kernel="kernel compiled"
+! ls "$root$home"/amtdiag/amtdiag/capture/prefilter/_kernel*.so >/dev/null 2>&1 || kernel="kernel compiled"
 if [ "$status" = 0 ]; then word=passed; else word=FAILED; fi
 echo "bare: $word on Debian $(cat "$root/etc/debian_version") as $who, commit $commit ($compiler, $kernel)$times"
 exit "$status"
