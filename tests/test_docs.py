@@ -45,7 +45,7 @@ from amtdiag.trust.verdicts import VERDICTS
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 WIDTH = 110
 DOTS = "..."
 
@@ -415,7 +415,7 @@ def schema_fields(schema: object) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", ["analysis", "hello", "tls"])
 def test_json_fields(name: str) -> None:
-    path = f"amtdiag/report/schema/{name}.schema.json"
+    path = f"amtdiag/report/formats/schema/{name}.schema.json"
     text = formats()
     assert f"`{path}`" in text
     missing = set(schema_fields(json.loads((ROOT / path).read_text("utf-8")))) - code_words(text)
