@@ -17,7 +17,6 @@ def _succeeds(scene: Scene, device: AmtHost, *, by_address: bool = False) -> Non
     at = scene.provisioned(device, scene.boot(device, scene.start))
     scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
     scene.ends_at(device, "tls", None, by_address=by_address)
-    scene.nothing_else_failed()
 
 
 def pki_connects(scene: Scene) -> None:
@@ -26,13 +25,11 @@ def pki_connects(scene: Scene) -> None:
     _succeeds(scene, device)
     # Of the two expired roots in the list Baltimore is one: every real device of the time has it.
     scene.must_find("expired-root", device)
-    scene.must_not_find("unknown-digest", "admin-credentials-unset", "hello-split", "hello-damaged")
 
 
 def psk_hello(scene: Scene) -> None:
     """All goes well, with a pre-shared key."""
     _succeeds(scene, scene.net.device(pid=SAMPLE_PID))
-    scene.must_not_find("pid-check-failed", "unknown-digest", "expired-root", "weak-root", "hello-damaged")
 
 
 def planted_root(scene: Scene) -> None:
@@ -57,8 +54,6 @@ def root_vanishes(scene: Scene) -> None:
     """A full unprovision has erased the root that the site had added."""
     device = _changes_its_list(scene, (*MODERN[:23], PLANTED), MODERN[:23])
     scene.must_find("digest-vanished", device, catalogue="F31")
-    scene.must_not_find("digest-added", "unknown-digest")
-    scene.nothing_else_failed()
 
 
 def root_appears(scene: Scene) -> None:
@@ -66,15 +61,11 @@ def root_appears(scene: Scene) -> None:
     device = _changes_its_list(scene, MODERN[:23], (*MODERN[:23], PLANTED))
     scene.must_find("digest-added", device)
     scene.must_find("unknown-digest", device)
-    scene.must_not_find("digest-vanished")
-    scene.nothing_else_failed()
 
 
 def built_in_root_replaced(scene: Scene) -> None:
     """A firmware update brings another list of built-in roots: nobody added or erased any."""
     _changes_its_list(scene, MODERN[:20], MODERN)
-    scene.must_not_find("digest-added", "digest-vanished", "unknown-digest")
-    scene.nothing_else_failed()
 
 
 def zero_digest(scene: Scene) -> None:
@@ -82,7 +73,6 @@ def zero_digest(scene: Scene) -> None:
     device = scene.net.device(roots=(*MODERN[:23], ZERO))
     _succeeds(scene, device)
     scene.must_find("zero-digest", device)
-    scene.must_not_find("unknown-digest")
 
 
 def undocumented_version(scene: Scene) -> None:
@@ -90,7 +80,6 @@ def undocumented_version(scene: Scene) -> None:
     device = replace(scene.net.device(), own_version=4)
     _succeeds(scene, device)
     scene.must_find("undocumented-version", device)
-    scene.must_not_find("hello-damaged", "not-a-hello", "capture-loss")
 
 
 def dell_uuid(scene: Scene) -> None:
@@ -99,8 +88,6 @@ def dell_uuid(scene: Scene) -> None:
     at = scene.provisioned(device, scene.boot(device, scene.start))
     scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
     scene.ends_at(device, "tls", None, hints=["Dell", "SAMPLE7"])
-    scene.must_not_find("junk-uuid")
-    scene.nothing_else_failed()
 
 
 def admin_flag_unset(scene: Scene) -> None:
@@ -126,8 +113,6 @@ def old_firmware(scene: Scene) -> None:
     scene.ends_at(device, "connect_back")
     scene.must_find("weak-root", device)
     scene.must_find("expired-root", device)
-    scene.must_not_find("unknown-digest")
-    scene.nothing_else_failed()
 
 
 def connect_back_refused(scene: Scene) -> None:
@@ -140,7 +125,6 @@ def connect_back_refused(scene: Scene) -> None:
     scene.chatter(at + 20 * SECOND, at + 5 * MINUTE, (device, scene.net.router))
     scene.ends_at(device, "connect_back")
     scene.must_find("connect-back-refused", device, "error", catalogue="F11")
-    scene.nothing_else_failed()
 
 
 def connect_back_unanswered(scene: Scene) -> None:
@@ -153,7 +137,6 @@ def connect_back_unanswered(scene: Scene) -> None:
     scene.chatter(at + 20 * SECOND, at + 5 * MINUTE, (device, scene.net.router))
     scene.ends_at(device, "connect_back")
     scene.must_find("connect-back-unanswered", device, "error", catalogue="F11")
-    scene.nothing_else_failed()
 
 
 def connect_back_overcome(scene: Scene) -> None:
@@ -164,8 +147,7 @@ def connect_back_overcome(scene: Scene) -> None:
     at = scene.back_tls(device, at, tls.session(scene.net.suffix, device.ip), soon=False)
     scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
     scene.ends_at(device, "tls", None)
-    scene.must_not_find("connect-back-refused", severity="error")
-    scene.nothing_else_failed()
+    scene.may_find("connect-back-refused", severity="warning")
 
 
 def _behind_router(scene: Scene) -> AmtHost:
@@ -183,7 +165,6 @@ def connect_back_rejected(scene: Scene) -> None:
     scene.chatter(at + 20 * SECOND, at + 5 * MINUTE, (router,))
     scene.ends_at(device, "connect_back")
     scene.must_find("connect-back-rejected", device, "error", catalogue="F11")
-    scene.nothing_else_failed()
 
 
 def connect_back_let_through(scene: Scene) -> None:
@@ -194,8 +175,7 @@ def connect_back_let_through(scene: Scene) -> None:
     at = scene.back_tls(device, at, tls.session(scene.net.suffix, device.ip), soon=False)
     scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (router,))
     scene.ends_at(device, "tls", None)
-    scene.must_not_find("connect-back-rejected", severity="error")
-    scene.nothing_else_failed()
+    scene.may_find("connect-back-rejected", severity="warning")
 
 
 def tls_cut_by_device(scene: Scene) -> None:
@@ -208,4 +188,3 @@ def tls_cut_by_device(scene: Scene) -> None:
     scene.chatter(at + 5 * SECOND, at + 2 * MINUTE, (device, scene.net.router))
     scene.ends_at(device, "tls")
     scene.must_find("chain-root-not-listed", device, "error", catalogue="F19")
-    scene.nothing_else_failed()

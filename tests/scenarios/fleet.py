@@ -11,7 +11,6 @@ from scenarios import psk, tls
 from scenarios.datagrams import arp
 from scenarios.packets import MINUTE, SECOND
 from scenarios.scene import BETWEEN_TRIES, Scene
-from scenarios.truth import FAILURES, TROUBLES
 
 _MORNING = 120 * MINUTE
 _SCHEDULE = (0, 1, 2, 3, 4, 5, 10, 15, 20, 25)
@@ -135,7 +134,6 @@ def fleet(scene: Scene) -> None:
     scene.chatter(
         scene.start + 30 * SECOND, scene.start + _MORNING, (scene.net.router, *devices), every=2 * MINUTE
     )
-    scene.must_not_find(*TROUBLES)
 
 
 def _truth(scene: Scene, device: AmtHost, group: _Group) -> None:
@@ -147,7 +145,6 @@ def _truth(scene: Scene, device: AmtHost, group: _Group) -> None:
         scene.must_find("unknown-digest", device)
     if not group.admin_credentials:
         scene.must_find("admin-credentials-unset", device)
-    if not before:
+    if group.steps is _at_the_third:
         # A device that was helped in the end may be said to have had trouble, but not to be in it.
-        others = [rule for rule in FAILURES if rule != group.rule]
-        scene.must_not_find(*others, device=device, severity="error")
+        scene.may_find("connect-back-refused", device, "warning")

@@ -34,7 +34,6 @@ def unexpected_server(scene: Scene) -> None:
     at = _static(scene, devices[4], scene.join(devices[4], at), rogue)
     _stays(scene, at, *devices)
     scene.must_find("unexpected-server", devices[4])
-    scene.nothing_else_failed()
 
 
 def two_servers(scene: Scene) -> None:
@@ -46,19 +45,16 @@ def two_servers(scene: Scene) -> None:
         joined = scene.join(device, at)
         at = _static(scene, device, joined, second if place % 2 else scene.net.server) + 20 * SECOND
     _stays(scene, at, *devices)
-    scene.nothing_else_failed()
 
 
 def psk_among_pki(scene: Scene) -> None:
     """The server provisions by certificate; somebody has entered PID and PPS into one machine."""
     _odd_one(scene, psk=True)
-    scene.nothing_else_failed()
 
 
 def pki_among_psk(scene: Scene) -> None:
     """The server provisions by pre-shared key; one machine has none."""
     _odd_one(scene, psk=False)
-    scene.nothing_else_failed()
 
 
 def psk_and_pki(scene: Scene) -> None:
@@ -66,7 +62,6 @@ def psk_and_pki(scene: Scene) -> None:
     served = [_device(scene, last, psk=last == 51) for last in (50, 51)]
     ignored = _device(scene, 52, psk=True)
     _served_and_ignored(scene, served, ignored)
-    scene.nothing_else_failed()
 
 
 def _odd_one(scene: Scene, *, psk: bool) -> None:
@@ -116,7 +111,6 @@ def port_sweep(scene: Scene) -> None:
         at += 20 * MILLISECOND
     scene.chatter(at, at + MINUTE, (net.router,))
     scene.must_find("port-sweep")
-    scene.nothing_else_failed()
 
 
 def no_amt(scene: Scene) -> None:

@@ -50,7 +50,7 @@ _CLAIM = re.compile(r'\{\s+("rule": "[^{}]*?)\s+\}')
 
 
 def _in_a_line(claim: re.Match[str]) -> str:
-    """A claim takes one line: there are thousands of what must not be found."""
+    """A claim takes one line."""
     return "{" + " ".join(claim[1].split()) + "}"
 
 
@@ -82,7 +82,8 @@ def _expected(scenario: Scenario, scene: Scene, files: list[tuple[str, list[Fram
         "hellos": sorted((hello for hello in hellos if hello), key=lambda hello: str(hello["ts"])),
         "devices": [fate.json() for fate in scene.fates],
         "findings": [claim.json() for claim in scene.found],
-        "absent": [claim.json() for claim in scene.absent],
+        **({"also": [claim.json() for claim in scene.also]} if scene.also else {}),
+        **({"silent": True} if scene.silent else {}),
         **({"unknowns": scene.unknowns} if scene.unknowns else {}),
         **({"verdict": scene.verdict} if scene.verdict else {}),
         **({"messages": messages_json(files[0][1])} if scenario.messages else {}),
