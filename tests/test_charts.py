@@ -148,7 +148,7 @@ def test_no_such_device(draw: Callable[..., Axes]) -> None:
         draw(fleet(1), "uuid:\x1b[2J", off_screen)
 
 
-@pytest.mark.parametrize("count", [1, 2, 25, charts.MOST_ROWS, charts.MOST_ROWS + 1, 300])
+@pytest.mark.parametrize("count", [1, 2, 25, charts.MAX_ROWS, charts.MAX_ROWS + 1, 300])
 def test_a_fleet_of_any_size_stays_readable(count: int) -> None:
     found = fleet(count, hellos=2)
     for draw in FLEET:
@@ -159,7 +159,7 @@ def test_a_fleet_of_any_size_stays_readable(count: int) -> None:
         assert (width, 2 < height < 17) == (charts.WIDTH, True)
         figure.draw_without_rendering()
         rows = [one for one in ax.get_yticklabels() if one.get_text()]
-        assert len(rows) <= charts.MOST_ROWS
+        assert len(rows) <= charts.MAX_ROWS
         left, right = ax.get_xlim()
         times = [one for one in ax.get_xticklabels() if left <= one.get_position()[0] <= right]
         for labels in (rows, times):
@@ -206,7 +206,7 @@ def test_machines_without_amt_are_in_no_funnel() -> None:
         assert "No devices" in words(draw(replace(found, devices=others), off_screen))
 
 
-@pytest.mark.parametrize("count", [5, 41, 81, charts.MOST_MAPPED])
+@pytest.mark.parametrize("count", [5, 41, 81, charts.MAX_MAPPED])
 def test_every_device_has_a_row_in_the_map_of_stages(count: int) -> None:
     found = fleet(count, hellos=1)
     ax = charts.fleet_stages(found, off_screen)
@@ -220,7 +220,7 @@ def test_every_device_has_a_row_in_the_map_of_stages(count: int) -> None:
 
 
 def test_the_map_of_a_crowd_counts() -> None:
-    said = words(charts.fleet_stages(fleet(charts.MOST_MAPPED + 10, hellos=1), off_screen))
+    said = words(charts.fleet_stages(fleet(charts.MAX_MAPPED + 10, hellos=1), off_screen))
     assert "210 devices, grouped by what stops them" in said
     assert "30 failed" in said
 
@@ -419,7 +419,7 @@ def test_one_format_or_none(tmp_path: Path) -> None:
         found.save(tmp_path / "nowhere", tz="Europe/Atlantis")
 
 
-@pytest.mark.parametrize("count", [charts.MOST_ROWS, 300])
+@pytest.mark.parametrize("count", [charts.MAX_ROWS, 300])
 def test_nothing_is_cut_off_in_files_of_many_devices(count: int, tmp_path: Path) -> None:
     for path in charts.write_charts(fleet(count, hellos=2), tmp_path, most=0):
         if path.suffix == ".png":

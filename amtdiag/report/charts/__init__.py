@@ -9,21 +9,21 @@ colour vision, and none says a thing alone.
 
 from amtdiag.report.charts.device import device_failures, device_timeline
 from amtdiag.report.charts.files import FORMATS, Format, write_charts
-from amtdiag.report.charts.fleet import MOST_ROWS, fleet_failures, fleet_modes, fleet_timeline
+from amtdiag.report.charts.fleet import MAX_ROWS, fleet_failures, fleet_modes, fleet_timeline
 from amtdiag.report.charts.funnel import fleet_funnel
-from amtdiag.report.charts.gaps import MOST_LINES, device_retry_gaps, fleet_retry_gaps
+from amtdiag.report.charts.gaps import MAX_LINES, device_retry_gaps, fleet_retry_gaps
 from amtdiag.report.charts.overtime import fleet_failures_over_time
-from amtdiag.report.charts.roots import MOST_ROOTS, fleet_roots
-from amtdiag.report.charts.stagemap import MOST_MAPPED, fleet_stages
+from amtdiag.report.charts.roots import MAX_ROOTS, fleet_roots
+from amtdiag.report.charts.stagemap import MAX_MAPPED, fleet_stages
 from amtdiag.report.charts.style import DPI, WIDTH
 
 __all__ = [
     "DPI",
     "FORMATS",
-    "MOST_LINES",
-    "MOST_MAPPED",
-    "MOST_ROOTS",
-    "MOST_ROWS",
+    "MAX_LINES",
+    "MAX_MAPPED",
+    "MAX_ROOTS",
+    "MAX_ROWS",
     "WIDTH",
     "Format",
     "device_failures",

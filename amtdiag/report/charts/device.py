@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis
 from amtdiag.report.charts.parts import (
     FAILED,
-    MOST_RULES,
+    MAX_RULES,
     bands_of,
     count_axis,
     draw_markers,
     legend,
+    mode_name,
     rule_labels,
     severity_legend,
 )
@@ -29,8 +30,8 @@ from amtdiag.report.charts.style import (
     VERBATIM,
     axes_at,
     bare,
+    draw_sentence,
     headings,
-    says,
     text_of,
 )
 from amtdiag.report.charts.timescale import TimeScale, duration, thinned
@@ -74,10 +75,14 @@ def draw_timeline(view: ChartData, device_id: str, place: Place) -> Axes:
     """As `device_timeline`."""
     device = view.device(device_id)
     events = view.events.get(device.id, [])
-    lanes = [kind for kind in _LANES if kind in _ALWAYS or any(one.kind == kind for one in events)]
+    lanes = [kind for kind in _LANES if kind in _ALWAYS or any(event.kind == kind for event in events)]
     ax = axes_at(place, 1.9 + 0.9 * len(lanes))
     row = {kind: len(lanes) - 1 - number for number, kind in enumerate(lanes)}
-    times = [device.first_seen, device.last_seen, *(ts for one in events for ts in (one.ts, one.last_ts))]
+    times = [
+        device.first_seen,
+        device.last_seen,
+        *(ts for event in events for ts in (event.ts, event.last_ts)),
+    ]
     capture_end = _capture_end(view.diagnosis, device.last_seen)
     if capture_end is not None:
         times.append(capture_end)
@@ -85,17 +90,19 @@ def draw_timeline(view: ChartData, device_id: str, place: Place) -> Axes:
 
     _draw_modes(ax, device, scale, len(lanes))
     for kind in lanes:
-        own = [one for one in events if one.kind == kind]
+        own = [event for event in events if event.kind == kind]
         ax.axhline(row[kind] - 0.5, color=PALE, linewidth=0.8)
         if kind == "hello":
             _draw_retries(ax, own, scale, row[kind])
         else:
-            _draw_runs(ax, own, [one.ts for one in events if one.kind == "hello"], scale, row[kind])
+            _draw_runs(ax, own, [event.ts for event in events if event.kind == "hello"], scale, row[kind])
         if not own:
             seen = device.visibility.get(_SEEN_BY.get(kind, ""), True)
             word = "none in this capture" if seen else "this capture does not show this direction"
             ax.text(0.5, row[kind], word, ha="center", va="center", fontsize=9, color=GREY)
-    draw_markers(ax, ((one, row[one.kind]) for one in events), scale, size=10 if len(events) < 500 else 5)
+    draw_markers(
+        ax, ((event, row[event.kind]) for event in events), scale, size=10 if len(events) < 500 else 5
+    )
     if capture_end is not None:
         ax.axvline(scale(capture_end), color=INK, linewidth=1, linestyle=":")
         ax.annotate(
@@ -107,7 +114,10 @@ def draw_timeline(view: ChartData, device_id: str, place: Place) -> Axes:
         [*(row[kind] for kind in lanes), len(lanes) - 0.28], labels=[*labels, "Mode"], fontsize=10, **VERBATIM
     )
     ax.set_ylim(-0.5, len(lanes) - 0.05)
-    scale.dress(ax, [*([capture_end] if capture_end else []), *(e.ts for e in events if e.kind == "hello")])
+    scale.dress(
+        ax,
+        [*([capture_end] if capture_end else []), *(event.ts for event in events if event.kind == "hello")],
+    )
     bare(ax)
     legend(ax)
     headings(ax, _device_title(view, device), _device_line(view, device))
@@ -117,9 +127,11 @@ def draw_timeline(view: ChartData, device_id: str, place: Place) -> Axes:
 def _capture_end(diagnosis: Diagnosis, last_seen: int) -> int | None:
     """Return when the capture that shows a device's last event stops, if that is later."""
     ends = [
-        one.last_ts
-        for one in diagnosis.captures
-        if one.first_ts is not None and one.last_ts is not None and one.first_ts <= last_seen < one.last_ts
+        capture.last_ts
+        for capture in diagnosis.captures
+        if capture.first_ts is not None
+        and capture.last_ts is not None
+        and capture.first_ts <= last_seen < capture.last_ts
     ]
     return max(ends, default=None)
 
@@ -134,13 +146,13 @@ def _draw_modes(ax: Axes, device: DeviceRecord, scale: TimeScale, top: float) ->
         ax.axvspan(left, right, ymax=0.999, color=MODE_COLOURS[name], alpha=0.1, linewidth=0)
         ax.barh(top - 0.28, right - left, 0.36, left, color=MODE_COLOURS[name], alpha=0.75)
         if right - left > 0.12:
-            word = "mode not known" if name == "unknown" else f"{name.capitalize()} Mode, {basis}"
+            word = mode_name(name) + ("" if name == "unknown" else f", {basis}")
             ax.text((left + right) / 2, top - 0.28, word, ha="center", va="center", fontsize=9, color=INK)
 
 
 def _draw_retries(ax: Axes, hellos: Sequence[Event], scale: TimeScale, row: float) -> None:
     """Write the retry count over the Hellos, and the gaps between them below."""
-    marks = [(scale(one.ts), "?" if one.retry is None else str(one.retry)) for one in hellos]
+    marks = [(scale(hello.ts), "?" if hello.retry is None else str(hello.retry)) for hello in hellos]
     crowded = len(marks) > 8
     for place, retry in thinned(marks, 0.025 if crowded else 0.06):
         ax.annotate(
@@ -160,7 +172,7 @@ def _draw_retries(ax: Axes, hellos: Sequence[Event], scale: TimeScale, row: floa
     for earlier, later in pairwise(hellos):
         left, right = scale(earlier.ts), scale(later.ts)
         words = duration(later.ts - earlier.ts), span(later.ts - earlier.ts)
-        word = next((one for one in words if right - left >= 0.01 + 0.0065 * len(one)), None)
+        word = next((word for word in words if right - left >= 0.01 + 0.0065 * len(word)), None)
         if word is None:
             continue
         ax.annotate(
@@ -175,13 +187,15 @@ def _draw_retries(ax: Axes, hellos: Sequence[Event], scale: TimeScale, row: floa
 
 def _draw_runs(ax: Axes, links: Sequence[Event], hellos: Sequence[int], scale: TimeScale, row: float) -> None:
     """Draw how long connections lasted, and write over the failures after each Hello what they were."""
-    lasting = [(scale(one.ts), scale(one.last_ts), LOOKS[one.outcome].colour) for one in links]
-    shown = [one for one in lasting if one[1] - one[0] > 0.015]
+    lasting = [(scale(event.ts), scale(event.last_ts), LOOKS[event.outcome].colour) for event in links]
+    shown = [run for run in lasting if run[1] - run[0] > 0.015]
     if shown:
         lefts, rights, colours = zip(*shown, strict=True)
         ax.hlines([row] * len(shown), lefts, rights, colors=colours, linewidth=5, alpha=0.45)
     labels = []
-    for (outcome, _), group in groupby(links, key=lambda one: (one.outcome, bisect_right(hellos, one.ts))):
+    for (outcome, _), group in groupby(
+        links, key=lambda event: (event.outcome, bisect_right(hellos, event.ts))
+    ):
         run = list(group)
         if outcome in FAILED:
             many = f" x{len(run)}" if len(run) > 1 else ""
@@ -195,7 +209,7 @@ def _draw_runs(ax: Axes, links: Sequence[Event], hellos: Sequence[int], scale: T
 
 def _lane_label(kind: EventKind, events: Iterable[Event]) -> str:
     """Name a lane, with address and port where it has only one of them."""
-    ends = {(one.ends.dst, one.ends.dport) for one in events if one.kind == kind and one.ends.dport}
+    ends = {(event.ends.dst, event.ends.dport) for event in events if event.kind == kind and event.ends.dport}
     if kind == "hello" or len(ends) != 1:
         return _LANES[kind]
     address, port = next(iter(ends))
@@ -216,9 +230,7 @@ def _device_line(view: ChartData, device: DeviceRecord) -> str:
     name, address = view.names[device.id], device.ips[-1] if device.ips else ""
     parts = [text_of(name, 44), text_of(address, 40) if address != name else ""]
     parts.append("1 Hello" if device.hellos == 1 else f"{device.hellos:,} Hellos")
-    parts.append(
-        f"{device.mode.name.capitalize()} Mode" if device.mode.name != "unknown" else "mode not known"
-    )
+    parts.append(mode_name(device.mode.name))
     return " · ".join(part for part in parts if part)
 
 
@@ -233,12 +245,12 @@ def device_failures(diagnosis: Diagnosis, device_id: str, ax: Place = None) -> A
 def draw_failures(view: ChartData, device_id: str, place: Place) -> Axes:
     """As `device_failures`."""
     device = view.device(device_id)
-    own = sorted(view.findings[device.id], key=lambda one: -SEVERITIES.index(one.severity))
-    shown = own[:MOST_RULES]
+    own = sorted(view.findings[device.id], key=lambda finding: -SEVERITIES.index(finding.severity))
+    shown = own[:MAX_RULES]
     ax = axes_at(place, 1.7 + 0.68 * max(len(shown), 1))
     if not own:
         headings(ax, "No findings", _device_line(view, device))
-        return says(ax, "Nothing was found about this device")
+        return draw_sentence(ax, "Nothing was found about this device")
     for row, finding in enumerate(shown):
         ax.barh(row, finding.count, 0.36, color=SEVERITY_COLOURS[finding.severity])
         ax.annotate(
@@ -253,15 +265,15 @@ def draw_failures(view: ChartData, device_id: str, place: Place) -> Axes:
             text_of(finding.summary, 112), (0, row), (2, -14), textcoords="offset points", va="top",
             fontsize=8.5, color=INK, annotation_clip=False, **VERBATIM,
         ).set_in_layout(False)  # fmt: skip
-    rule_labels(ax, [titled(one) for one in shown])
+    rule_labels(ax, [titled(finding) for finding in shown])
     ax.set_ylim(len(shown) - 0.3, -0.5)
-    count_axis(ax, "how often it was seen", max(one.count for one in shown))
-    counts = Counter(one.severity for one in own)
-    said = [
-        f"{counts[s]} {s}{'s' if counts[s] > 1 and s != 'info' else ''}"
-        for s in reversed(SEVERITIES)
-        if counts[s]
+    count_axis(ax, "how often it was seen", max(finding.count for finding in shown))
+    counts = Counter(finding.severity for finding in own)
+    numbers = [
+        f"{counts[severity]} {severity}{'s' if counts[severity] > 1 and severity != 'info' else ''}"
+        for severity in reversed(SEVERITIES)
+        if counts[severity]
     ]
-    severity_legend(ax, {one.severity for one in shown})
-    headings(ax, f"{', '.join(said)}. First: {titled(own[0])}", _device_line(view, device))
+    severity_legend(ax, {finding.severity for finding in shown})
+    headings(ax, f"{', '.join(numbers)}. First: {titled(own[0])}", _device_line(view, device))
     return ax

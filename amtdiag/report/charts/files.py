@@ -63,10 +63,10 @@ def write_charts(
         mpl.rcParams["svg.hashsalt"] = "amtdiag"
         for name, draw in _FLEET.items():
             paths += _save(partial(draw, view), target / f"fleet-{name}", formats)
-        for number, one in enumerate(listed[:most], 1):
+        for number, record in enumerate(listed[:most], 1):
             for name, draw_one in _DEVICE.items():
                 stem = target / f"device-{number:03d}-{name}"
-                paths += _save(partial(draw_one, view, one.id), stem, formats)
+                paths += _save(partial(draw_one, view, record.id), stem, formats)
     index = target / "index.csv"
     _write_index(view, listed, most if formats else 0, index, "png" if "png" in formats else "svg")
     return [*paths, index]
@@ -85,7 +85,7 @@ def _save(draw: Callable[[Place], Axes], stem: Path, formats: Sequence[Format]) 
         figure.set_size_inches(WIDTH, height)
         return figure.add_subplot()
 
-    paths = [stem.with_suffix(f".{one}") for one in FORMATS if one in formats]
+    paths = [stem.with_suffix(f".{kind}") for kind in FORMATS if kind in formats]
     if not paths:
         return []
     draw(place)
@@ -111,10 +111,10 @@ def _write_index(
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("number", "device", "address", "stuck", "cause", *_DEVICE))
-        for number, one in enumerate(listed, 1):
-            stopping = view.cause(one.id)
-            texts = (one.id, one.ips[-1] if one.ips else "", stopping.rule if stopping else "")
+        for number, record in enumerate(listed, 1):
+            stopping = view.cause(record.id)
+            texts = (record.id, record.ips[-1] if record.ips else "", stopping.rule if stopping else "")
             identity, address, cause = (csv_safe(plain(text)) for text in texts)
-            stuck = "yes" if one.id in view.stuck else "no"
+            stuck = "yes" if record.id in view.stuck else "no"
             charts = [f"device-{number:03d}-{name}.{shown}" if number <= most else "" for name in _DEVICE]
             writer.writerow((number if number <= most else "", identity, address, stuck, cause, *charts))

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
-from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, Mode, Severity
+from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Mode, Severity
+from amtdiag.report.causes import grouped, same_rule
 from amtdiag.report.charts.parts import (
     FAILED,
-    MOST_RULES,
+    MAX_RULES,
     bands_of,
     count_axis,
     draw_markers,
     legend,
+    mode_name,
     rule_labels,
     severity_legend,
 )
@@ -30,8 +32,8 @@ from amtdiag.report.charts.style import (
     Look,
     axes_at,
     bare,
+    draw_sentence,
     headings,
-    says,
     text_of,
     wrapped,
 )
@@ -39,6 +41,7 @@ from amtdiag.report.charts.timescale import TimeScale
 from amtdiag.report.charts.view import ChartData, labelled, titled
 from amtdiag.report.timezones import Wanted
 from amtdiag.report.verdict import verdict
+from amtdiag.report.wording import count_devices
 from amtdiag.tables import MODES, EventKind
 
 if TYPE_CHECKING:
@@ -46,12 +49,12 @@ if TYPE_CHECKING:
 
     from amtdiag.report.charts.style import Place
 
-MOST_ROWS = 40
+MAX_ROWS = 40
 """Devices that get a row of their own in the timeline; more are grouped by what stops them."""
 
 
 def fleet_timeline(diagnosis: Diagnosis, ax: Place = None, tz: Wanted = "UTC") -> Axes:
-    """Draw all devices over time: a row each or, beyond `MOST_ROWS`, a row for each thing that stops them.
+    """Draw all devices over time: a row each or, beyond `MAX_ROWS`, a row for each thing that stops them.
 
     Times are of the zone `tz`. Raises `UsageError` where there is none such.
     """
@@ -62,8 +65,8 @@ def draw_timeline(view: ChartData, place: Place) -> Axes:
     """As `fleet_timeline`."""
     count = len(view.devices)
     if not count:
-        return says(axes_at(place, 3), "No devices")
-    return _rows(view, place) if count <= MOST_ROWS else _heat(view, place)
+        return draw_sentence(axes_at(place, 3), "No devices")
+    return _rows(view, place) if count <= MAX_ROWS else _heat(view, place)
 
 
 _ON_THE_WAY: tuple[EventKind, ...] = ("dhcp", "dns", "connection")
@@ -74,9 +77,9 @@ _FLEET_LOOKS = {**LOOKS, "whole": Look("Hello", "|", BLUE, filled=False)}
 def _rows(view: ChartData, place: Place) -> Axes:
     listed = view.troubled_first()
     ax = axes_at(place, 1.9 + 0.34 * max(len(listed), 3))
-    own = {one.id: view.events.get(one.id, []) for one in listed}
+    own = {device.id: view.events.get(device.id, []) for device in listed}
     scale = TimeScale(
-        [ts for one in listed for ts in (one.first_seen, one.last_seen)]
+        [ts for device in listed for ts in (device.first_seen, device.last_seen)]
         + [ts for events in own.values() for event in events for ts in (event.ts, event.last_ts)],
         view.zone,
     )
@@ -98,13 +101,13 @@ def _rows(view: ChartData, place: Place) -> Axes:
     )
     # The mark of a Hello is a tall line: what follows within milliseconds covers only its middle.
     draw_markers(ax, points, scale, 8, _FLEET_LOOKS)
-    labels = [_row_label(view, one) for one in listed]
+    labels = [_row_label(view, device) for device in listed]
     ax.set_yticks(range(len(listed)), labels=labels, fontsize=9, **VERBATIM)
     ax.set_ylim(len(listed) - 0.4, -0.6)
     scale.dress(ax, closest=0.1 if max(map(len, labels)) < 34 else 0.18)
     bare(ax)
     ax.grid(axis="x", color=PALE, linewidth=0.6)
-    _mode_handles(ax, {span.name for one in listed for span in one.modes})
+    _mode_handles(ax, {span.name for device in listed for span in device.modes})
     legend(ax)
     headings(ax, verdict(view.diagnosis))
     return ax
@@ -119,8 +122,7 @@ def _mode_handles(ax: Axes, used: Iterable[Mode]) -> None:
     """Put the modes into the legend, as empty lines of their colour."""
     for mode in MODES:
         if mode in set(used):
-            word = "mode not known" if mode == "unknown" else f"{mode.capitalize()} Mode"
-            ax.plot([], [], color=MODE_COLOURS[mode], linewidth=7, alpha=0.45, label=word)
+            ax.plot([], [], color=MODE_COLOURS[mode], linewidth=7, alpha=0.45, label=mode_name(mode))
 
 
 def _heat(view: ChartData, place: Place) -> Axes:
@@ -134,8 +136,8 @@ def _heat(view: ChartData, place: Place) -> Axes:
     scale = TimeScale(
         (
             ts
-            for one in view.devices.values()
-            for ts in (one.first_seen, one.last_seen, *_times(view, one.id))
+            for device in view.devices.values()
+            for ts in (device.first_seen, device.last_seen, *_times(view, device.id))
         ),
         view.zone,
     )
@@ -161,14 +163,14 @@ def _heat(view: ChartData, place: Place) -> Axes:
     bar.set_label("devices active", fontsize=9)
     if most > 20:
         ticks = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
-        bar.set_ticks([one for one in ticks if one <= most])
+        bar.set_ticks([tick for tick in ticks if tick <= most])
         bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         bar.ax.yaxis.set_minor_locator(NullLocator())
     else:
         bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     for line in range(1, len(sizes)):
         ax.axhline(line - 0.4, color="white", linewidth=4)
-    labels = [f"{wrapped(name, 36)}\n{sizes[name]:,} device{'s' * (sizes[name] > 1)}" for name in sizes]
+    labels = [f"{wrapped(name, 36)}\n{count_devices(sizes[name])}" for name in sizes]
     ax.set_yticks([number + 0.1 for number in range(len(sizes))], labels=labels, fontsize=9, **VERBATIM)
     ax.set_ylim(len(sizes) - 0.4, -0.4)
     scale.dress(ax)
@@ -191,22 +193,20 @@ def draw_failures(view: ChartData, place: Place) -> Axes:
     """As `fleet_failures`."""
     findings = view.diagnosis.findings
     if not view.devices and not findings:
-        return says(axes_at(place, 3), "No devices")
+        return draw_sentence(axes_at(place, 3), "No devices")
     if not findings:
-        return says(axes_at(place, 3), "No findings")
-    rules: defaultdict[str, list[Finding]] = defaultdict(list)
-    for one in findings:
-        rules[one.rule].append(one)
+        return draw_sentence(axes_at(place, 3), "No findings")
+    rules = {group[0].rule: group for group in grouped(findings, same_rule)}
     # Who has it, by severity; a finding without a device counts for itself.
     having: defaultdict[str, dict[str, Severity]] = defaultdict(dict)
-    for one in reversed(findings):  # the likeliest comes last and stays
-        having[one.rule][one.device or f"finding {one.id}"] = one.severity
+    for finding in reversed(findings):  # the likeliest comes last and stays
+        having[finding.rule][finding.device or f"finding {finding.id}"] = finding.severity
 
     def rank(rule: str) -> tuple[int, int]:
         return -max(map(SEVERITIES.index, having[rule].values())), -len(having[rule])
 
     order = sorted(rules, key=rank)
-    shown = order[:MOST_RULES]
+    shown = order[:MAX_RULES]
     ax = axes_at(place, 1.7 + 0.46 * max(len(shown), 2))
     for row, rule in enumerate(shown):
         counts = Counter(having[rule].values())
@@ -224,13 +224,13 @@ def draw_failures(view: ChartData, place: Place) -> Axes:
     rest = len(order) - len(shown)
     unit = "devices" + (f" ({rest} more rules are not shown)" if rest else "")
     count_axis(ax, unit, max(len(having[rule]) for rule in shown))
-    severity_legend(ax, {one.severity for one in findings if one.rule in shown})
+    severity_legend(ax, {finding.severity for finding in findings if finding.rule in shown})
     headings(ax, verdict(view.diagnosis))
     return ax
 
 
 def _how_many(having: Mapping[str, Severity], devices: int) -> str:
-    aside = sum(one.startswith("finding ") for one in having)
+    aside = sum(owner.startswith("finding ") for owner in having)
     if aside == len(having):
         return f"{aside:,}, about no device"
     return f"{len(having) - aside:,} of {devices:,}"
@@ -246,8 +246,8 @@ def draw_modes(view: ChartData, place: Place) -> Axes:
     listed = view.diagnosis.devices
     ax = axes_at(place, 3.4 if listed else 3)
     if not listed:
-        return says(ax, "No devices")
-    counts = Counter((one.mode.name, one.mode.basis == "inferred") for one in listed)
+        return draw_sentence(ax, "No devices")
+    counts = Counter((device.mode.name, device.mode.basis == "inferred") for device in listed)
     for row, mode in enumerate(MODES):
         observed, inferred = counts[mode, False], counts[mode, True]
         colour = MODE_COLOURS[mode]
@@ -259,9 +259,9 @@ def draw_modes(view: ChartData, place: Place) -> Axes:
         )
     names = ["not known" if mode == "unknown" else f"{mode.capitalize()} Mode" for mode in MODES]
     ax.set_yticks(range(len(MODES)), labels=names, fontsize=10)
-    totals = Counter(one.mode.name for one in listed)
+    totals = Counter(device.mode.name for device in listed)
     count_axis(ax, "devices, by the last mode that the capture shows", max(totals.values()))
     done = totals["operational"]
     are = "is" if done == 1 else "are"
-    headings(ax, f"{done:,} of {len(listed):,} device{'s' * (len(listed) > 1)} {are} Operational")
+    headings(ax, f"{done:,} of {count_devices(len(listed))} {are} Operational")
     return ax

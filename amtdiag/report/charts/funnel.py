@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from amtdiag.model import DeviceRecord, Diagnosis, Stage
 from amtdiag.report.charts.parts import Fill, count_axis, fills_legend
-from amtdiag.report.charts.style import BLUE, DARK, GREEN, ORANGE, PALE, axes_at, headings, says
+from amtdiag.report.charts.style import BLUE, DARK, GREEN, ORANGE, PALE, axes_at, draw_sentence, headings
 from amtdiag.report.charts.view import ChartData
+from amtdiag.report.wording import STAGES, count_devices, stage_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from amtdiag.report.charts.style import Place
-
-STAGES: tuple[Stage, ...] = get_args(Stage)
-"""In the order in which a device goes through them."""
 
 Part = Literal["seen", "unseen", "done", "open", "stopped"]
 
@@ -40,15 +38,10 @@ def fleet_funnel(diagnosis: Diagnosis, ax: Place = None) -> Axes:
     return draw_funnel(ChartData(diagnosis), ax)
 
 
-def stage_name(stage: str) -> str:
-    """A stage as people read it."""
-    return stage.replace("_", "-")
-
-
 def draw_funnel(view: ChartData, place: Place) -> Axes:
     """As `fleet_funnel`."""
     if not view.amt:
-        return says(axes_at(place, 3), "No devices")
+        return draw_sentence(axes_at(place, 3), "No devices")
     counts = _counts(view, view.amt)
     ax = axes_at(place, 6)
     for row, stage in enumerate(STAGES):
@@ -61,7 +54,7 @@ def draw_funnel(view: ChartData, place: Place) -> Axes:
         if counts[stage, "stopped"]:
             words += f", {counts[stage, 'stopped']:,} stopped"
         ax.annotate(words, (left, row), (5, 0), textcoords="offset points", va="center", fontsize=9.5)
-    ax.set_yticks(range(len(STAGES)), labels=[stage_name(one) for one in STAGES], fontsize=10)
+    ax.set_yticks(range(len(STAGES)), labels=[stage_name(stage) for stage in STAGES], fontsize=10)
     ax.set_ylim(len(STAGES) - 0.4, -0.6)
     count_axis(ax, "devices", len(view.amt), room=0.28)
     fills_legend(ax, [fill for part, fill in FUNNEL.items() if any(counts[stage, part] for stage in STAGES)])
@@ -73,7 +66,7 @@ def _counts(view: ChartData, devices: Sequence[DeviceRecord]) -> Counter[tuple[S
     counts: Counter[tuple[Stage, Part]] = Counter()
     for device in devices:
         last = STAGES.index(device.stage)
-        seen = {one.name for one in device.stages}
+        seen = {stage.name for stage in device.stages}
         for stage in STAGES[:last]:
             counts[stage, "seen" if stage in seen else "unseen"] += 1
         if device.id in view.stuck:
@@ -89,9 +82,9 @@ def _title(view: ChartData, counts: Counter[tuple[Stage, Part]]) -> str:
     stopped = {stage: counts[stage, "stopped"] for stage in STAGES}
     number = sum(stopped.values())
     if not number:
-        return f"None of {total:,} device{'s' * (total > 1)} is proven to be stopped"
+        return f"None of {count_devices(total)} is proven to be stopped"
     most = max(STAGES, key=lambda stage: stopped[stage])
     if stopped[most] == number:
-        return f"{number:,} of {total:,} device{'s' * (total > 1)} stopped, at {stage_name(most)}"
+        return f"{number:,} of {count_devices(total)} stopped, at {stage_name(most)}"
     where = f"{stage_name(most)} ({stopped[most]:,})"
     return f"{number:,} of {total:,} devices stopped, more at {where} than elsewhere"

@@ -24,8 +24,8 @@ from amtdiag.report.charts.style import (
     axis_label,
     bare,
     below,
+    draw_sentence,
     headings,
-    says,
     text_of,
 )
 from amtdiag.report.charts.timescale import duration
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from amtdiag.report.charts.style import Place
 
-MOST_LINES = 6
+MAX_LINES = 6
 """Devices that get a line of their own; of more, the spread is drawn."""
 _LINES = ((BLUE, "o"), (RED, "s"), (GREEN, "^"), (PINK, "D"), (ORANGE, "v"), (INK, "P"))
 _SCHEDULE_LINES = ("--", ":")
@@ -46,7 +46,7 @@ _TICKS = tuple(
     for number in (0.001, 0.01, 0.1, 1, 5, 12, 30, 60, 120, 300, 600, 1200, 2160, 3600, 7200, 21_600, 86_400)
 )
 _DECADE = 10
-_MOST_LABELLED = 30
+_MAX_LABELLED = 30
 
 Gaps = Mapping[int, Sequence[int]]
 """Nanoseconds before a Hello, by its retry count."""
@@ -55,8 +55,8 @@ Gaps = Mapping[int, Sequence[int]]
 def fleet_retry_gaps(diagnosis: Diagnosis, ax: Place = None) -> Axes:
     """Draw how long devices waited before each Hello, by its retry count, beside the documented schedules.
 
-    Up to `MOST_LINES` devices have a line each; of more, the median, the middle half and the extremes are
-    drawn. Intel gives no intervals: a schedule is somebody's documentation, and no verdict.
+    Up to `MAX_LINES` devices have a line each; of more, the median, the middle half and the extremes are
+    drawn. Intel gives no intervals: a schedule is what others have documented, and no verdict.
     """
     return draw_gaps(ChartData(diagnosis), None, ax)
 
@@ -71,7 +71,7 @@ def draw_gaps(view: ChartData, device_id: str | None, place: Place) -> Axes:
     gaps = _gaps(view, None if device_id is None else view.device(device_id).id)
     if not gaps:
         nothing = "No device says Hello twice, with a retry count" if view.devices else "No devices"
-        return says(axes_at(place, 3), nothing)
+        return draw_sentence(axes_at(place, 3), nothing)
     ax = axes_at(place, 6)
     last = max(count for own in gaps.values() for count, _ in own)
     _draw_schedules(ax, max(last, 15))
@@ -79,7 +79,7 @@ def draw_gaps(view: ChartData, device_id: str | None, place: Place) -> Axes:
     for own in gaps.values():
         for count, gap in own:
             merged[count].append(gap)
-    if len(gaps) <= MOST_LINES:
+    if len(gaps) <= MAX_LINES:
         _draw_lines(ax, view, gaps)
     else:
         _draw_spread(ax, merged)
@@ -108,11 +108,11 @@ def _gaps(view: ChartData, only: str | None) -> dict[str, list[tuple[int, int]]]
 
 
 def _draw_schedules(ax: Axes, last: int) -> None:
-    for style, one in zip(_SCHEDULE_LINES, SCHEDULES, strict=True):
-        steps = [interval / SECOND for times, interval in one.steps for _ in range(times)][:last]
+    for style, schedule in zip(_SCHEDULE_LINES, SCHEDULES, strict=True):
+        steps = [interval / SECOND for times, interval in schedule.steps for _ in range(times)][:last]
         edges = [number + 0.5 for number in range(len(steps) + 1)]
         ax.stairs(steps, edges, baseline=None, color=GREY, linestyle=style, linewidth=1.6, zorder=1)
-        label = f"as documented by {one.documented_by}"
+        label = f"as documented by {schedule.documented_by}"
         ax.plot([], [], color=GREY, linestyle=style, linewidth=1.6, label=label)
 
 
@@ -123,7 +123,7 @@ def _draw_lines(ax: Axes, view: ChartData, gaps: Mapping[str, Sequence[tuple[int
             markersize=7, linewidth=1.2, alpha=0.9, markeredgecolor="white", markeredgewidth=0.6,
             label=text_of(view.names[identity], 40), zorder=3,
         )  # fmt: skip
-    if len(gaps) == 1 and len(own := next(iter(gaps.values()))) <= _MOST_LABELLED:
+    if len(gaps) == 1 and len(own := next(iter(gaps.values()))) <= _MAX_LABELLED:
         for count, gap in own:
             ax.annotate(
                 duration(gap), (count, gap / SECOND), (0, 8), textcoords="offset points", ha="center",
@@ -139,22 +139,22 @@ def _draw_spread(ax: Axes, merged: Gaps) -> None:
         for count, some in seconds.items()
     }
     ax.vlines(
-        counts, [seconds[one][0] for one in counts], [seconds[one][-1] for one in counts], color=BLUE,
+        counts, [seconds[count][0] for count in counts], [seconds[count][-1] for count in counts], color=BLUE,
         linewidth=1, label="least to most", zorder=2,
     )  # fmt: skip
     ax.vlines(
-        counts, [quarter[one][0] for one in counts], [quarter[one][2] for one in counts], color=BLUE,
+        counts, [quarter[count][0] for count in counts], [quarter[count][2] for count in counts], color=BLUE,
         linewidth=8, alpha=0.5, label="the middle half", zorder=2,
     )  # fmt: skip
     ax.plot(
-        counts, [quarter[one][1] for one in counts], linestyle="none", marker="D", markersize=7, color=DARK,
-        markeredgecolor="white", label="median", zorder=3,
+        counts, [quarter[count][1] for count in counts], linestyle="none", marker="D", markersize=7,
+        color=DARK, markeredgecolor="white", label="median", zorder=3,
     )  # fmt: skip
-    if len(counts) > _MOST_LABELLED:
+    if len(counts) > _MAX_LABELLED:
         return
-    for one in counts:
+    for count in counts:
         ax.annotate(
-            f"{len(seconds[one]):,}", (one, 0), (0, 3), xycoords=("data", "axes fraction"),
+            f"{len(seconds[count]):,}", (count, 0), (0, 3), xycoords=("data", "axes fraction"),
             textcoords="offset points", ha="center", va="bottom", fontsize=8, color=INK,
         )  # fmt: skip
     ax.plot([], [], linestyle="none", label="at the foot: number of gaps")
@@ -167,10 +167,10 @@ def _dress(ax: Axes, gaps: Sequence[int]) -> None:
     high = max(*gaps, 4000 * SECOND) / SECOND * 2.5
     ax.set_yscale("log")
     ax.set_ylim(low, high)
-    ticks = [one / SECOND for one in _TICKS if low <= one / SECOND <= high]
+    ticks = [tick / SECOND for tick in _TICKS if low <= tick / SECOND <= high]
     if high > _TICKS[-1] / SECOND * _DECADE:
         ticks += [day * 86_400 for day in (10, 100, 1000, 10_000) if day * 86_400 <= high]
-    ax.set_yticks(ticks, labels=[duration(round(one * SECOND)) for one in ticks], fontsize=9)
+    ax.set_yticks(ticks, labels=[duration(round(tick * SECOND)) for tick in ticks], fontsize=9)
     ax.yaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_locator(MaxNLocator(nbins=16, integer=True))
     ax.set_xlim(-0.7, max(ax.dataLim.x1, 15) + 0.7)

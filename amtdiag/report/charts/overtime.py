@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from amtdiag.model import SEVERITIES, Diagnosis, Finding, Severity
+from amtdiag.model import SEVERITIES, Diagnosis, Finding
+from amtdiag.report.causes import device_count, gravest, grouped, same_rule
 from amtdiag.report.charts.parts import severity_legend
 from amtdiag.report.charts.style import (
     INK,
@@ -14,21 +15,21 @@ from amtdiag.report.charts.style import (
     VERBATIM,
     axes_at,
     bare,
+    draw_sentence,
     headings,
-    says,
     wrapped,
 )
 from amtdiag.report.charts.timescale import TimeScale
-from amtdiag.report.charts.view import ChartData, titled
+from amtdiag.report.charts.view import MAX_CAUSES, ChartData, titled
 from amtdiag.report.timezones import Wanted
 from amtdiag.report.verdict import verdict
+from amtdiag.report.wording import count_devices
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from amtdiag.report.charts.style import Place
 
-_MOST_CAUSES = 12
 _BINS = 120
 _TALLEST = 0.68
 """Of a row."""
@@ -47,8 +48,8 @@ def draw_over_time(view: ChartData, place: Place) -> Axes:
     """As `fleet_failures_over_time`."""
     causes = _causes(view)
     if not causes:
-        return says(axes_at(place, 3), "No failures" if view.devices else "No devices")
-    shown = causes[:_MOST_CAUSES]
+        return draw_sentence(axes_at(place, 3), "No failures" if view.devices else "No devices")
+    shown = causes[:MAX_CAUSES]
     ax = axes_at(place, 2.1 + 0.7 * max(len(shown), 2))
     scale = TimeScale(_moments(view), view.zone)
     counts = [_counted(group, scale) for group in shown]
@@ -59,7 +60,7 @@ def draw_over_time(view: ChartData, place: Place) -> Axes:
         columns = sorted(line)
         ax.bar(
             [column / _BINS for column in columns], [-_TALLEST * line[column] / most for column in columns],
-            1 / _BINS, floor, align="edge", color=SEVERITY_COLOURS[_severity(group)], linewidth=0,
+            1 / _BINS, floor, align="edge", color=SEVERITY_COLOURS[gravest(group)], linewidth=0,
         )  # fmt: skip
         peak = max(columns, key=lambda column: line[column])
         ax.annotate(
@@ -71,7 +72,7 @@ def draw_over_time(view: ChartData, place: Place) -> Axes:
     ax.set_ylim(len(shown) - 0.5, -0.62)
     scale.dress(ax)
     bare(ax)
-    severity_legend(ax, {_severity(group) for group in shown})
+    severity_legend(ax, {gravest(group) for group in shown})
     rest = len(causes) - len(shown)
     more = f"; {rest} more causes are not shown" if rest else ""
     below = f"devices that had this trouble at that time; the number is the most of them{more}"
@@ -81,36 +82,38 @@ def draw_over_time(view: ChartData, place: Place) -> Axes:
 
 def _causes(view: ChartData) -> list[list[Finding]]:
     """The troubles with provisioning that have a time, by rule; the gravest first, then the most common."""
-    rules: defaultdict[str, list[Finding]] = defaultdict(list)
-    for one in view.diagnosis.findings:
-        if one.category == "provisioning" and one.severity != "info" and one.first_ts is not None:
-            rules[one.rule].append(one)
-    return sorted(rules.values(), key=lambda group: (-SEVERITIES.index(_severity(group)), -len(group)))
+    troubles = (
+        finding
+        for finding in view.diagnosis.findings
+        if finding.category == "provisioning" and finding.severity != "info" and finding.first_ts is not None
+    )
+    groups = grouped(troubles, same_rule)
+    return sorted(groups, key=lambda group: (-SEVERITIES.index(gravest(group)), -len(group)))
 
 
 def _moments(view: ChartData) -> list[int]:
     """What the axis has to show: all of the devices' time, not only that of their troubles."""
-    seen = [ts for one in view.diagnosis.devices for ts in (one.first_seen, one.last_seen)]
-    found = [ts for one in view.diagnosis.findings for ts in (one.first_ts, one.last_ts) if ts is not None]
+    seen = [ts for device in view.diagnosis.devices for ts in (device.first_seen, device.last_seen)]
+    found = [
+        ts
+        for finding in view.diagnosis.findings
+        for ts in (finding.first_ts, finding.last_ts)
+        if ts is not None
+    ]
     return [*seen, *found]
 
 
 def _counted(group: list[Finding], scale: TimeScale) -> Counter[int]:
-    """Return how many have the trouble in each of the stretches in which somebody has."""
+    """Return how many have the trouble in each of the stretches in which any has it."""
     counts: Counter[int] = Counter()
-    for one in group:
-        assert one.first_ts is not None
-        last = one.first_ts if one.last_ts is None else one.last_ts
-        first_bin, last_bin = (min(int(scale(ts) * _BINS), _BINS - 1) for ts in (one.first_ts, last))
+    for finding in group:
+        assert finding.first_ts is not None
+        last = finding.first_ts if finding.last_ts is None else finding.last_ts
+        first_bin, last_bin = (min(int(scale(ts) * _BINS), _BINS - 1) for ts in (finding.first_ts, last))
         counts.update(range(first_bin, last_bin + 1))
     return counts
 
 
-def _severity(group: list[Finding]) -> Severity:
-    return max((one.severity for one in group), key=SEVERITIES.index)
-
-
 def _devices(group: list[Finding]) -> str:
-    count = len({one.device for one in group if one.device})
-    who = f"{count:,} device{'s' * (count != 1)}" if count else "no device"
-    return f"{who}, {_severity(group)}"
+    count = device_count(group)
+    return f"{count_devices(count) if count else 'no device'}, {gravest(group)}"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FAILED: tuple[EventOutcome, ...] = ("refused", "rejected", "unanswered", "reset", "cut", "failed")
-MOST_RULES = 15
+MAX_RULES = 15
 """Bars of a chart."""
 
 
@@ -37,6 +37,11 @@ def bands_of(device: DeviceRecord, start: int) -> list[tuple[int, Mode, Basis]]:
         # The Hello proves the mode; the connection that brings it begins milliseconds before.
         return [(start, *bands[0][1:]), *bands[1:]]
     return [(start, "unknown", "none"), *bands]
+
+
+def mode_name(mode: Mode) -> str:
+    """Return a mode as people read it."""
+    return "mode not known" if mode == "unknown" else f"{mode.capitalize()} Mode"
 
 
 def draw_markers(
@@ -79,7 +84,9 @@ def legend(ax: Axes) -> None:
 
 def rule_labels(ax: Axes, titles: Sequence[str]) -> None:
     """Name the bars."""
-    ax.set_yticks(range(len(titles)), labels=[wrapped(one, 34) for one in titles], fontsize=10, **VERBATIM)
+    ax.set_yticks(
+        range(len(titles)), labels=[wrapped(title, 34) for title in titles], fontsize=10, **VERBATIM
+    )
 
 
 class Fill(NamedTuple):
@@ -100,7 +107,7 @@ def fills_legend(ax: Axes, fills: Iterable[Fill]) -> None:
     from matplotlib.patches import Patch
 
     handles = [
-        Patch(facecolor=one.colour, edgecolor="white", hatch=one.hatch, label=one.label) for one in fills
+        Patch(facecolor=fill.colour, edgecolor="white", hatch=fill.hatch, label=fill.label) for fill in fills
     ]
     ax.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.45, 0), bbox_transform=below(ax, 43),
@@ -126,7 +133,9 @@ def severity_legend(ax: Axes, used: Iterable[Severity]) -> None:
     from matplotlib.patches import Patch
 
     handles = [
-        Patch(color=SEVERITY_COLOURS[one], label=one) for one in reversed(SEVERITIES) if one in set(used)
+        Patch(color=SEVERITY_COLOURS[severity], label=severity)
+        for severity in reversed(SEVERITIES)
+        if severity in set(used)
     ]
     if handles:
         ax.legend(

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from amtdiag.model import Diagnosis, JudgedDigest
 from amtdiag.report.charts.parts import Fill, count_axis, fills_legend
-from amtdiag.report.charts.style import BLUE, DARK, GREY, ORANGE, VERBATIM, axes_at, headings, says, text_of
+from amtdiag.report.charts.style import (
+    BLUE,
+    DARK,
+    GREY,
+    ORANGE,
+    VERBATIM,
+    axes_at,
+    draw_sentence,
+    headings,
+    text_of,
+)
 from amtdiag.report.charts.view import ChartData
+from amtdiag.report.wording import count_devices
 from amtdiag.trust.verdicts import DUPLICATE, EXPIRED, MALFORMED, UNKNOWN, UNUSABLE, WEAK, ZERO
 
 if TYPE_CHECKING:
@@ -17,9 +28,9 @@ if TYPE_CHECKING:
 
     from amtdiag.report.charts.style import Place
 
-MOST_ROOTS = 40
+MAX_ROOTS = 40
 """Bars of the chart. Digests that no catalogue names come before the roots that are left out."""
-_MOST_STRANGERS = 15
+_MAX_STRANGERS = 15
 _SHOWN_DIGITS = 16
 
 STRANGE = Fill("no catalogue names it: added by somebody, or planted", DARK, "xx")
@@ -50,22 +61,26 @@ def draw_roots(view: ChartData, place: Place) -> Axes:
     """As `fleet_roots`."""
     listed, devices, partial = _held(view)
     if not listed:
-        return says(axes_at(place, 3), "No Hello with a list of roots" if view.devices else "No devices")
+        return draw_sentence(
+            axes_at(place, 3), "No Hello with a list of roots" if view.devices else "No devices"
+        )
     shown, rest = _fewest(listed)
     ax = axes_at(place, 1.8 + 0.28 * max(len(shown), 3))
-    for row, one in enumerate(shown):
-        one.fill.barh(ax, row, len(one.devices), 0, thick=0.66)
+    for row, root in enumerate(shown):
+        root.fill.barh(ax, row, len(root.devices), 0, thick=0.66)
         ax.annotate(
-            f"{len(one.devices):,}", (len(one.devices), row), (5, 0), textcoords="offset points", va="center",
-            fontsize=9,
+            f"{len(root.devices):,}", (len(root.devices), row), (5, 0), textcoords="offset points",
+            va="center", fontsize=9,
         )  # fmt: skip
-    ax.set_yticks(range(len(shown)), labels=[text_of(one.label, 72) for one in shown], fontsize=9, **VERBATIM)
+    ax.set_yticks(
+        range(len(shown)), labels=[text_of(root.label, 72) for root in shown], fontsize=9, **VERBATIM
+    )
     ax.set_ylim(len(shown) - 0.4, -0.6)
     count_axis(ax, "devices that list it" + (f" ({rest:,} more are not shown)" if rest else ""), len(devices))
-    fills_legend(ax, [fill for fill in ROOT_FILLS if any(one.fill is fill for one in shown)])
-    strange = [one for one in listed if one.fill is STRANGE]
-    who = len(frozenset().union(*(one.devices for one in strange)))
-    below = f"{len(devices):,} device{'s' * (len(devices) > 1)} with a list of roots"
+    fills_legend(ax, [fill for fill in ROOT_FILLS if any(root.fill is fill for root in shown)])
+    strange = [root for root in listed if root.fill is STRANGE]
+    who = len(frozenset().union(*(root.devices for root in strange)))
+    below = f"{count_devices(len(devices))} with a list of roots"
     if partial:
         below += f", {partial:,} of them in part only"
     headings(ax, _title(len(strange), who, len(devices)), below)
@@ -76,7 +91,7 @@ def _title(strange: int, who: int, devices: int) -> str:
     if not strange:
         return "The catalogue names every root"
     what = f"{strange:,} digest{'s' * (strange > 1)} that no catalogue names"
-    return f"{what}, in {who:,} of {devices:,} device{'s' * (devices > 1)}"
+    return f"{what}, in {who:,} of {count_devices(devices)}"
 
 
 def _held(view: ChartData) -> tuple[list[_Held], frozenset[str], int]:
@@ -90,28 +105,28 @@ def _held(view: ChartData) -> tuple[list[_Held], frozenset[str], int]:
                 whole.add(record.device)
     having: defaultdict[str, set[str]] = defaultdict(set)
     fills: dict[str, Fill] = {}
-    for device, judged in own.items():
-        for one in judged:
-            label = one.name or f"{_kind(one)} {one.digest.algorithm} {_short(one.digest.value)}"
+    for device, digests in own.items():
+        for judged in digests:
+            label = judged.name or f"{_kind(judged)} {judged.digest.algorithm} {_short(judged.digest.value)}"
             having[label].add(device)
             # Of a root's digests the best counts: it is the one that a chain may end in.
-            fills[label] = max(fills.get(label, STRANGE), _fill(one.verdicts), key=ROOT_FILLS.index)
+            fills[label] = max(fills.get(label, STRANGE), _fill(judged.verdicts), key=ROOT_FILLS.index)
     listed = [_Held(label, fills[label], frozenset(some)) for label, some in having.items()]
-    listed.sort(key=lambda one: (ROOT_FILLS.index(one.fill) > 1, -len(one.devices), one.label))
+    listed.sort(key=lambda root: (ROOT_FILLS.index(root.fill) > 1, -len(root.devices), root.label))
     return listed, frozenset(own), len(own) - len(whole)
 
 
 def _fill(verdicts: Iterable[str]) -> Fill:
-    said = set(verdicts)
-    if UNKNOWN in said:
+    all_of_them = set(verdicts)
+    if UNKNOWN in all_of_them:
         return STRANGE
-    if said & {MALFORMED, ZERO}:
+    if all_of_them & {MALFORMED, ZERO}:
         return BROKEN
-    return STALE if said & {EXPIRED, WEAK, UNUSABLE} else SOUND
+    return STALE if all_of_them & {EXPIRED, WEAK, UNUSABLE} else SOUND
 
 
-def _kind(one: JudgedDigest) -> str:
-    return next((word for word in (MALFORMED, ZERO, UNKNOWN) if word in one.verdicts), DUPLICATE)
+def _kind(judged: JudgedDigest) -> str:
+    return next((word for word in (MALFORMED, ZERO, UNKNOWN) if word in judged.verdicts), DUPLICATE)
 
 
 def _short(digest: bytes) -> str:
@@ -121,9 +136,9 @@ def _short(digest: bytes) -> str:
 
 def _fewest(listed: list[_Held]) -> tuple[list[_Held], int]:
     """Return what there is room for, and how many are left out."""
-    odd = [one for one in listed if one.fill in ROOT_FILLS[:2]]
-    named = [one for one in listed if one.fill not in ROOT_FILLS[:2]]
-    room = MOST_ROOTS - min(len(named), MOST_ROOTS - _MOST_STRANGERS)
+    odd = [root for root in listed if root.fill in ROOT_FILLS[:2]]
+    named = [root for root in listed if root.fill not in ROOT_FILLS[:2]]
+    room = MAX_ROOTS - min(len(named), MAX_ROOTS - _MAX_STRANGERS)
     shown = odd[:room]
-    shown += named[: MOST_ROOTS - len(shown)]
+    shown += named[: MAX_ROOTS - len(shown)]
     return shown, len(listed) - len(shown)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from amtdiag.model import DeviceRecord, Diagnosis, Stage
-from amtdiag.report.charts.funnel import STAGES, stage_name
 from amtdiag.report.charts.parts import legend
 from amtdiag.report.charts.style import (
     BLUE,
@@ -19,22 +18,23 @@ from amtdiag.report.charts.style import (
     VERBATIM,
     axes_at,
     bare,
+    draw_sentence,
     headings,
-    says,
     text_of,
     wrapped,
 )
 from amtdiag.report.charts.view import ChartData, labelled
 from amtdiag.report.verdict import verdict
+from amtdiag.report.wording import OUTCOMES, STAGES, count_devices, stage_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from amtdiag.report.charts.style import Place
 
-MOST_MAPPED = 200
+MAX_MAPPED = 200
 """Devices that get a row of their own; more are grouped by what stops them."""
-_ONE_BLOCK, _MOST_BLOCKS = 40, 3
+_ONE_BLOCK, _MAX_BLOCKS = 40, 3
 
 State = Literal["passed", "failed", "open", "unseen"]
 
@@ -57,23 +57,22 @@ MARKS: dict[State, Mark] = {
 
 
 def fleet_stages(diagnosis: Diagnosis, ax: Place = None) -> Axes:
-    """Draw which device passed which stage; beyond `MOST_MAPPED`, how many of each group did."""
+    """Draw which device passed which stage; beyond `MAX_MAPPED`, how many of each group did."""
     return draw_stages(ChartData(diagnosis), ax)
 
 
 def draw_stages(view: ChartData, place: Place) -> Axes:
     """As `fleet_stages`."""
     if not view.amt:
-        return says(axes_at(place, 3), "No devices")
-    return _rows(view, place) if len(view.amt) <= MOST_MAPPED else _groups(view, place)
+        return draw_sentence(axes_at(place, 3), "No devices")
+    return _rows(view, place) if len(view.amt) <= MAX_MAPPED else _groups(view, place)
 
 
 def _states(device: DeviceRecord) -> dict[Stage, State]:
     """The stages that a device reached."""
-    known = {one.name: one.passed for one in device.stages}
-    words: dict[bool | None, State] = {True: "passed", False: "failed", None: "open"}
+    known = {stage.name: stage.passed for stage in device.stages}
     return {
-        stage: words[known[stage]] if stage in known else "unseen"
+        stage: OUTCOMES[known[stage]] if stage in known else "unseen"
         for stage in STAGES[: STAGES.index(device.stage) + 1]
     }
 
@@ -83,17 +82,18 @@ def _states(device: DeviceRecord) -> dict[Stage, State]:
 
 def _alike_together(view: ChartData) -> list[DeviceRecord]:
     """What stops most devices first, and of those the ones that came least far."""
-    listed = [view.devices[one] for one in view.groups if view.devices[one].is_amt]
+    listed = [view.devices[identity] for identity in view.groups if view.devices[identity].is_amt]
     order = {name: number for number, name in enumerate(dict.fromkeys(view.groups.values()))}
     return sorted(
-        listed, key=lambda one: (order[view.groups[one.id]], STAGES.index(one.stage), one.first_seen)
+        listed,
+        key=lambda device: (order[view.groups[device.id]], STAGES.index(device.stage), device.first_seen),
     )
 
 
 def _rows(view: ChartData, place: Place) -> Axes:
     """Draw blocks of rows side by side: two hundred below each other could not be read."""
     listed = _alike_together(view)
-    blocks = 1 if len(listed) <= _ONE_BLOCK else 2 if len(listed) <= 2 * _ONE_BLOCK else _MOST_BLOCKS
+    blocks = 1 if len(listed) <= _ONE_BLOCK else 2 if len(listed) <= 2 * _ONE_BLOCK else _MAX_BLOCKS
     height = -(-len(listed) // blocks)
     pitch = 0.26 if blocks == 1 else 0.17
     ax = axes_at(place, 2.3 + pitch * max(height, 4))
@@ -166,8 +166,8 @@ def _no_axes(ax: Axes) -> None:
 
 def _groups(view: ChartData, place: Place) -> Axes:
     """Colour says what share of a group passed a stage or went on from it, words how many did and failed."""
-    groups = {one.id: view.groups[one.id] for one in view.amt}
-    sizes = Counter(view.groups[one] for one in view.groups if one in groups)
+    groups = {device.id: view.groups[device.id] for device in view.amt}
+    sizes = Counter(view.groups[identity] for identity in view.groups if identity in groups)
     counts: Counter[tuple[str, Stage, State]] = Counter()
     for device in view.amt:
         counts.update((groups[device.id], stage, state) for stage, state in _states(device).items())
@@ -188,12 +188,12 @@ def _groups(view: ChartData, place: Place) -> Axes:
                 column + 0.5, row + 0.5, words, ha="center", va="center", fontsize=8.5, linespacing=1.15,
                 color="white" if dark else INK,
             )  # fmt: skip
-    labels = [f"{wrapped(name, 36)}\n{sizes[name]:,} device{'s' * (sizes[name] > 1)}" for name in sizes]
+    labels = [f"{wrapped(name, 36)}\n{count_devices(sizes[name])}" for name in sizes]
     ax.set_yticks([row + 0.5 for row in range(len(sizes))], labels=labels, fontsize=9, **VERBATIM)
     ax.xaxis.tick_top()
     ax.set_xticks(
         [column + 0.5 for column in range(len(STAGES))],
-        labels=[stage_name(one) for one in STAGES],
+        labels=[stage_name(stage) for stage in STAGES],
         fontsize=9,
     )
     ax.tick_params(axis="x", length=0)

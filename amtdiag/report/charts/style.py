@@ -71,10 +71,10 @@ def text_of(text: str, most: int = 80) -> str:
 
     glyphs = _glyphs(str(findfont(FontProperties())))
     drawable = (
-        one
-        if one.isascii() or (ord(one) in glyphs and not unicodedata.combining(one))
-        else (f"\\u{ord(one):04x}" if ord(one) <= 0xFFFF else f"\\U{ord(one):08x}")
-        for one in composed
+        character
+        if character.isascii() or (ord(character) in glyphs and not unicodedata.combining(character))
+        else (f"\\u{ord(character):04x}" if ord(character) <= 0xFFFF else f"\\U{ord(character):08x}")
+        for character in composed
     )
     return plain("".join(drawable), most)
 
@@ -122,7 +122,7 @@ def axes_at(ax: Place, height: float) -> Axes:
     return ax(height) if callable(ax) else ax
 
 
-def says(ax: Axes, text: str) -> Axes:
+def draw_sentence(ax: Axes, text: str) -> Axes:
     """Draw nothing but a sentence."""
     ax.set_axis_off()
     ax.text(

@@ -78,7 +78,7 @@ class TimeScale:
 
     def _even(self, most: int) -> list[int]:
         total = self.end - self.start
-        step = next((one for one in _STEPS if total <= one * most), max(total // most, 1))
+        step = next((step for step in _STEPS if total <= step * most), max(total // most, 1))
         return list(range(self.start, self.end + 1, step))
 
     def _chosen(self, preferred: Sequence[int], closest: float) -> list[int]:

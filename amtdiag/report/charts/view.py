@@ -15,7 +15,8 @@ from amtdiag.tables import Event, all_events, plain, stopping_rule
 
 UNSTOPPED = ("Trouble that is not proven to stop them", "Nothing in this capture stops them")
 """Groups of the devices that nothing stops, the second of those without any trouble."""
-_MOST_GROUPS = 12
+MAX_CAUSES = 12
+"""Rows of a chart that has a row a cause."""
 
 
 class ChartData:
@@ -51,8 +52,8 @@ class ChartData:
             rules[cause.rule].append(cause)
         names = {rule: titled(*causes) for rule, causes in rules.items()}
         most = sorted(rules, key=lambda rule: -len(rules[rule]))
-        if len(most) > _MOST_GROUPS:
-            names.update(dict.fromkeys(most[_MOST_GROUPS - 1 :], "Other causes"))
+        if len(most) > MAX_CAUSES:
+            names.update(dict.fromkeys(most[MAX_CAUSES - 1 :], "Other causes"))
         named = {
             one: names[stopping[one].rule] if one in stopping else UNSTOPPED[self.doubt(one) is None]
             for one in self.devices
