@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Protocol
 
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -24,9 +24,6 @@ from amtdiag.tui.detail import detail_of
 from amtdiag.tui.rows import filtered
 from amtdiag.tui.state import Shown, State
 from amtdiag.tui.widgets import AlertList, DeviceTable
-
-if TYPE_CHECKING:
-    from amtdiag.tui.show import StopFlag
 
 _LOOK_EVERY = 0.5
 """Seconds."""
@@ -46,6 +43,12 @@ q        end with the report, as Ctrl-C; the packets are kept
 
 A device's verdict is the first thing that may stop it. An alert
 is withdrawn when its finding comes to nothing."""
+
+
+class StopFlag(Protocol):
+    """Whether the run is to end; a signal may ask for it, too."""
+
+    asked: bool
 
 
 class Help(ModalScreen[None]):
@@ -118,7 +121,7 @@ class LiveApp(App[None]):
         self._device_of: tuple[Shown | None, str] = (None, "")
         self._paused_at: int | None = None
         self._zoomed = False
-        self._said = ""
+        self._message = ""
         self._titles: dict[str | None, str] = {}
         self._is_saving = False
         self._verdict, self._status, self._device = Static(id="verdict"), Static(id="status"), Static()
@@ -192,9 +195,9 @@ class LiveApp(App[None]):
         shown = self._shown
         verdict = "Nothing has been judged yet." if shown is None else shown.verdict
         self._verdict.update(Text(plain(verdict)))
-        all_of_them = len(shown.rows) if shown is not None else 0
+        total = len(shown.rows) if shown is not None else 0
         here = self._table.count() - 1
-        of = f"{here:,} of {all_of_them:,}" if self._wanted else f"{all_of_them:,}"
+        of = f"{here:,} of {total:,}" if self._wanted else f"{total:,}"
         wanted = f" with '{plain(self._wanted, 40)}'" if self._wanted else ""
         self._title(self._table, f"Devices ({of}{wanted})")
         self._title(self._alerts, f"Alerts ({self._alerts.count()})")
@@ -207,30 +210,32 @@ class LiveApp(App[None]):
 
     def _standing(self) -> Text:
         """Where the capture stands."""
-        one, state = self._state.counters, self._state
+        counters, state = self._state.counters, self._state
         text = Text(no_wrap=True, overflow="ellipsis")
         if self._stop.asked:
             text.append("ENDING: the report is made ", style="bold reverse")
         elif self._paused_at is not None:
             text.append("PAUSED ", style="bold reverse")
-        if self._said:
-            text.append(f" {plain(self._said)} ", style="bold")
+        if self._message:
+            text.append(f" {plain(self._message)} ", style="bold")
         parts = [plain(state.names)]
-        if one is not None:
-            kernel = sum(count.dropped for count in one.counts)
-            interface = sum(count.interface_dropped for count in one.counts)
+        if counters is not None:
+            kernel = sum(count.dropped for count in counters.counts)
+            interface = sum(count.interface_dropped for count in counters.counts)
             parts += [
                 f"{state.rate:,.0f}/s",
-                f"{sum(count.received for count in one.counts):,} received",
+                f"{sum(count.received for count in counters.counts):,} received",
                 f"{kernel + interface:,} lost" if not kernel + interface or self.size.width < 100 else
                 f"lost: {kernel:,} by the kernel, {interface:,} by the interface",
-                span((one.now - one.since) // SECOND * SECOND),
-                f"{clock(one.now)[11:]} UTC",
+                span((counters.now - counters.since) // SECOND * SECOND),
+                f"{clock(counters.now)[11:]} UTC",
             ]  # fmt: skip
-            if one.file:
-                parts.append(f"> {plain(one.file)}")
+            if counters.file:
+                parts.append(f"> {plain(counters.file)}")
         text.append(" · ".join(parts))
-        if one is not None and any(count.dropped or count.interface_dropped for count in one.counts):
+        if counters is not None and any(
+            count.dropped or count.interface_dropped for count in counters.counts
+        ):
             text.stylize("yellow")
         return text
 
@@ -304,13 +309,13 @@ class LiveApp(App[None]):
         """Write the report as it stands, in a thread."""
         shown = self._shown
         if shown is None or self._is_saving:
-            self._said = "" if shown is not None else "nothing to save yet"
+            self._message = "" if shown is not None else "nothing to save yet"
             return
         self._is_saving = True
         folder = (
             Path(self._folder) if self._folder else _REPORTS / f"live-{clock(shown.now).translate(_IN_NAMES)}"
         )
-        self._said = f"writing {folder} ..."
+        self._message = f"writing {folder} ..."
         self.look()
         self.run_worker(lambda: self._save(shown, folder), thread=True)
 
@@ -319,9 +324,9 @@ class LiveApp(App[None]):
 
         try:
             write_report(shown.diagnosis, folder)
-            self._said = f"report as of {clock(shown.now)[11:]} in {folder}"
+            self._message = f"report as of {clock(shown.now)[11:]} in {folder}"
         except (AmtdiagError, OSError) as error:
-            self._said = str(error)
+            self._message = str(error)
         self._is_saving = False
 
 

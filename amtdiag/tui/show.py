@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from amtdiag.live.loop import CaptureLoop, Sink
 from amtdiag.model import Diagnosis
 
-
-class StopFlag(Protocol):
-    """Whether the run is to end; a signal may say so, too."""
-
-    asked: bool
+if TYPE_CHECKING:
+    from amtdiag.tui.app import StopFlag
 
 
 def watch_on_screen(
     watch: CaptureLoop, stop: StopFlag, folder: str | None, at_end: Callable[[Diagnosis], None]
 ) -> Diagnosis:
-    """Capture and show what is seen until told to stop; `folder` is where the report is to be saved.
+    """Capture and show what is seen until `stop` is asked for; `folder` is where a report is to be saved.
 
     `at_end` is done before the screen is left: a terminal that does not take the last of it cannot hold up
     what is written.

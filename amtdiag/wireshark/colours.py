@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 _MARK = b"# Written by amtdiag"
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 
 RULES: tuple[tuple[str, str, str, str], ...] = (
     ("AMT: something is wrong with this Hello", "intelamt.problem", "a3333d", "ffffff"),
@@ -51,7 +51,7 @@ def _standard_rules(folder: Path | None) -> list[str]:
         return []
     try:
         with (folder / "colorfilters").open(encoding="utf-8", errors="replace") as file:
-            lines = file.read(_MOST_BYTES).splitlines()
+            lines = file.read(_MAX_BYTES).splitlines()
     except OSError:
         return []
     return [line for line in lines if line.startswith(("@", "!@"))]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from amtdiag.capture.decryptor import find_tshark
 from amtdiag.errors import MissingToolError
 
-_PATIENCE = 60
+_TIMEOUT = 60
 """Seconds that tshark may take to name its folders."""
 _PLUGINS = ("Personal Lua Plugins", "Personal Plugins")
 """The first of these that tshark names; those before 4.0 have but the second."""
@@ -25,6 +25,7 @@ class Folders(NamedTuple):
     plugins: Path
     """For Lua plugins."""
     settings: Path
+    """For preferences and configuration profiles."""
     standard: Path | None
     """Where the settings are that Wireshark comes with; None where that is not known."""
     source: str
@@ -34,7 +35,7 @@ class Folders(NamedTuple):
 def find_folders() -> Folders:
     """Return this user's folders. Raises `MissingToolError` where the user has no home."""
     named = _named_by_tshark()
-    plugins = next((named[one] for one in _PLUGINS if one in named), None)
+    plugins = next((named[name] for name in _PLUGINS if name in named), None)
     settings = named.get(_SETTINGS)
     if plugins and settings:
         standard = named.get(_STANDARD)
@@ -70,7 +71,7 @@ def _named_by_tshark() -> dict[str, str]:
         done = subprocess.run(
             [program, "-G", "folders"],
             capture_output=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=False,
             stdin=subprocess.DEVNULL,
         )

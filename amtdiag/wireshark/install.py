@@ -16,7 +16,7 @@ from amtdiag.wireshark.folders import Folders
 
 PROFILE = "amtdiag"
 _COLOURS = "colorfilters"
-_MOST_BYTES = 4 << 20
+_MAX_BYTES = 4 << 20
 
 State = Literal["missing", "current", "outdated", "not ours"]
 
@@ -26,6 +26,7 @@ class Place(NamedTuple):
 
     path: Path
     state: State
+    """What is there: nothing, the file as this version writes it, one of another version, another's."""
     done: str = ""
     """What became of it, in a word or two."""
 
@@ -86,7 +87,7 @@ def remove(place: Place) -> Place:
 def _state(path: Path, wanted: str, ours: Callable[[bytes], bool]) -> State:
     try:
         with path.open("rb") as file:
-            content = file.read(_MOST_BYTES)
+            content = file.read(_MAX_BYTES)
     except FileNotFoundError:
         return "missing"
     except OSError as error:

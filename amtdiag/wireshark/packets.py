@@ -16,7 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 from amtdiag.capture.decryptor import find_tshark
 from amtdiag.errors import InputError, MissingToolError, UsageError
@@ -24,8 +25,8 @@ from amtdiag.model import Diagnosis, Evidence
 from amtdiag.tables import plain
 from amtdiag.wireshark.dissector import NAME, lua_source
 
-MOST_PACKETS = 1000
-_PATIENCE = 600
+MAX_PACKETS = 1000
+_TIMEOUT = 600
 """Seconds that tshark may take for a file."""
 _FIRST_WITHOUT_PYSHARK = (3, 14)
 _NUMBERS = (
@@ -40,32 +41,16 @@ _TYPES: dict[str, str] = {
 """Of our fields, in the words of Elasticsearch: pyshark asks tshark for them, which then loads no Lua."""
 
 
-class Layer:
+class Layer(SimpleNamespace):
     """One protocol of a packet. Fields are attributes: ``packet.intelamt.uuid``, ``packet.tcp.srcport``.
 
     A field that occurs several times is a list. Numbers and bytes of `intelamt` come as such, all else as the
     text that tshark gives.
     """
 
-    def __init__(self, name: str, fields: dict[str, Any]) -> None:
-        self.layer_name = name
-        prefix = "frame" if name == "frame_info" else name
-        self._fields = {_short(prefix, key): _cast(key, value) for key, value in fields.items()}
-
     def get(self, name: str, default: Any = None) -> Any:
         """Return a field; dots may stand for the underscores of its name."""
-        return self._fields.get(name.replace(".", "_"), default)
-
-    @property
-    def field_names(self) -> list[str]:
-        """The names of the fields."""
-        return list(self._fields)
-
-    def __getattr__(self, name: str) -> Any:
-        fields = self.__dict__.get("_fields", {})
-        if name not in fields:
-            raise AttributeError(f"no field {name!r} in layer {self.__dict__.get('layer_name')}")
-        return fields[name]
+        return getattr(self, name.replace(".", "_"), default)
 
 
 class Packet:
@@ -75,40 +60,41 @@ class Packet:
     """
 
     def __init__(self, layers: dict[str, Any]) -> None:
+        """`layers` are those of tshark's JSON (EK)."""
         self.layers: list[Layer] = []
         """Outermost first; a protocol that occurs several times has several."""
-        for name, fields in layers.items():
-            shown = "frame_info" if name == "frame" else name
-            all_fields = fields if isinstance(fields, list) else [fields]
-            self.layers += [Layer(shown, one) for one in all_fields if isinstance(one, dict)]
+        for name, found in layers.items():
+            for fields in found if isinstance(found, list) else [found]:
+                if isinstance(fields, dict):
+                    named = {_short(name, key): _cast(key, value) for key, value in fields.items()}
+                    self.layers.append(Layer(layer_name="frame_info" if name == "frame" else name, **named))
 
     @property
     def number(self) -> int:
         """Its frame number."""
-        return int(self.frame_info.get("number"))
+        return int(self.frame_info.number)
 
     def __contains__(self, name: object) -> bool:
-        return any(one.layer_name == name for one in self.layers)
+        return any(layer.layer_name == name for layer in self.layers)
 
     def __getattr__(self, name: str) -> Layer:
         for layer in self.__dict__.get("layers", ()):
             if layer.layer_name == name:
-                found: Layer = layer
-                return found
+                return cast("Layer", layer)
         raise AttributeError(f"no layer {name!r} in this packet")
 
     def __repr__(self) -> str:
-        return f"<packet {self.number}: {' '.join(one.layer_name for one in self.layers)}>"
+        return f"<packet {self.number}: {' '.join(layer.layer_name for layer in self.layers)}>"
 
 
 def _short(layer: str, key: str) -> str:
-    """``uuid`` of ``intelamt_intelamt_uuid``."""
+    """Return ``uuid`` of ``intelamt_intelamt_uuid``."""
     return key.removeprefix(f"{layer}_").removeprefix(f"{layer}_")
 
 
 def _cast(key: str, value: Any) -> Any:
     if isinstance(value, list):
-        return [_cast(key, one) for one in value]
+        return [_cast(key, member) for member in value]
     kind = _TYPES.get(key)
     try:
         if kind == "integer":
@@ -121,11 +107,13 @@ def _cast(key: str, value: Any) -> Any:
 # ----------------------------------------------------------------------------------------------- which frames
 
 
-class Wanted(NamedTuple):
-    """Frames of one file."""
+class FileFrames(NamedTuple):
+    """Frames of one file that are to be read."""
 
     file: str
+    """As it was named when it was read."""
     frames: tuple[int, ...]
+    """Their numbers, from 1, in rising order."""
 
 
 def evidence_of(
@@ -133,30 +121,31 @@ def evidence_of(
     device: str | None,
     finding: str | None,
     frames: Iterable[int | tuple[str, int]] | None,
-) -> list[Wanted]:
-    """Return the frames that are meant, file by file, at most `MOST_PACKETS` of them.
+) -> list[FileFrames]:
+    """Return the frames that are meant, file by file, at most `MAX_PACKETS` of them.
 
     `device` is an id, `finding` the id of a finding or of a rule. Raises `UsageError` where there is no such.
     """
     places = set(_places(diagnosis, device, finding))
     if frames is not None:
-        named = {_place(diagnosis, one) for one in frames}
+        named = {_place(diagnosis, frame) for frame in frames}
         places = named if device is None and finding is None else places & named
-    order = {one.file: number for number, one in enumerate(diagnosis.captures)}
-    listed = sorted(places, key=lambda one: (order.get(one.file, len(order)), one))
-    if len(listed) > MOST_PACKETS:
-        _warn(f"{len(listed):,} frames are meant: these are the first {MOST_PACKETS:,}")
+    order = {capture.file: number for number, capture in enumerate(diagnosis.captures)}
+    listed = sorted(places, key=lambda place: (order.get(place.file, len(order)), place))
+    if len(listed) > MAX_PACKETS:
+        _warn(f"{len(listed):,} frames are meant: these are the first {MAX_PACKETS:,}")
     found: dict[str, list[int]] = {}
-    for place in listed[:MOST_PACKETS]:
+    for place in listed[:MAX_PACKETS]:
         found.setdefault(place.file, []).append(place.frame)
-    return [Wanted(file, tuple(numbers)) for file, numbers in found.items()]
+    return [FileFrames(file, tuple(numbers)) for file, numbers in found.items()]
 
 
 def _places(diagnosis: Diagnosis, device: str | None, finding: str | None) -> Iterator[Evidence]:
     findings = [
-        one
-        for one in diagnosis.findings
-        if (device is None or one.device == device) and (finding is None or finding in (one.id, one.rule))
+        found
+        for found in diagnosis.findings
+        if (device is None or found.device == device)
+        and (finding is None or finding in (found.id, found.rule))
     ]
     if finding is not None and not findings:
         raise UsageError(f"no finding here that '{plain(finding, 80)}' names; .findings lists them")
@@ -164,15 +153,15 @@ def _places(diagnosis: Diagnosis, device: str | None, finding: str | None) -> It
         yield from found.evidence
     if finding is not None:
         return
-    for one in diagnosis.devices:
-        if device in (None, one.id):
-            for mode in one.modes:
+    for record in diagnosis.devices:
+        if device in (None, record.id):
+            for mode in record.modes:
                 yield from mode.evidence
-            for stage in one.stages:
+            for stage in record.stages:
                 yield from stage.evidence
-    for record in diagnosis.hellos:
-        if device in (None, record.device):
-            yield from record.event.evidence
+    for hello in diagnosis.hellos:
+        if device in (None, hello.device):
+            yield from hello.event.evidence
 
 
 def _place(diagnosis: Diagnosis, frame: int | tuple[str, int]) -> Evidence:
@@ -186,7 +175,7 @@ def _place(diagnosis: Diagnosis, frame: int | tuple[str, int]) -> Evidence:
 # ------------------------------------------------------------------------------------------------ how to read
 
 
-def read_packets(wanted: Sequence[Wanted]) -> list[Any]:
+def read_packets(wanted: Sequence[FileFrames]) -> list[Any]:
     """Return the packets of these frames, in their order.
 
     Raises `MissingToolError` where there is no tshark, `InputError` where it cannot read a file.
@@ -200,10 +189,10 @@ def read_packets(wanted: Sequence[Wanted]) -> list[Any]:
     read = _by_tshark if why else _by_pyshark
     found: list[Any] = []
     with _dissector() as script:
-        for one in wanted:
-            if not Path(one.file).exists():
-                raise InputError(f"{one.file}: not there (any more): its packets cannot be read once more")
-            found += read(program, script, one)
+        for part in wanted:
+            if not Path(part.file).exists():
+                raise InputError(f"{part.file}: not there (any more): its packets cannot be read once more")
+            found += read(program, script, part)
     return found
 
 
@@ -232,35 +221,35 @@ def _dissector() -> Iterator[Path]:
         yield script
 
 
-def _words(script: Path, one: Wanted) -> list[str]:
+def _options(script: Path, part: FileFrames) -> list[str]:
     """Options that both ways have: no names looked up, no further than the last frame."""
-    return ["-n", "-X", f"lua_script:{script}", "-c", str(max(one.frames))]
+    return ["-n", "-X", f"lua_script:{script}", "-c", str(max(part.frames))]
 
 
-def _filter(one: Wanted) -> str:
-    return f"frame.number in {{{', '.join(map(str, one.frames))}}}"
+def _filter(part: FileFrames) -> str:
+    return f"frame.number in {{{', '.join(map(str, part.frames))}}}"
 
 
-def _by_tshark(program: str, script: Path, one: Wanted) -> list[Packet]:
-    command = [program, *_words(script, one), "-r", one.file, "-Y", _filter(one), "-T", "ek"]
+def _by_tshark(program: str, script: Path, part: FileFrames) -> list[Packet]:
+    command = [program, *_options(script, part), "-r", part.file, "-Y", _filter(part), "-T", "ek"]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(f"{one.file}: tshark did not do its work: {plain(str(error), 200)}") from error
+        raise InputError(f"{part.file}: tshark did not do its work: {plain(str(error), 200)}") from error
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise InputError(f"{one.file}: tshark cannot read it: {plain(said[-1] if said else '', 300)}")
+        errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise InputError(f"{part.file}: tshark cannot read it: {plain(errors[-1] if errors else '', 300)}")
     lines = map(json.loads, done.stdout.decode("utf-8", "replace").splitlines())
     return [Packet(line["layers"]) for line in lines if "layers" in line]
 
 
-def _by_pyshark(program: str, script: Path, one: Wanted) -> list[Any]:
+def _by_pyshark(program: str, script: Path, part: FileFrames) -> list[Any]:
     found: list[Any] = []
     failed: list[BaseException] = []
 
     def work() -> None:
         try:
-            found.extend(_loaded(program, script, one))
+            found.extend(_loaded(program, script, part))
         except Exception as error:  # raised again where the caller waits
             failed.append(error)
 
@@ -268,12 +257,12 @@ def _by_pyshark(program: str, script: Path, one: Wanted) -> list[Any]:
     thread.start()
     thread.join()
     if failed:
-        raise InputError(f"{one.file}: pyshark cannot read it: {plain(str(failed[0]), 300)}") from failed[0]
+        raise InputError(f"{part.file}: pyshark cannot read it: {plain(str(failed[0]), 300)}") from failed[0]
     # Of a file that tshark cannot read pyshark says nothing.
-    return found or list(_by_tshark(program, script, one))
+    return found or list(_by_tshark(program, script, part))
 
 
-def _loaded(program: str, script: Path, one: Wanted) -> list[Any]:
+def _loaded(program: str, script: Path, part: FileFrames) -> list[Any]:
     """Have pyshark read packets, in a thread and a loop of its own."""
     import asyncio
 
@@ -284,11 +273,11 @@ def _loaded(program: str, script: Path, one: Wanted) -> list[Any]:
     asyncio.set_event_loop(loop)
     try:
         capture = pyshark.FileCapture(
-            one.file,
-            display_filter=_filter(one),
+            part.file,
+            display_filter=_filter(part),
             use_ek=True,
             tshark_path=program,
-            custom_parameters=_words(script, one),
+            custom_parameters=_options(script, part),
             eventloop=loop,
         )
         try:
@@ -297,7 +286,7 @@ def _loaded(program: str, script: Path, one: Wanted) -> list[Any]:
             # pyshark would kill tshark, which has said all. Where it just ended by itself, asyncio then loses
             # its exit code, logs that, and pyshark may take it for a crash: so its end is waited for.
             for process in tuple(capture._running_processes):
-                loop.run_until_complete(asyncio.wait_for(process.wait(), _PATIENCE))
+                loop.run_until_complete(asyncio.wait_for(process.wait(), _TIMEOUT))
             capture._running_processes.clear()  # tshark itself is asked where nothing was read
         finally:
             capture.close()

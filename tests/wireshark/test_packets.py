@@ -100,7 +100,7 @@ def test_several_files() -> None:
 
 @pytest.mark.usefixtures("without_pyshark")
 def test_no_more_than_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PACKETS", 3)
+    monkeypatch.setattr(module, "MAX_PACKETS", 3)
     analysis = amtdiag.read(PKI)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
