@@ -27,11 +27,11 @@ from otherlabs import (
     server,
     shake,
 )  # fmt: skip
-from scenarios import chains
 from webtalks import amt_answer, challenge, digest, mesh_get, post, reply
 
 from amtdiag.model import Diagnosis
 from amtdiag.pipeline import diagnose
+from amtdiag.simulator import chains
 from amtdiag.simulator.certificates import (
     CLIENT_AUTH,
     SERVER_AUTH,

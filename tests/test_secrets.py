@@ -14,7 +14,7 @@ import pytest
 from helpers import SAMPLES, run
 
 pytest.importorskip("scapy")
-from scenarios import chains, tls
+from scenarios import tls
 from scenarios.containers import render
 from scenarios.conversation import Conversation
 from scenarios.packets import Trace
@@ -27,6 +27,7 @@ from amtdiag.api.analysis import Analysis, read
 from amtdiag.config import Limits, Options
 from amtdiag.pipeline import diagnose
 from amtdiag.protocols.pid import read_pairs
+from amtdiag.simulator import chains
 from amtdiag.simulator.certificates import device_identity
 from amtdiag.simulator.hosts import network
 

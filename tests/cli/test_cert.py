@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_pem_x509_certificates
 from helpers import HELLO_ONLY, SAMPLES, run
-from scenarios import chains
 from shapes import device, device_uuid, pcap, pki, plain, psk, records
 
 from amtdiag import read
 from amtdiag.errors import UsageError
+from amtdiag.simulator import chains
 from amtdiag.simulator.certificates import Identity, authority, server_identity
 
 TLS = SAMPLES / "tls-cut-by-device.pcapng"

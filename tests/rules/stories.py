@@ -7,7 +7,7 @@ hello           a Hello; uuid, src, dst, mac, pid, digests, retry_count, ...; de
 link OUTCOME    a connection of the device to the Hello port, or to the port that it names
 back OUTCOME    a connection of the server to the device
 odd             an attempt of the device at a port of its server where no Hello is expected
-tls             a connection back that carries TLS: chain (of `scenarios.chains`), alert, by, finished, ...
+tls             a connection back with TLS: chain (of `amtdiag.simulator.chains`), alert, by, finished, ...
 web (...)       a connection back to port 16992, and its calls: (seconds, method or None, fields)
 lookup ADDRESS  a DNS question for the provisioning server, and the addresses in its answer
 lease KIND      a DHCP message, an acknowledgement unless it says otherwise
@@ -53,7 +53,6 @@ from helpers import (
     sighting,
     vain,
 )
-from scenarios import chains
 
 from amtdiag.config import Options
 from amtdiag.model import (
@@ -73,6 +72,7 @@ from amtdiag.model import (
     WebServer,
 )
 from amtdiag.rules.base import DeviceRule, FleetEvidence, FleetRule, Rule, Story
+from amtdiag.simulator import chains
 from amtdiag.simulator.certificates import SERVER_AUTH, SETUP_OID, Identity, Wish, authority, certify
 from amtdiag.times import SECOND
 from amtdiag.trust.catalogue import roots
@@ -116,7 +116,7 @@ def digest(name: str) -> bytes:
 
 @cache
 def ders(chain: str) -> tuple[bytes, ...]:
-    """The certificates of a chain in `scenarios.chains`, in their order."""
+    """The certificates of a chain in `amtdiag.simulator.chains`, in their order."""
     if chain == "none":
         return ()
     made: Identity = getattr(chains, chain)(SUFFIX)

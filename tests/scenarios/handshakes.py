@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 
+from amtdiag.simulator import chains
 from amtdiag.simulator.certificates import authority
+from amtdiag.simulator.chains import Chain
 from amtdiag.simulator.hosts import SAMPLE_PID, SAMPLE_PPS, AmtHost
 from amtdiag.simulator.roots import MODERN, ListedRoot
-from scenarios import chains, psk, tls
-from scenarios.chains import Chain
+from scenarios import psk, tls
 from scenarios.packets import MINUTE, SECOND
 from scenarios.scene import BETWEEN_TRIES, Scene
 from scenarios.tls import Flight

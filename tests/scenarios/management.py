@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from amtdiag.simulator import chains
 from amtdiag.simulator.hosts import AmtHost, Host
-from scenarios import chains, tls
+from scenarios import tls
 from scenarios.conversation import Conversation
 from scenarios.handshakes import with_own_root
 from scenarios.packets import MICROSECOND, MILLISECOND, MINUTE, SECOND
