@@ -25,6 +25,7 @@ from amtdiag.protocols.hello import HEAD
 from amtdiag.protocols.ports import DATAGRAM_PORTS, HELLO_PORTS, TCP_PORTS
 from amtdiag.rules.base import FleetEvidence
 from amtdiag.rules.catalogue import examine, without_blameless_prospects
+from amtdiag.rules.outcome import with_outcomes
 from amtdiag.rules.roots import own_root
 from amtdiag.sessions.analyzer import SessionAnalyzer
 from amtdiag.sessions.event_log import EventLog
@@ -91,16 +92,17 @@ def conclude(seen: Seen, options: Options, problems: Sequence[str] = ()) -> Diag
     findings, unknowns = examine(scene, options)
     cases = without_blameless_prospects(followed.cases, findings)
     known = {None, *(case.id for case in cases)}
+    unknowns = [unknown for unknown in unknowns if unknown.device in known]
     return Diagnosis(
         captures=tuple(seen.captures),
         hellos=tuple(followed.hellos),
         connections=tuple(events.connections),
-        dhcp=tuple(events.dhcp),
+        dhcp=tuple(lease if lease.owner in known else lease._replace(owner=None) for lease in events.dhcp),
         lookups=tuple(events.lookups),
         pongs=tuple(events.pongs),
-        devices=tuple(case.device for case in cases),
+        devices=with_outcomes((case.device for case in cases), findings, unknowns),
         findings=tuple(findings),
-        unknowns=tuple(one for one in unknowns if one.device in known),
+        unknowns=tuple(unknowns),
         notes=tuple(seen.notes),
         problems=tuple(problems),
         tool={
@@ -115,7 +117,6 @@ def conclude(seen: Seen, options: Options, problems: Sequence[str] = ()) -> Diag
             },
         },
         own_root=own_root(followed.cases, options),
-        residents=followed.residents,
     )
 
 

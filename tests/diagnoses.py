@@ -27,6 +27,8 @@ from amtdiag.protocols.hello import build, parse
 from amtdiag.protocols.ports import HELLO_PORTS
 from amtdiag.rules.base import FleetEvidence
 from amtdiag.rules.catalogue import examine
+from amtdiag.rules.outcome import with_outcomes
+from amtdiag.sessions.event_log import EventLog
 from amtdiag.times import SECOND
 
 START = 1_772_442_072 * SECOND
@@ -121,9 +123,12 @@ class Story:
         self._frame += 2
         return (Evidence(FILE, self._frame), Evidence(FILE, self._frame + 1))
 
-    def follow(self, after: int = 600 * SECOND) -> BuiltDevices:
-        events = gather([*self.hellos, *self.links])
+    def follow(self, events: EventLog, after: int = 600 * SECOND) -> BuiltDevices:
+        """Give `events` to the devices, which they then carry as their owners."""
         return follow(events, coverage(self.capture(after)), frozenset(HELLO_PORTS), 200_000)
+
+    def events(self) -> EventLog:
+        return gather([*self.hellos, *self.links])
 
     def capture(self, after: int) -> CaptureInfo:
         times = [*(one.ts for one in self.hellos), *(one.ts for one in self.links)] or [START]
@@ -131,25 +136,24 @@ class Story:
         return CaptureInfo(FILE, "pcapng", 4096, 36, ("ETHERNET",), first, last, 262_144, None, False, ())
 
     def diagnosis(self, after: int = 600 * SECOND) -> Diagnosis:
-        followed = self.follow(after)
+        events = self.events()
+        followed = self.follow(events, after)
         captures = (self.capture(after),)
-        events = gather([*self.hellos, *self.links])
         scene = FleetEvidence(followed.cases, events, captures, followed.strays, followed.scanners)
         findings, unknowns = examine(scene, Options())
         return Diagnosis(
             captures=captures,
             hellos=tuple(followed.hellos),
-            connections=tuple(sorted(self.links, key=lambda event: event.ts)),
+            connections=tuple(events.connections),
             dhcp=(),
             lookups=(),
             pongs=(),
-            devices=tuple(case.device for case in followed.cases),
+            devices=with_outcomes((case.device for case in followed.cases), findings, unknowns),
             findings=tuple(findings),
             unknowns=tuple(unknowns),
             notes=(),
             problems=(),
             tool={"version": "0", "options": {"ports": [9971, 9972]}},
-            residents=followed.residents,
         )
 
 
@@ -207,20 +211,33 @@ def hostile_diagnosis(words: Sequence[str]) -> Diagnosis:
         return one._replace(file=next(turn))
 
     names = {one.id: f"{number}{next(turn)}" for number, one in enumerate(found.devices)}
+    findings = tuple(
+        replace(
+            one,
+            device=names[one.device] if one.device else None,
+            rule=f"rule-{next(turn)}",
+            catalogue=next(turn),
+            summary=next(turn),
+            remedy=next(turn),
+            display_filter=next(turn),
+        )
+        for one in found.findings
+    )
+    devices = tuple(
+        replace(
+            one,
+            id=names[one.id],
+            uuid=next(turn),
+            ips=(next(turn),),
+            server=next(turn),
+            firmware=next(turn),
+        )
+        for one in found.devices
+    )
     return replace(
         found,
         captures=tuple(replace(one, file=next(turn), notes=(next(turn),)) for one in found.captures),
-        devices=tuple(
-            replace(
-                one,
-                id=names[one.id],
-                uuid=next(turn),
-                ips=(next(turn),),
-                server=next(turn),
-                firmware=next(turn),
-            )
-            for one in found.devices
-        ),
+        devices=with_outcomes(devices, findings, found.unknowns),
         hellos=tuple(
             replace(
                 one,
@@ -233,24 +250,12 @@ def hostile_diagnosis(words: Sequence[str]) -> Diagnosis:
             )
             for one in found.hellos
         ),
-        connections=tuple(replace(one, foreign=next(turn)) for one in found.connections),
-        findings=tuple(
-            replace(
-                one,
-                device=names[one.device] if one.device else None,
-                rule=f"rule-{next(turn)}",
-                catalogue=next(turn),
-                summary=next(turn),
-                remedy=next(turn),
-                display_filter=next(turn),
-            )
-            for one in found.findings
+        connections=tuple(
+            replace(one, foreign=next(turn), owner=names[one.owner] if one.owner else None)
+            for one in found.connections
         ),
+        findings=findings,
         unknowns=tuple(replace(one, what=next(turn), why=next(turn)) for one in found.unknowns),
-        residents={
-            address: tuple((ts, names[device]) for ts, device in entries)
-            for address, entries in found.residents.items()
-        },
         notes=(next(turn),),
         problems=(next(turn),),
     )

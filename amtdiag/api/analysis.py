@@ -14,7 +14,7 @@ from amtdiag.errors import UsageError
 from amtdiag.model import DeviceRecord, Diagnosis, Unknown
 from amtdiag.report.device_names import find_device
 from amtdiag.report.timezones import Wanted
-from amtdiag.report.verdict import stuck_devices, verdict
+from amtdiag.report.verdict import verdict
 from amtdiag.tables import plain
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ class Analysis:
     @cached_property
     def stuck(self) -> list[str]:
         """The ids of the devices that something stops, in the order of their appearance."""
-        stuck = stuck_devices(self._diagnosis)
-        return [one.id for one in self._diagnosis.devices if one.id in stuck]
+        return [device.id for device in self._diagnosis.devices if device.state == "stuck"]
 
     @property
     def unknowns(self) -> list[Unknown]:

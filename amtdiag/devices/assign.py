@@ -66,14 +66,14 @@ class Book:
         for link in events.connections:
             self.macs.learn(link.ends)
         self._take_hellos(events.hellos)
-        self._take_lookups(events.lookups)
-        self._take_pongs(events.pongs)
-        self._take_connections(events.connections, events.nobody)
+        events.lookups = self._take_lookups(events.lookups)
+        events.pongs = self._take_pongs(events.pongs)
+        events.connections = self._take_connections(events.connections, events.nobody)
         self._take_odd_attempts(events.odd_attempts)
         self._take_custom_lookups(events.other_lookups)
         self._sift_vain_lookups()
         self._take_names(events.other_lookups)
-        self._take_leases(events.dhcp)
+        events.dhcp = self._take_leases(events.dhcp)
         self._take_unanswered(events)
         working = frozenset(event.ends.dst for event in events.hellos)
         senders = events.senders()
@@ -113,14 +113,17 @@ class Book:
                 return resident
         return self._case(identity or (f"mac:{mac}" if mac else address_id(address, event.ts)))
 
-    def _take_lookups(self, lookups: Sequence[LookupEvent]) -> None:
+    def _take_lookups(self, lookups: Sequence[LookupEvent]) -> list[LookupEvent]:
         # A resolver that asks on behalf of others is no device.
         resolvers = {lookup.server for lookup in lookups}
+        taken = []
         for lookup in lookups:
-            if lookup.client not in resolvers:
-                case = self._owner(lookup.client, lookup.ts)
-                if case is not None:
-                    case.lookups.append(lookup)
+            case = self._owner(lookup.client, lookup.ts) if lookup.client not in resolvers else None
+            owned = lookup if case is None else lookup._replace(owner=case.id)
+            taken.append(owned)
+            if case is not None:
+                case.lookups.append(owned)
+        return taken
 
     def _take_custom_lookups(self, lookups: Sequence[LookupEvent]) -> None:
         """A device may have been given its server's name: it asks, then connects to the answer."""
@@ -133,7 +136,7 @@ class Book:
             if not lookup.addresses:
                 continue
             if any(link.ends.dst in lookup.addresses and link.ts >= lookup.ts for link in case.attempts):
-                insort(case.lookups, lookup, key=lambda one: one.ts)
+                insort(case.lookups, lookup._replace(owner=case.id), key=lambda one: one.ts)
 
     def _sift_vain_lookups(self) -> None:
         """Of names that do not exist, keep those that were asked for again; none where they are many."""
@@ -169,7 +172,7 @@ class Book:
         told = (record.event for record in case.hellos if record.event.ends.dst == server)
         return case if any(-SECOND <= ts - event.ts <= _SOON for event in told) else None
 
-    def _take_leases(self, leases: Sequence[DhcpEvent]) -> None:
+    def _take_leases(self, leases: Sequence[DhcpEvent]) -> list[DhcpEvent]:
         """Give DHCP messages to their devices. Where nobody is known, a client with a fault may be one."""
         if not self.cases:
             for mac in list(troubled_clients(leases))[:_MOST_PROSPECTS]:
@@ -178,10 +181,14 @@ class Book:
                     case.prospect = True
                     case.macs.append(mac)
                     self._by_mac[mac] = case
+        taken = []
         for lease in leases:
             case = self._by_mac.get(lease.mac)
+            owned = lease if case is None else lease._replace(owner=case.id)
+            taken.append(owned)
             if case is not None:
-                case.leases.append(lease)
+                case.leases.append(owned)
+        return taken
 
     def _take_unanswered(self, events: EventLog) -> None:
         """Give what was asked in vain by ARP to the device that asked, or that was asked for."""
@@ -205,50 +212,79 @@ class Book:
             if case is not None and link.outcome in FAILED and link.ends.dport >= _SETUP_PORTS:
                 case.odd_attempts.append(link)
 
-    def _take_pongs(self, pongs: Sequence[PongEvent]) -> None:
+    def _take_pongs(self, pongs: Sequence[PongEvent]) -> list[PongEvent]:
+        taken = []
         for pong in pongs:
             case = self._owner(pong.device, pong.ts)
+            owned = pong if case is None else pong._replace(owner=case.id)
+            taken.append(owned)
             if case is not None:
-                case.pongs.append(pong)
+                case.pongs.append(owned)
+        return taken
 
-    def _take_connections(self, links: Sequence[ConnectionEvent], nobody: Sequence[UnansweredArp]) -> None:
+    def _take_connections(
+        self, links: Sequence[ConnectionEvent], nobody: Sequence[UnansweredArp]
+    ) -> list[ConnectionEvent]:
         attempts = [link for link in links if self._is_hello_port(link)]
         self.scanners = scanners(attempts, nobody)
         strangers: list[ConnectionEvent] = []
+        taken: list[ConnectionEvent] = []
         for link in links:
-            ends = link.ends
-            port = ends.dport
+            port = link.ends.dport
             if self._is_hello_port(link):
-                case = self._resident(ends.src, link.ts)
-                failed = link.outcome in FAILED
-                if case is None and failed and link.ends.src not in self.scanners:
-                    case = self._owner(link.ends.src, link.ts, link.ends.src_mac)
-                if case is None or link.foreign:
-                    self.strays.append(link)
-                else:
-                    case.attempts.append(link)
+                taken.append(self._take_attempt(link))
             elif port in DEVICE_PORTS:
-                case = self._resident(ends.dst, link.ts)
-                if case is None:
-                    strangers.append(link)
-                    if not _talks(link):
-                        continue
-                    case = self._owner(link.ends.dst, link.ts, link.ends.dst_mac)
-                    if case is None:
-                        continue
-                if self._is_call(case, link):
-                    case.returns.append(link)
-                    if case.shared_address:
-                        self._tell_neighbours(case, link)
-                else:
-                    case.visits.append(link)
-            elif port == CIRA_PORT:
-                case = self._resident(link.ends.src, link.ts)
-                if case is None and _talks(link):
-                    case = self._owner(link.ends.src, link.ts, link.ends.src_mac)
-                if case is not None:
-                    case.outgoing.append(link)
+                is_stranger = self._resident(link.ends.dst, link.ts) is None
+                taken.append(self._take_management(link))
+                if is_stranger:
+                    strangers.append(taken[-1])
+            else:
+                taken.append(self._take_presence(link) if port == CIRA_PORT else link)
         self._give_strangers(strangers)
+        return taken
+
+    def _take_attempt(self, link: ConnectionEvent) -> ConnectionEvent:
+        """Give a connection to a Hello port to the device that opens it; return it with what it is."""
+        ends, is_scan = link.ends, link.ends.src in self.scanners
+        case = self._resident(ends.src, link.ts)
+        if case is None and link.outcome in FAILED and not is_scan:
+            case = self._owner(ends.src, link.ts, ends.src_mac)
+        if case is None or link.foreign:
+            link = link._replace(kind="scanner") if is_scan else link
+            self.strays.append(link)
+            return link
+        link = link._replace(kind="connection", owner=case.id)
+        case.attempts.append(link)
+        return link
+
+    def _take_management(self, link: ConnectionEvent) -> ConnectionEvent:
+        """Give a connection to an AMT port to the device there; return it with what it is."""
+        is_scan = link.ends.src in self.scanners
+        case = self._resident(link.ends.dst, link.ts)
+        if case is None and _talks(link):
+            case = self._owner(link.ends.dst, link.ts, link.ends.dst_mac)
+        if case is None:
+            return link._replace(kind="scanner") if is_scan else link
+        if self._is_call(case, link):
+            link = link._replace(kind="connect_back", owner=case.id)
+            case.returns.append(link)
+            if case.shared_address:
+                self._tell_neighbours(case, link)
+        else:
+            link = link._replace(kind="scanner" if is_scan else "console", owner=case.id)
+            case.visits.append(link)
+        return link
+
+    def _take_presence(self, link: ConnectionEvent) -> ConnectionEvent:
+        """Give a connection to a presence server to the device that opens it; return it with what it is."""
+        case = self._resident(link.ends.src, link.ts)
+        if case is None and _talks(link):
+            case = self._owner(link.ends.src, link.ts, link.ends.src_mac)
+        if case is None:
+            return link
+        link = link._replace(kind="presence", owner=case.id)
+        case.outgoing.append(link)
+        return link
 
     def _is_call(self, case: DeviceEvidence, link: ConnectionEvent) -> bool:
         """True where a connection to an AMT port may be the server that calls back, no console or scan."""
@@ -322,14 +358,6 @@ class Book:
         if case is None and len(self.cases) < self._most:
             case = self.cases[identity] = DeviceEvidence(identity)
         return case
-
-    def residents(self) -> dict[str, tuple[tuple[int, str], ...]]:
-        """Return, by address, from when on it belonged to which device."""
-        found = {}
-        for address, entries in self._at.items():
-            changes = [one for at, one in enumerate(entries) if not at or entries[at - 1][1] != one[1]]
-            found[address] = tuple(changes)
-        return found
 
     def _tell_neighbours(self, taker: DeviceEvidence, link: ConnectionEvent) -> None:
         """What comes back to a shared address may be for whoever said Hello from it just before."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -31,14 +31,12 @@ _PONG_TRIGGERS: dict[str, Trigger] = {
 
 
 class BuiltDevices(NamedTuple):
-    """What `follow` gives: the cases, connections to Hello ports that are nobody's, and who lived where."""
+    """What `follow` gives: the cases, and connections to Hello ports that are nobody's."""
 
     cases: list[DeviceEvidence]
     hellos: list[HelloRecord]
     strays: list[ConnectionEvent]
     scanners: frozenset[str]
-    residents: Mapping[str, tuple[tuple[int, str], ...]]
-    """By address: from when on it belonged to which device."""
 
 
 def follow(
@@ -52,7 +50,7 @@ def follow(
         _describe(case, coverage)
     cases = sorted(book.cases.values(), key=lambda case: case.device.first_seen)
     records = sorted((record for case in cases for record in case.hellos), key=lambda r: r.event.ts)
-    return BuiltDevices(cases, records, book.strays, book.scanners, book.residents())
+    return BuiltDevices(cases, records, book.strays, book.scanners)
 
 
 def _describe(case: DeviceEvidence, coverage: Coverage) -> None:

@@ -13,7 +13,6 @@ from amtdiag.live.engine import Departed, FlowKey, Live, Withdrawn, key_of
 from amtdiag.live.rules import Alarms
 from amtdiag.model import ConnectionEvent, DhcpEvent, Diagnosis, Finding, LookupEvent
 from amtdiag.pipeline import Seen
-from amtdiag.tables.event import Owners
 from amtdiag.times import SECOND
 
 MOST_FACTS = 1000
@@ -24,11 +23,8 @@ _PATIENCE = 60 * SECOND
 _LEASES = frozenset({"ack", "nak", "decline"})
 
 
-class Fact(NamedTuple):
-    """Something that is over, and which device it is about."""
-
-    device: str | None
-    event: ConnectionEvent | LookupEvent | DhcpEvent
+Fact = ConnectionEvent | LookupEvent | DhcpEvent
+"""Something that is over."""
 
 
 class Update(NamedTuple):
@@ -68,28 +64,25 @@ class AlertTracker:
         return Update(now, diagnosis, raised, self._live.withdrawn(), departed, facts, alarms, left_out)
 
     def _facts(self, diagnosis: Diagnosis, over: Sequence[FlowKey], now: int) -> tuple[list[Fact], int]:
-        owners = Owners(diagnosis)
         facts: list[Fact] = []
         left_out = 0
-        for kind in (_links(diagnosis, owners, over), self._lookups(diagnosis, owners, now),
-                     self._leases(diagnosis, owners)):  # fmt: skip
+        for kind in (_links(diagnosis, over), self._lookups(diagnosis, now), self._leases(diagnosis)):
             found = list(kind)
             facts += found[:MOST_FACTS]
             left_out += max(len(found) - MOST_FACTS, 0)
         return facts, left_out
 
-    def _lookups(self, diagnosis: Diagnosis, owners: Owners, now: int) -> Iterator[Fact]:
+    def _lookups(self, diagnosis: Diagnosis, now: int) -> Iterator[Fact]:
         for one in diagnosis.lookups:
             is_over = one.rcode is not None or one.rejection is not None or now - one.ts >= _PATIENCE
             if is_over and self._is_new(one.client, one.name, one.type, one.ts):
-                yield Fact(owners.at(one.client, one.ts), one)
+                yield one
 
-    def _leases(self, diagnosis: Diagnosis, owners: Owners) -> Iterator[Fact]:
+    def _leases(self, diagnosis: Diagnosis) -> Iterator[Fact]:
         """Yield what DHCP gave to machines that are listed as devices: of others it is nobody's business."""
         for one in diagnosis.dhcp:
-            device = owners.of_mac(one.mac) if one.kind in _LEASES else None
-            if device is not None and self._is_new(*one.evidence[0]):
-                yield Fact(device, one)
+            if one.owner is not None and one.kind in _LEASES and self._is_new(*one.evidence[0]):
+                yield one
 
     def _is_new(self, *key: object) -> bool:
         if key in self._told:
@@ -100,13 +93,11 @@ class AlertTracker:
         return True
 
 
-def _links(diagnosis: Diagnosis, owners: Owners, over: Sequence[FlowKey]) -> Iterator[Fact]:
+def _links(diagnosis: Diagnosis, over: Sequence[FlowKey]) -> Iterator[Fact]:
     """Yield the connections between devices and servers that have ended, as they are judged now."""
     wanted = frozenset(over)
     if not wanted:
         return
     for link in diagnosis.connections:
-        if key_of(link) in wanted:
-            _, device = owners.of(link)
-            if device is not None:
-                yield Fact(device, link)
+        if link.owner is not None and key_of(link) in wanted:
+            yield link

@@ -47,6 +47,15 @@ Stage = Literal[
 Outcome = Literal["established", "refused", "rejected", "unanswered", "reset", "partial"]
 FAILED: frozenset[Outcome] = frozenset({"refused", "rejected", "unanswered"})
 """Outcomes of a connection that did not come about."""
+ConnectionKind = Literal["connection", "connect_back", "console", "scanner", "presence", "other"]
+"""connection: of a device to a Hello port. connect_back: of its server to an AMT port of it. console: of
+another host to an AMT port of it. scanner: of a host that tries Hello ports at many servers. presence: of a
+device to a management presence server. other: of a bystander, or such as a browser on the Hello port."""
+State = Literal["stuck", "trouble", "unclear", "clear"]
+"""stuck: something stops the device (`DeviceRecord.cause`). trouble: something is wrong that is not proven to
+stop it (`DeviceRecord.doubt`). unclear: the capture cannot tell. clear: nothing in the capture stops it."""
+STATES: tuple[State, ...] = ("stuck", "trouble", "unclear", "clear")
+"""The gravest first."""
 HelloType = Literal["psk", "pki", "unknown"]
 _HELLO_TYPES: dict[int | None, HelloType] = {2: "psk", 3: "pki"}
 """By version."""
@@ -145,6 +154,10 @@ class ConnectionEvent(NamedTuple):
     """On the plain redirection port: the session and who asked for it."""
     apf: Apf | None = None
     """To a presence server, in the clear, which a device does not do by itself."""
+    kind: ConnectionKind = "other"
+    """What it is for; "other" until it is given to a device."""
+    owner: str | None = None
+    """The device (id) that it is of, or to; None where it is no device's, or was not given to one yet."""
 
 
 class Digest(NamedTuple):
@@ -227,6 +240,8 @@ class DhcpEvent(NamedTuple):
     version: Literal[4, 6] = 4
     xid: int = 0
     """Transaction: a message that is sent again has the same."""
+    owner: str | None = None
+    """The device (id) that is the client; None where that is no device, or was not given to one yet."""
 
 
 class LookupEvent(NamedTuple):
@@ -250,6 +265,8 @@ class LookupEvent(NamedTuple):
     """Who says by ICMP that the question could not be delivered, and why."""
     port: int = 0
     """The client's UDP port; 0 where it is not known, or TCP was spoken."""
+    owner: str | None = None
+    """The device (id) that asks; None where that is no device, or was not given to one yet."""
 
 
 class PongEvent(NamedTuple):
@@ -262,6 +279,8 @@ class PongEvent(NamedTuple):
     version: str | None
     port: int | None
     evidence: tuple[Evidence, ...]
+    owner: str | None = None
+    """The device (id) that answers; None where it was not given to one."""
 
 
 class PingEvent(NamedTuple):
@@ -411,6 +430,12 @@ class DeviceRecord(NamedTuple):
     """Documented schedules beside the measured `gaps`; empty where there are no gaps."""
     is_amt: bool = True
     """False for a machine that nothing shows to have AMT: listed because its lease has a fault."""
+    state: State = "clear"
+    """How it fares; as `amtdiag.rules.outcome` decides it, once, when all findings are known."""
+    cause: Finding | None = None
+    """What stops it; None where nothing is proven to."""
+    doubt: Finding | None = None
+    """The first trouble that is not proven to stop it; None where there is none."""
 
 
 class Candidate(NamedTuple):
@@ -487,5 +512,3 @@ class Diagnosis(NamedTuple):
     tool: Mapping[str, object]
     own_root: OwnRoot | None = None
     """None where the caller gave no certificate."""
-    residents: Mapping[str, tuple[tuple[int, str], ...]] = {}
-    """By address: from when on it belonged to which device (id), in time order."""

@@ -25,9 +25,7 @@ from amtdiag.model import (
     TlsConversation,
 )
 from amtdiag.report.device_names import device_names, find_device
-from amtdiag.report.verdict import stuck_devices
 from amtdiag.rules.base import frames
-from amtdiag.tables import Owners
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 _OUTCOMES = {True: "passed", False: "failed", None: "open"}
@@ -122,10 +120,10 @@ def choose(diagnosis: Diagnosis, wanted: str | None, *, stuck: bool) -> Subject:
         raise UsageError("no device in this capture to compare")
     if wanted is not None:
         return Subject(diagnosis, find_device(devices, wanted))
-    held = stuck_devices(diagnosis)
     if stuck:
-        return Subject(diagnosis, next((one for one in devices if one.id in held), devices[0]))
-    return Subject(diagnosis, max(devices, key=lambda one: (one.id not in held, STAGES.index(one.stage))))
+        return Subject(diagnosis, next((one for one in devices if one.state == "stuck"), devices[0]))
+    furthest = max(devices, key=lambda one: (one.state != "stuck", STAGES.index(one.stage)))
+    return Subject(diagnosis, furthest)
 
 
 def compare(good: Subject, bad: Subject) -> Comparison:
@@ -192,10 +190,8 @@ def _absent(stage: Stage, device: DeviceRecord) -> str:
 def traits(subject: Subject) -> Iterator[Trait]:
     """Yield what can be compared of one device, stage by stage."""
     diagnosis, device = subject
-    owners = Owners(diagnosis)
-    links = [(owners.of(link), link) for link in diagnosis.connections]
-    mine = [(kind, link) for (kind, owner), link in links if owner == device.id]
-    back = [link for kind, link in mine if kind == "connect_back"]
+    own = [link for link in diagnosis.connections if link.owner == device.id]
+    back = [link for link in own if link.kind == "connect_back"]
     for stage in device.stages:
         yield Trait(stage.name, OUTCOME, _OUTCOMES[stage.passed], stage.evidence, stage.detail)
         match stage.name:
@@ -205,7 +201,7 @@ def traits(subject: Subject) -> Iterator[Trait]:
             case "resolution":
                 yield from _resolution(subject, stage)
             case "connection":
-                yield from _ends("connection", [link for kind, link in mine if kind == "connection"])
+                yield from _ends("connection", [link for link in own if link.kind == "connection"])
             case "hello":
                 records = [record for record in diagnosis.hellos if record.device == device.id]
                 if records:
@@ -223,7 +219,7 @@ def traits(subject: Subject) -> Iterator[Trait]:
 
 def _resolution(subject: Subject, stage: StageReached) -> Iterator[Trait]:
     device = subject.device
-    asked = [one for one in subject.diagnosis.lookups if one.client in device.ips]
+    asked = [one for one in subject.diagnosis.lookups if one.owner == device.id]
     if not asked:
         return
     found = [one for one in asked if one.addresses]

@@ -11,7 +11,7 @@ from amtdiag.report.notebook.markup import bold, code, facts, folded, page, tabl
 from amtdiag.report.notebook.records import finding_facts, headline, record_html
 from amtdiag.report.story import device_filter, steps_of
 from amtdiag.report.timezones import Wanted
-from amtdiag.report.verdict import stuck_devices, title_of
+from amtdiag.report.verdict import title_of, trouble
 from amtdiag.rules.base import frames
 from amtdiag.safetext import plain
 from amtdiag.times import clock
@@ -63,14 +63,16 @@ class Device:
     @property
     def stuck(self) -> bool:
         """Something in the captures is proven to stop it."""
-        return self.id in stuck_devices(self._diagnosis)
+        return self.record.state == "stuck"
 
     @property
     def verdict(self) -> str:
         """Where it stands, in one sentence."""
         stage = self.record.stage.replace("_", "-")
-        first = next((one for one in self.findings if one.category == "provisioning"), None)
-        if first is None or first.overcome or first.severity == "info":
+        if self.record.state == "unclear":
+            return f"Whether anything stops it cannot be told from this capture; it came as far as {stage}."
+        first = trouble(self.record)
+        if first is None:
             return f"Nothing in this capture stops it; it came as far as {stage}."
         title = title_of(first.rule) + (f" ({first.catalogue})" if first.catalogue else "")
         if self.stuck:
@@ -122,7 +124,7 @@ class Device:
             story.add_row(*(Text(plain(one, 300)) for one in cells))
         yield Padding(story, (0, 0, 0, 2))
         for one in self.findings[:_MOST_FINDINGS]:
-            yield Text(headline(one, title_of(one.rule)), style="bold")
+            yield Text(plain(headline(one, title_of(one.rule)), 300), style="bold")
             yield Text(f"  {plain(one.summary, 600)}")
             yield Text(f"  To do: {plain(one.remedy, 600)}")
 

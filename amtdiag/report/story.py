@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from amtdiag.model import DeviceRecord, Diagnosis, Finding, OwnRoot
+from amtdiag.report.verdict import trouble
 from amtdiag.rules.base import address_filter, frames
 
 LANES = {
@@ -48,22 +49,22 @@ def steps_of(device: DeviceRecord) -> Iterator[StoryStep]:
         yield StoryStep(stage.at, stage.name.replace("_", "-"), _OUTCOMES[stage.passed], shown)
 
 
-def stories(diagnosis: Diagnosis, causes: Mapping[str, Finding], most: int) -> tuple[Sequence[Story], int]:
-    """Return the stories of devices that have a cause, and how many devices are left out.
+def stories(diagnosis: Diagnosis, most: int) -> tuple[Sequence[Story], int]:
+    """Return the stories of devices in trouble, and how many devices are left out.
 
     Those that fare alike share one; what most devices share comes first.
     """
-    alike: defaultdict[tuple[str, str], list[DeviceRecord]] = defaultdict(list)
+    alike: defaultdict[tuple[str, str], list[tuple[DeviceRecord, Finding]]] = defaultdict(list)
     for device in diagnosis.devices:
-        cause = causes.get(device.id)
+        cause = trouble(device)
         if cause is not None and device.stages:
-            alike[cause.rule, device.stage].append(device)
+            alike[cause.rule, device.stage].append((device, cause))
     groups = sorted(alike.values(), key=lambda group: -len(group))
-    told = [
-        Story(group[0], tuple(steps_of(group[0])), causes[group[0].id], len(group) - 1)
-        for group in groups[:most]
-    ]
-    return told, sum(len(group) for group in groups[most:])
+    shown = []
+    for group in groups[:most]:
+        device, cause = group[0]
+        shown.append(Story(device, tuple(steps_of(device)), cause, len(group) - 1))
+    return shown, sum(len(group) for group in groups[most:])
 
 
 def device_filter(device: DeviceRecord) -> str:

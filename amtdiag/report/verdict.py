@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
-from amtdiag.model import Diagnosis, Finding, Severity
+from amtdiag.model import DeviceRecord, Diagnosis, Finding, State
 from amtdiag.protocols.ports import DEVICE_PORTS
 from amtdiag.rules.catalogue import RULES
 
@@ -22,31 +23,16 @@ def label_of(rule: str) -> str:
     return _LABELS.get(rule) or title_of(rule)
 
 
-def stuck_devices(diagnosis: Diagnosis) -> frozenset[str]:
-    """Return the devices that something stops: those with a provisioning error."""
-    return frozenset(
-        one.device
-        for one in diagnosis.findings
-        if one.device and one.category == "provisioning" and one.severity in ("error", "critical")
-    )
+def trouble(device: DeviceRecord) -> Finding | None:
+    """Return what to say first of a device: what stops it, else what is not proven to; None for neither."""
+    return device.cause or device.doubt
 
 
-def first_causes(diagnosis: Diagnosis) -> dict[str, Finding]:
-    """Return by device the first finding that may stop it."""
-    causes: dict[str, Finding] = {}
-    for finding in diagnosis.findings:
-        stops = finding.category == "provisioning" and finding.severity != "info" and not finding.overcome
-        if finding.device is not None and stops:
-            causes.setdefault(finding.device, finding)
-    return causes
-
-
-def _troubled(diagnosis: Diagnosis) -> frozenset[str]:
-    """Return the devices with a provisioning trouble that is not proven to stop them."""
-    return frozenset(
-        one.device
-        for one in diagnosis.findings
-        if one.device and one.category == "provisioning" and one.severity == "warning" and not one.overcome
+def troubled_first(devices: Iterable[DeviceRecord]) -> list[DeviceRecord]:
+    """Return the stuck devices, then those in other trouble, each in the order of their first packets."""
+    return sorted(
+        devices,
+        key=lambda device: (device.state != "stuck", device.state != "trouble", device.first_seen),
     )
 
 
@@ -67,17 +53,16 @@ def _emergency(diagnosis: Diagnosis) -> str:
 
 
 def _situation(diagnosis: Diagnosis, devices: int) -> str:
-    stuck = stuck_devices(diagnosis)
+    states = Counter(device.state for device in diagnosis.devices)
+    stuck, doubtful = states["stuck"], states["trouble"]
+    first = _most_common(diagnosis)
     if stuck:
-        are = "is" if len(stuck) == 1 else "are"
-        first = _first_cause(diagnosis, ("error", "critical"))
-        doubtful = len(_troubled(diagnosis) - stuck)
+        are = "is" if stuck == 1 else "are"
         more = f", {doubtful:,} more {'has' if doubtful == 1 else 'have'} trouble" if doubtful else ""
-        return f"{len(stuck):,} of {_devices(devices)} {are} stuck{more}. First to fix: {first}."
-    troubled = _first_cause(diagnosis, ("warning",))
-    if troubled:
-        return f"{_devices(devices)} seen, none proven to be stuck. First to look at: {troubled}."
-    return f"{_devices(devices)} seen; {_outlook(diagnosis)}.{_threat(diagnosis)}"
+        return f"{stuck:,} of {_devices(devices)} {are} stuck{more}. First to fix: {first}."
+    if doubtful:
+        return f"{_devices(devices)} seen, none proven to be stuck. First to look at: {first}."
+    return f"{_devices(devices)} seen; {_outlook(states)}.{_threat(diagnosis)}"
 
 
 def _threat(diagnosis: Diagnosis) -> str:
@@ -98,7 +83,7 @@ def _otherwise(diagnosis: Diagnosis) -> str:
     machines = len(diagnosis.devices)
     if machines:
         who = "1 machine has" if machines == 1 else f"{machines:,} machines have"
-        fault = _first_cause(diagnosis, ("warning",))
+        fault = _most_common(diagnosis)
         return f" But {who} a fault in the lease that would silence a device: {fault}."
     tried = {one.ends.dst for one in diagnosis.connections if one.ends.dport in DEVICE_PORTS}
     if not tried:
@@ -107,27 +92,25 @@ def _otherwise(diagnosis: Diagnosis) -> str:
     return f" Somebody tries the AMT ports of {where}, in vain."
 
 
-def _outlook(diagnosis: Diagnosis) -> str:
+def _outlook(states: Counter[State]) -> str:
     """Say that nothing stops the devices, as far as that can be told."""
-    open_ = {one.device for one in diagnosis.unknowns if one.device}
-    open_ |= {one.device for one in diagnosis.findings if one.device and one.category == "capture"}
-    if not open_:
-        return f"nothing in this capture stops {'it' if len(diagnosis.devices) == 1 else 'them'}"
-    whom = "" if len(diagnosis.devices) == 1 else f" for {_devices(len(open_))}"
+    devices, unclear = states.total(), states["unclear"]
+    if not unclear:
+        return f"nothing in this capture stops {'it' if devices == 1 else 'them'}"
+    whom = "" if devices == 1 else f" for {_devices(unclear)}"
     return f"whether anything stops {'it' if not whom else 'them'} cannot be told from this capture{whom}"
 
 
-def _first_cause(diagnosis: Diagnosis, severities: tuple[Severity, ...]) -> str | None:
-    """Name the provisioning trouble that most devices have, with their number."""
-    causes = Counter(
-        one.rule
-        for one in diagnosis.findings
-        if one.device and one.category == "provisioning" and one.severity in severities and not one.overcome
+def _most_common(diagnosis: Diagnosis) -> str:
+    """Name what stops most devices or, where nothing stops any, what troubles most, with their number."""
+    devices = diagnosis.devices
+    causes = {device.cause.id for device in devices if device.cause is not None}
+    shown = causes or {device.doubt.id for device in devices if device.doubt is not None}
+    # Of two that as many have, the likelier comes first, as the findings do.
+    rules = Counter(finding.rule for finding in diagnosis.findings if finding.id in shown)
+    return "".join(
+        f"{_in_a_sentence(title_of(rule))} ({_devices(count)})" for rule, count in rules.most_common(1)
     )
-    if not causes:
-        return None
-    rule, count = causes.most_common(1)[0]
-    return f"{_in_a_sentence(title_of(rule))} ({_devices(count)})"
 
 
 def _in_a_sentence(title: str) -> str:

@@ -16,10 +16,8 @@ from amtdiag.tables.dataframes import (
     events,
     findings,
     hellos,
-    stopping_rule,
-    worst_of,
 )
-from amtdiag.tables.event import Event, EventKind, EventOutcome, Owners, all_events
+from amtdiag.tables.event import Event, EventKind, EventOutcome, all_events
 from amtdiag.tables.parquet import need_pyarrow, write_parquet
 
 __all__ = [
@@ -27,7 +25,6 @@ __all__ = [
     "Event",
     "EventKind",
     "EventOutcome",
-    "Owners",
     "all_events",
     "captures",
     "csv_safe",
@@ -38,8 +35,6 @@ __all__ = [
     "hellos",
     "need_pyarrow",
     "plain",
-    "stopping_rule",
-    "worst_of",
     "write_csv",
     "write_parquet",
 ]

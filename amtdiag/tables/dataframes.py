@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, get_args
 
 from amtdiag.model import (
     SEVERITIES,
+    STATES,
     Basis,
     Category,
     Confidence,
     Diagnosis,
     Evidence,
-    Finding,
     Hello,
     HelloRecord,
     HelloType,
@@ -127,7 +127,8 @@ def devices(diagnosis: Diagnosis) -> pd.DataFrame:
     device: its id; uuid; macs, ips: all of them, with spaces between; hello_type; hellos: their number;
     last_retry: retry count of the last Hello; gap_median_s, gap_max_s: seconds between Hellos; first_seen,
     last_seen; mode (ordered) and mode_basis; stage: the last one attempted (ordered), and stage_passed,
-    unknown while it is open; cause: rule of the first finding that stops it, <NA> where nothing does;
+    unknown while it is open; state (ordered): clear, unclear, trouble or stuck; cause: rule of the first
+    finding that stops it, <NA> where nothing does; doubt: rule of the first that is not proven to stop it;
     worst: gravest severity of its findings; findings: their number; server: where its last Hello went;
     suffix; firmware: what its digest list is consistent with; sees_device_to_server, sees_server_to_device:
     whether the capture shows that direction.
@@ -135,9 +136,9 @@ def devices(diagnosis: Diagnosis) -> pd.DataFrame:
     import pandas as pd
 
     listed = diagnosis.devices
-    own: defaultdict[str | None, list[Finding]] = defaultdict(list)
-    for finding in diagnosis.findings:
-        own[finding.device].append(finding)
+    count = Counter(finding.device for finding in diagnosis.findings)
+    rising = sorted(diagnosis.findings, key=lambda finding: SEVERITIES.index(finding.severity))
+    worst = {finding.device: finding.severity for finding in rising}
     gaps = [[gap / SECOND for gap in one.gaps] for one in listed]
     return pd.DataFrame(
         {
@@ -156,9 +157,11 @@ def devices(diagnosis: Diagnosis) -> pd.DataFrame:
             "mode_basis": words((one.mode.basis for one in listed), get_args(Basis)),
             "stage": words((one.stage for one in listed), get_args(Stage), ordered=True),
             "stage_passed": flags(one.stages[-1].passed if one.stages else None for one in listed),
-            "cause": texts(stopping_rule(own[one.id]) for one in listed),
-            "worst": words((worst_of(own[one.id]) for one in listed), SEVERITIES, ordered=True),
-            "findings": ints(len(own[one.id]) for one in listed),
+            "state": words((one.state for one in listed), STATES[::-1], ordered=True),
+            "cause": texts(one.cause and one.cause.rule for one in listed),
+            "doubt": texts(one.doubt and one.doubt.rule for one in listed),
+            "worst": words((worst.get(one.id) for one in listed), SEVERITIES, ordered=True),
+            "findings": ints(count[one.id] for one in listed),
             "server": texts(one.server for one in listed),
             "suffix": texts(one.suffix for one in listed),
             "firmware": texts(one.firmware for one in listed),
@@ -168,17 +171,6 @@ def devices(diagnosis: Diagnosis) -> pd.DataFrame:
             },
         }
     )
-
-
-def stopping_rule(findings: Iterable[Finding]) -> str | None:
-    """Return the rule of the first finding that stops provisioning."""
-    grave = ("error", "critical")
-    return next((f.rule for f in findings if f.category == "provisioning" and f.severity in grave), None)
-
-
-def worst_of(findings: Iterable[Finding]) -> str | None:
-    """Return the gravest severity, None where there is no finding."""
-    return max((one.severity for one in findings), key=SEVERITIES.index, default=None)
 
 
 def findings(diagnosis: Diagnosis) -> pd.DataFrame:
@@ -224,12 +216,12 @@ def _frames(evidence: Sequence[Evidence]) -> str | None:
 def events(diagnosis: Diagnosis) -> pd.DataFrame:
     """One row a Hello, connection, DHCP message, DNS question or RMCP pong, in the order in which they began.
 
-    ts; event: hello, connection (device to a Hello port), connect_back (to an AMT port of the device),
-    presence (device to a management presence server), dhcp, dns (question for the provisioning server), rmcp
-    (answer to a ping) or other; device; src, sport, dst, dport: from whom to whom; outcome: whole or cut for
-    a Hello; established, refused, unanswered, reset or partial for a connection; else asked, answered, failed
-    or unanswered; duration_s: from first to last packet of a connection, else 0; detail; file and frame of
-    its first packet.
+    ts; event: hello, connection (device to a Hello port), connect_back (its server to an AMT port of it),
+    console (another host to an AMT port of it), scanner, presence (device to a management presence server),
+    dhcp, dns (question for the provisioning server), rmcp (answer to a ping) or other; device; src, sport,
+    dst, dport: from whom to whom; outcome: whole or cut for a Hello; established, refused, unanswered, reset
+    or partial for a connection; else asked, answered, failed or unanswered; duration_s: from first to last
+    packet of a connection, else 0; detail; file and frame of its first packet.
     """
     import pandas as pd
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from amtdiag.model import (
@@ -17,12 +15,13 @@ from amtdiag.model import (
     LookupEvent,
     PongEvent,
 )
-from amtdiag.protocols.ports import CIRA_PORT, DEVICE_PORTS, DNS_PORT, HELLO_PORTS
+from amtdiag.protocols.ports import DNS_PORT
 
-EventKind = Literal["hello", "connection", "connect_back", "presence", "dhcp", "dns", "rmcp", "other"]
-"""hello: a Hello. connection: of a device to a Hello port. connect_back: to an AMT port of a device.
-presence: of a device to a management presence server. dhcp: a DHCP message. dns: a question for the
-provisioning server. rmcp: the answer to a presence ping. other: such as a browser on the Hello port."""
+EventKind = Literal[
+    "hello", "connection", "connect_back", "console", "scanner", "presence", "dhcp", "dns", "rmcp", "other",
+]  # fmt: skip
+"""hello: a Hello. dhcp: a DHCP message. dns: a question for the provisioning server. rmcp: the answer to a
+presence ping. The others are those of `amtdiag.model.ConnectionKind`."""
 EventOutcome = Literal[
     "whole", "cut", "established", "refused", "rejected", "unanswered", "reset", "partial",
     "asked", "answered", "failed",
@@ -54,12 +53,11 @@ class Event(NamedTuple):
 
 def all_events(diagnosis: Diagnosis) -> list[Event]:
     """Return Hellos, connections and the rest in the order in which they began; needs no pandas."""
-    owners = Owners(diagnosis)
     found = [_hello_event(record) for record in diagnosis.hellos]
-    found += [_connection_event(link, owners) for link in diagnosis.connections]
-    found += [_dhcp_event(lease, owners) for lease in diagnosis.dhcp]
-    found += [_lookup_event(lookup, owners) for lookup in diagnosis.lookups]
-    found += [_pong_event(pong, owners) for pong in diagnosis.pongs]
+    found += [_connection_event(link) for link in diagnosis.connections]
+    found += [_dhcp_event(lease) for lease in diagnosis.dhcp]
+    found += [_lookup_event(lookup) for lookup in diagnosis.lookups]
+    found += [_pong_event(pong) for pong in diagnosis.pongs]
     return sorted(found, key=lambda event: event.ts)
 
 
@@ -84,8 +82,7 @@ def _hello_event(record: HelloRecord) -> Event:
     )
 
 
-def _connection_event(link: ConnectionEvent, owners: Owners) -> Event:
-    kind, device = owners.of(link)
+def _connection_event(link: ConnectionEvent) -> Event:
     parts: list[str] = [link.outcome, "1 SYN" if link.syns == 1 else f"{link.syns} SYNs"]
     if link.client_bytes or link.server_bytes:
         parts.append(f"{link.client_bytes} bytes sent, {link.server_bytes} received")
@@ -103,8 +100,8 @@ def _connection_event(link: ConnectionEvent, owners: Owners) -> Event:
     return Event(
         ts=link.ts,
         last_ts=link.last_ts,
-        kind=kind,
-        device=device,
+        kind=link.kind,
+        device=link.owner,
         ends=link.ends,
         outcome=link.outcome,
         detail=", ".join(parts),
@@ -130,7 +127,7 @@ _DHCP_ANSWERS: dict[str, EventOutcome] = {
 }  # fmt: skip
 
 
-def _dhcp_event(lease: DhcpEvent, owners: Owners) -> Event:
+def _dhcp_event(lease: DhcpEvent) -> Event:
     server, client = lease.server or "", lease.address or ""
     told = lease.kind in ("offer", "ack", "nak")
     parts = [lease.kind, lease.address, lease.domain and f"domain {lease.domain}"]
@@ -139,7 +136,7 @@ def _dhcp_event(lease: DhcpEvent, owners: Owners) -> Event:
         ts=lease.ts,
         last_ts=lease.ts,
         kind="dhcp",
-        device=owners.of_mac(lease.mac),
+        device=lease.owner,
         ends=_datagram_ends(server, client) if told else _datagram_ends("", server, mac=lease.mac),
         outcome=_DHCP_ANSWERS.get(lease.kind, "asked"),
         detail=", ".join(part for part in parts if part),
@@ -148,7 +145,7 @@ def _dhcp_event(lease: DhcpEvent, owners: Owners) -> Event:
     )
 
 
-def _lookup_event(lookup: LookupEvent, owners: Owners) -> Event:
+def _lookup_event(lookup: LookupEvent) -> Event:
     outcome: EventOutcome = "unanswered" if lookup.rcode is None else "failed"
     parts = [f"{lookup.name} {lookup.type}", *lookup.addresses, *lookup.names]
     if lookup.addresses:
@@ -161,7 +158,7 @@ def _lookup_event(lookup: LookupEvent, owners: Owners) -> Event:
         ts=lookup.ts,
         last_ts=lookup.ts,
         kind="dns",
-        device=owners.at(lookup.client, lookup.ts),
+        device=lookup.owner,
         ends=_datagram_ends(lookup.client, lookup.server, DNS_PORT),
         outcome=outcome,
         detail=", ".join(parts),
@@ -170,12 +167,12 @@ def _lookup_event(lookup: LookupEvent, owners: Owners) -> Event:
     )
 
 
-def _pong_event(pong: PongEvent, owners: Owners) -> Event:
+def _pong_event(pong: PongEvent) -> Event:
     return Event(
         ts=pong.ts,
         last_ts=pong.ts,
         kind="rmcp",
-        device=owners.at(pong.device, pong.ts),
+        device=pong.owner,
         ends=_datagram_ends(pong.device, pong.asker),
         outcome="answered",
         detail=f"mode {pong.mode}" + (f", AMT {pong.version}" if pong.version else ""),
@@ -186,42 +183,3 @@ def _pong_event(pong: PongEvent, owners: Owners) -> Event:
 
 def _datagram_ends(src: str, dst: str, dport: int = 0, mac: str | None = None) -> Endpoints:
     return Endpoints(src, 0, dst, dport, mac, None, (), "")
-
-
-class Owners:
-    """Whose an event is: the device that the diagnosis knows at its address at that time."""
-
-    def __init__(self, diagnosis: Diagnosis) -> None:
-        options = diagnosis.tool.get("options")
-        ports = options.get("ports", ()) if isinstance(options, Mapping) else ()
-        self._hello_ports = {*HELLO_PORTS, *ports}
-        self._servers = {(one.event.ends.dst, one.event.ends.dport) for one in diagnosis.hellos}
-        self._residents = diagnosis.residents
-        self._by_mac = {mac: one.id for one in reversed(diagnosis.devices) for mac in one.macs}
-
-    def of(self, link: ConnectionEvent) -> tuple[EventKind, str | None]:
-        """Return what a connection is for and whose it is."""
-        ends = link.ends
-        kind: EventKind = "other"
-        device = None
-        if ends.dport in self._hello_ports or (ends.dst, ends.dport) in self._servers:
-            device = None if link.foreign else self.at(ends.src, link.ts)
-            kind = "other" if device is None else "connection"
-        elif ends.dport in DEVICE_PORTS:
-            device = self.at(ends.dst, link.ts)
-            kind = "other" if device is None else "connect_back"
-        elif ends.dport == CIRA_PORT:
-            device = self.at(ends.src, link.ts)
-            kind = "other" if device is None else "presence"
-        return kind, device
-
-    def of_mac(self, mac: str) -> str | None:
-        """Return the device with a MAC."""
-        return self._by_mac.get(mac)
-
-    def at(self, address: str, ts: int) -> str | None:
-        """Return the device at an address: the last one before `ts`, else the first one after."""
-        residents = self._residents.get(address)
-        if not residents:
-            return None
-        return residents[max(bisect_right(residents, ts, key=lambda one: one[0]) - 1, 0)][1]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from amtdiag.live.rules import STUCK
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, Severity
 from amtdiag.report.device_names import device_names
-from amtdiag.report.verdict import first_causes, label_of, stuck_devices
+from amtdiag.report.verdict import label_of, trouble
 from amtdiag.tables.event import Event, all_events
 from amtdiag.times import SECOND
 
@@ -16,6 +16,7 @@ _HELLO_TYPES = {"psk": "PSK", "pki": "PKI", "unknown": "?", None: ""}
 _KINDS = {"connect_back": "connect-back", "dhcp": "DHCP", "dns": "DNS", "rmcp": "RMCP", "hello": "Hello"}
 _LABELS = {STUCK: "stuck"}
 NO_TROUBLE = "no trouble"
+UNCLEAR = "cannot be told"
 
 
 class DeviceRow(NamedTuple):
@@ -38,27 +39,22 @@ class DeviceRow(NamedTuple):
     """What a filter looks in: lower case."""
 
 
-def rows_of(diagnosis: Diagnosis) -> list[DeviceRow]:
+def rows_of(diagnosis: Diagnosis, alarms: Sequence[Finding] = ()) -> list[DeviceRow]:
     """Return a row for each device: what is stuck first, then what has trouble, then by first sight.
 
-    The findings may hold alerts of a live run besides those of the report.
+    `alarms` are the alerts of a live run that no report has.
     """
-    names, stuck, causes = device_names(diagnosis.devices), stuck_devices(diagnosis), first_causes(diagnosis)
-    worst = _worst(diagnosis.findings)
-    events = _last_events(diagnosis)
-    rows = []
-    for one in diagnosis.devices:
-        finding = causes.get(one.id) or worst.get(one.id)
-        rows.append(_row(one, names[one.id], finding, events.get(one.id)))
-    order = {one.id: at for at, one in enumerate(diagnosis.devices)}
-    rows.sort(
-        key=lambda row: (
-            row.id not in stuck,
-            -SEVERITIES.index(row.severity or "info"),
-            diagnosis.devices[order[row.id]].first_seen,
-        )
-    )
-    return rows
+    names, events = device_names(diagnosis.devices), _last_events(diagnosis)
+    alarm = {one.device: one for one in reversed(alarms)}
+    other = _other_trouble(diagnosis.findings)
+    ranked = []
+    for at, device in enumerate(diagnosis.devices):
+        finding = trouble(device) or alarm.get(device.id) or other.get(device.id)
+        row = _row(device, names[device.id], finding, events.get(device.id))
+        is_stuck = device.state == "stuck" or device.id in alarm
+        rank = not is_stuck, -SEVERITIES.index(row.severity or "info"), device.first_seen, at
+        ranked.append((rank, row))
+    return [row for _, row in sorted(ranked)]
 
 
 def filtered(rows: Sequence[DeviceRow], wanted: str) -> Sequence[DeviceRow]:
@@ -78,16 +74,9 @@ def age(ns: int) -> str:
     return f"{seconds}s"
 
 
-def _worst(findings: Sequence[Finding]) -> dict[str, Finding]:
-    """By device: the gravest finding that is more than a remark, the first of them."""
-    worst: dict[str, Finding] = {}
-    for one in findings:
-        if one.device is None or one.severity == "info" or one.overcome:
-            continue
-        known = worst.get(one.device)
-        if known is None or SEVERITIES.index(one.severity) > SEVERITIES.index(known.severity):
-            worst[one.device] = one
-    return worst
+def _other_trouble(findings: Sequence[Finding]) -> dict[str | None, Finding]:
+    """By device: the first finding of any category that is more than a remark; the gravest come first."""
+    return {one.device: one for one in reversed(findings) if one.severity != "info" and not one.overcome}
 
 
 def _last_events(diagnosis: Diagnosis) -> dict[str, Event]:
@@ -103,7 +92,10 @@ def _row(device: DeviceRecord, name: str, finding: Finding | None, event: Event 
     address = device.ips[-1] if device.ips else "-"
     hello = f"{kind} x{device.hellos}" if device.hellos else kind or "none"
     stage = device.stage.replace("_", "-")
-    verdict = NO_TROUBLE if finding is None else _LABELS.get(finding.rule) or label_of(finding.rule)
+    if finding is None:
+        verdict = UNCLEAR if device.state == "unclear" else NO_TROUBLE
+    else:
+        verdict = _LABELS.get(finding.rule) or label_of(finding.rule)
     mode = device.mode.name
     rule = finding.rule if finding is not None else ""
     words = " ".join((

@@ -75,7 +75,7 @@ class State:
         """See `Teller`."""
         found = news.diagnosis
         with_alarms = found._replace(findings=(*found.findings, *news.alarms))
-        self._prepared = Shown(news.now, found, with_alarms, verdict(found), rows_of(with_alarms))
+        self._prepared = Shown(news.now, found, with_alarms, verdict(found), rows_of(found, news.alarms))
 
     def judged(self, news: Update) -> None:
         """See `Teller`."""

@@ -19,8 +19,9 @@ from test_analysis import CLOSED, DEVICE, Page
 import amtdiag
 from amtdiag.api.analysis import Analysis, read
 from amtdiag.errors import UsageError
-from amtdiag.model import Candidate, Finding, Hello, HelloRecord
+from amtdiag.model import Candidate, Finding, Hello, HelloRecord, Unknown
 from amtdiag.report.device import Device
+from amtdiag.rules.outcome import with_outcomes
 
 TAGS = {"div", "p", "b", "bdi", "table", "thead", "tbody", "tr", "th", "td", "code", "details", "summary"}
 SAMPLES = Path(__file__).parents[2] / "sample_pcaps"
@@ -72,10 +73,20 @@ def test_what_a_device_knows() -> None:
 
 
 def test_a_device_that_nothing_stops() -> None:
-    found = replace(fleet(1), findings=())
+    found = fleet(1)
+    found = replace(found, findings=(), devices=with_outcomes(found.devices, (), ()))
     device = Analysis(found).device(found.devices[0].id)
     assert not device.stuck
     assert device.verdict == "Nothing in this capture stops it; it came as far as connect-back."
+
+
+def test_a_device_of_which_nothing_can_be_told() -> None:
+    found = fleet(1)
+    open_question = Unknown("whether it stops", "one way only", found.devices[0].id, "the other way")
+    found = replace(found, findings=(), devices=with_outcomes(found.devices, (), (open_question,)))
+    assert Analysis(found).device(found.devices[0].id).verdict == (
+        "Whether anything stops it cannot be told from this capture; it came as far as connect-back."
+    )
 
 
 def test_a_device_with_many_hellos_and_findings_has_a_short_page() -> None:

@@ -11,7 +11,6 @@ from helpers import (
     OTHER_UUID,
     ROUTER_MAC,
     SERVER,
-    START,
     UUID,
     AnyEvent,
     back,
@@ -26,7 +25,6 @@ from helpers import (
 )
 
 from amtdiag.devices.identity import uuid_hints
-from amtdiag.times import SECOND
 
 ELSEWHERE = "192.168.2.149"
 IP_ID = f"ip:{DEVICE}@2026-03-02T09:01:12.000000000Z"
@@ -218,8 +216,9 @@ def test_a_connection_to_a_stranger_right_after_the_hello() -> None:
 
 
 def test_who_lived_where() -> None:
-    found = followed(hello(), hello(10), hello(100, uuid=OTHER_UUID, src=DEVICE), hello(200, src=ELSEWHERE))
-    assert found.residents == {
-        DEVICE: ((START, f"uuid:{UUID}"), (START + 100 * SECOND, f"uuid:{OTHER_UUID}")),
-        ELSEWHERE: ((START + 200 * SECOND, f"uuid:{UUID}"),),
-    }
+    found = followed(
+        *(hello(), hello(10), hello(100, uuid=OTHER_UUID, src=DEVICE), hello(200, src=ELSEWHERE)),
+        *(pong(50, "setup"), pong(150, "setup"), pong(250, "setup", device=ELSEWHERE)),
+    )
+    answers = [pong.owner for case in found.cases for pong in case.pongs]
+    assert answers == [f"uuid:{UUID}", f"uuid:{UUID}", f"uuid:{OTHER_UUID}"]

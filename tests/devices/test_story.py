@@ -164,7 +164,8 @@ def test_a_console_is_no_server_that_calls_back() -> None:
     """Somebody else than the server tries the device's ports: that is none of its story."""
     visit = back(300, "refused", src="10.0.0.99")
     case = case_of([hello(), back(1, "established"), visit])
-    assert (len(case.returns), case.visits) == (1, [visit])
+    assert (len(case.returns), [link.ends for link in case.visits]) == (1, [visit.ends])
+    assert [link.kind for link in case.links] == ["connect_back", "console"]
     soon = case_of([hello(), back(1, "refused", src="10.0.0.11")])
     assert len(soon.returns) == 1, "a server may have several addresses"
 

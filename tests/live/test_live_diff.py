@@ -17,7 +17,6 @@ from amtdiag.live.diff import AlertTracker, Fact
 from amtdiag.live.engine import Live, key_of
 from amtdiag.model import ConnectionEvent, DhcpEvent, LookupEvent
 from amtdiag.report.formats.eve import fact_line
-from amtdiag.tables.event import Owners
 from amtdiag.times import SECOND
 
 BATCH = 10
@@ -85,20 +84,17 @@ def test_what_was_overcome_is_withdrawn() -> None:
 @pytest.mark.parametrize("name", SOME)
 def test_each_fact_is_told_once(name: str) -> None:
     ran = Ran(SAMPLES / name)
-    owners = Owners(ran.diagnosis)
-    links = [one.event for one in ran.facts if isinstance(one.event, ConnectionEvent)]
-    of_devices = [link for link in ran.diagnosis.connections if owners.of(link)[1] is not None]
+    links = [one for one in ran.facts if isinstance(one, ConnectionEvent)]
+    of_devices = [link for link in ran.diagnosis.connections if link.owner is not None]
     assert Counter(map(key_of, links)) == Counter(map(key_of, of_devices))
-    lookups = [one.event for one in ran.facts if isinstance(one.event, LookupEvent)]
+    lookups = [one for one in ran.facts if isinstance(one, LookupEvent)]
     assert Counter((one.client, one.name, one.type, one.ts) for one in lookups) == Counter(
         {(one.client, one.name, one.type, one.ts) for one in ran.diagnosis.lookups}
     )
-    leases = [one.event for one in ran.facts if isinstance(one.event, DhcpEvent)]
+    leases = [one for one in ran.facts if isinstance(one, DhcpEvent)]
     assert len(leases) == len({one.evidence[0] for one in leases})
     assert {one.evidence for one in leases} == {
-        one.evidence
-        for one in ran.diagnosis.dhcp
-        if one.kind in ("ack", "nak", "decline") and owners.of_mac(one.mac)
+        one.evidence for one in ran.diagnosis.dhcp if one.kind in ("ack", "nak", "decline") and one.owner
     }
 
 
@@ -126,7 +122,7 @@ def test_an_alert_that_comes_back_is_one_again() -> None:
 def test_too_many_facts_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(news_module, "MOST_FACTS", 2)
     ran = Ran(SAMPLES / "recorded/mesh_closed.pcapng", batch=1000)
-    told = Counter(type(one.event) for one in ran.facts)
+    told = Counter(type(one) for one in ran.facts)
     assert max(told.values()) <= 2 * len(ran.told)
     assert sum(one.facts_left_out for one in ran.told) > 0
 
@@ -152,7 +148,7 @@ def test_lines_of_facts() -> None:
 def test_the_id_of_a_question_is_wiresharks(tshark: Path) -> None:
     path = SAMPLES / "recorded/mesh_closed.pcapng"
     ran = Ran(path)
-    dns = [fact_line(one) for one in ran.facts if isinstance(one.event, LookupEvent)]
+    dns = [fact_line(one) for one in ran.facts if isinstance(one, LookupEvent)]
     words = [str(tshark), "-r", str(path), "--enable-protocol", "communityid", "-Y", "dns", "-T", "fields"]
     done = subprocess.run(
         [*words, "-e", "frame.number", "-e", "communityid"], capture_output=True, text=True, check=True

@@ -80,7 +80,12 @@ def test_the_model_says_what_the_json_says(path: Path) -> None:
     devices = reader.devices()
     own = {"name", "state", "place", "cause", "host", "left_out", "events"}
     shown = [{key: value for key, value in one.items() if key not in own} for one in devices]
+    outcomes = [[device.pop(key) for key in ("state", "cause", "doubt")] for device in wanted["devices"]]
     assert shown == wanted["devices"]
+    rules = [None if one["cause"] is None else found.findings[one["cause"]].rule for one in devices]
+    assert [(one["state"], rule) for one, rule in zip(devices, rules, strict=True)] == [
+        (state, cause or doubt) for state, cause, doubt in outcomes
+    ]
     findings = [
         {key: value for key, value in one.items() if key != "group"} for one in reader.rows("findings")
     ]
@@ -254,7 +259,6 @@ def many_times(found: Diagnosis, times: int) -> Diagnosis:
     lists = ("hellos", "connections", "dhcp", "lookups", "devices", "findings", "unknowns")
     return replace(
         found,
-        residents={address: own for copy in copies for address, own in copy.residents.items()},
         **{name: tuple(one for copy in copies for one in getattr(copy, name)) for name in lists},
     )
 

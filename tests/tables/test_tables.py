@@ -41,7 +41,7 @@ from amtdiag.times import SECOND
 # ------------------------------------------------------------------------------------------------------ types
 
 TIMES = {"ts", "first_ts", "last_ts", "first_seen", "last_seen"}
-ORDERED = {"severity", "worst", "mode", "stage", "verdict", "confidence"}
+ORDERED = {"state", "severity", "worst", "mode", "stage", "verdict", "confidence"}
 WORDS = {"type", "hello_type", "mode_basis", "category", "basis", "event", "outcome"} | ORDERED
 TRUTHS = {"pid_check_ok", "admin_credentials_set", "complete", "stage_passed", "truncated"}
 TRUTHS |= {"sees_device_to_server", "sees_server_to_device"}
@@ -107,6 +107,8 @@ def test_one_refused_device() -> None:
         "connect_back": 15,
         "hello": 3,
         "connection": 3,
+        "console": 0,
+        "scanner": 0,
         "presence": 0,
         "dhcp": 0,
         "dns": 0,
@@ -123,7 +125,11 @@ def test_events_belong_to_the_devices_that_the_diagnosis_gave_them_to() -> None:
         device_story(story, device + 1, START + device * SECOND, device % 7)
     story.link(address(90), address(91), 16993, START, "refused")
     story.link(address(3), "203.0.113.9", 4433, START + 400 * SECOND, "established", sent=500)
-    cases = story.follow().cases
+    story.link("203.0.113.7", address(3), 16992, START + 900 * SECOND, "established", sent=500)
+    for server in range(4):
+        story.link("203.0.113.66", address(80 + server), 9971, START, "unanswered")
+    story.link("203.0.113.66", address(3), 16992, START + 901 * SECOND, "refused")
+    cases = story.follow(story.events()).cases
     expected = {
         (event.ends, case.id): kind
         for case in cases
@@ -131,12 +137,16 @@ def test_events_belong_to_the_devices_that_the_diagnosis_gave_them_to() -> None:
             ("connection", case.attempts),
             ("connect_back", case.returns),
             ("presence", case.outgoing),
+            ("console", case.visits[:1]),
+            ("scanner", case.visits[1:]),
         )
         for event in links
     }
     events = [one for one in tables.all_events(story.diagnosis()) if one.kind != "hello"]
     assert {(one.ends, one.device): one.kind for one in events if one.device} == expected
-    assert [one.ends.src for one in events if one.device is None] == [address(90)]
+    strangers = {(one.ends.src, one.kind) for one in events if one.device is None}
+    assert strangers == {(address(90), "other"), ("203.0.113.66", "scanner")}
+    assert {"console", "scanner"} < set(expected.values())
 
 
 def test_who_ended_a_connection_is_said_by_address() -> None:
@@ -164,7 +174,6 @@ def test_what_comes_before_the_hello() -> None:
         lookups=tuple(gathered.lookups),
         pongs=tuple(gathered.pongs),
         devices=tuple(case.device for case in found.cases),
-        residents=found.residents,
     )
     table = tables.events(diagnosis)
     assert table["event"].tolist() == ["dhcp", "dhcp", "dns", "dns", "dns", "rmcp", "dns"]

@@ -6,7 +6,7 @@ import pytest
 from helpers import SAMPLES, unsafe_characters
 
 from amtdiag.pipeline import diagnose
-from amtdiag.report.verdict import first_causes, label_of, stuck_devices
+from amtdiag.report.verdict import label_of, trouble
 from amtdiag.times import SECOND
 from amtdiag.tui.detail import detail_of
 from amtdiag.tui.rows import age, filtered, rows_of
@@ -17,17 +17,18 @@ SOME = ["fleet.pcapng.gz", "cloned-uuid.pcapng", "dns-unanswered.pcap", "recorde
 @pytest.mark.parametrize("name", SOME)
 def test_rows_say_what_the_report_says(name: str) -> None:
     found = diagnose([SAMPLES / name])
-    rows, causes, stuck = rows_of(found), first_causes(found), stuck_devices(found)
+    rows = rows_of(found)
     assert {row.id for row in rows} == {one.id for one in found.devices}
-    held = [row.id in stuck for row in rows]
-    assert held == sorted(held, reverse=True), "the stuck ones first"
     by_id = {one.id: one for one in found.devices}
+    held = [by_id[row.id].state == "stuck" for row in rows]
+    assert held == sorted(held, reverse=True), "the stuck ones first"
     for row in rows:
         device = by_id[row.id]
         assert (row.mode, row.stage) == (device.mode.name, device.stage.replace("_", "-"))
         assert row.last_ts >= device.last_seen
-        if row.id in causes:
-            assert row.verdict == label_of(causes[row.id].rule)
+        first = trouble(device)
+        if first is not None:
+            assert row.verdict == label_of(first.rule)
 
 
 @pytest.mark.parametrize("name", SOME)

@@ -51,6 +51,8 @@ _LANES: dict[EventKind, str] = {
     "hello": "Hello",
     "connection": "Connection\nto the server",
     "connect_back": "Connection\nback to the device",
+    "console": "Console",
+    "scanner": "Scanner",
     "presence": "Connection to the\npresence server",
     "rmcp": "RMCP pong",
 }
@@ -120,7 +122,7 @@ def draw_timeline(view: ChartData, device_id: str, place: Place) -> Axes:
     )
     bare(ax)
     legend(ax)
-    headings(ax, _device_title(view, device), _device_line(view, device))
+    headings(ax, _device_title(device), _device_line(view, device))
     return ax
 
 
@@ -216,13 +218,14 @@ def _lane_label(kind: EventKind, events: Iterable[Event]) -> str:
     return f"{_LANES[kind]}\n{text_of(address, 24)} port {port}"
 
 
-def _device_title(view: ChartData, device: DeviceRecord) -> str:
-    cause, doubt = view.cause(device.id), view.doubt(device.id)
-    if cause is not None:
-        return titled(cause)
-    if doubt is None:
+def _device_title(device: DeviceRecord) -> str:
+    if device.cause is not None:
+        return titled(device.cause)
+    if device.doubt is None:
+        if device.state == "unclear":
+            return "Whether anything stops this device cannot be told from this capture"
         return "Nothing in this capture stops this device"
-    title = titled(doubt)
+    title = titled(device.doubt)
     return f"Not proven to be stuck; first to look at: {title[:1].lower()}{title[1:]}"
 
 

@@ -68,7 +68,7 @@ def write_charts(
                 stem = target / f"device-{number:03d}-{name}"
                 paths += _save(partial(draw_one, view, record.id), stem, formats)
     index = target / "index.csv"
-    _write_index(view, listed, most if formats else 0, index, "png" if "png" in formats else "svg")
+    _write_index(listed, most if formats else 0, index, "png" if "png" in formats else "svg")
     return [*paths, index]
 
 
@@ -104,17 +104,15 @@ def _save(draw: Callable[[Place], Axes], stem: Path, formats: Sequence[Format]) 
     return paths
 
 
-def _write_index(
-    view: ChartData, listed: Sequence[DeviceRecord], most: int, path: Path, shown: Format
-) -> None:
+def _write_index(listed: Sequence[DeviceRecord], most: int, path: Path, shown: Format) -> None:
     """Say which device each number is; devices without charts have none."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("number", "device", "address", "stuck", "cause", *_DEVICE))
         for number, record in enumerate(listed, 1):
-            stopping = view.cause(record.id)
-            texts = (record.id, record.ips[-1] if record.ips else "", stopping.rule if stopping else "")
+            cause = record.cause.rule if record.cause else ""
+            texts = (record.id, record.ips[-1] if record.ips else "", cause)
             identity, address, cause = (csv_safe(plain(text)) for text in texts)
-            stuck = "yes" if record.id in view.stuck else "no"
+            stuck = "yes" if record.state == "stuck" else "no"
             charts = [f"device-{number:03d}-{name}.{shown}" if number <= most else "" for name in _DEVICE]
             writer.writerow((number if number <= most else "", identity, address, stuck, cause, *charts))

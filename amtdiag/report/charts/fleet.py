@@ -88,10 +88,9 @@ def _rows(view: ChartData, place: Place) -> Axes:
         stops = [*(start for start, *_ in bands[1:]), device.last_seen]
         for (start, mode, _), stop in zip(bands, stops, strict=True):
             ax.hlines(row, scale(start), scale(stop), color=MODE_COLOURS[mode], linewidth=7, alpha=0.45)
-        stopped, doubt = view.cause(device.id), view.doubt(device.id)
         ax.annotate(
-            text_of(labelled(device, stopped or doubt), 40), (1.04, row), va="center", fontsize=9,
-            color=INK if stopped else GREY, annotation_clip=False, **VERBATIM,
+            text_of(labelled(device), 40), (1.04, row), va="center", fontsize=9,
+            color=INK if device.state == "stuck" else GREY, annotation_clip=False, **VERBATIM,
         )  # fmt: skip
     points = (
         (event, row)

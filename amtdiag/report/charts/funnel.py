@@ -42,7 +42,7 @@ def draw_funnel(view: ChartData, place: Place) -> Axes:
     """As `fleet_funnel`."""
     if not view.amt:
         return draw_sentence(axes_at(place, 3), "No devices")
-    counts = _counts(view, view.amt)
+    counts = _counts(view.amt)
     ax = axes_at(place, 6)
     for row, stage in enumerate(STAGES):
         left = 0
@@ -62,14 +62,14 @@ def draw_funnel(view: ChartData, place: Place) -> Axes:
     return ax
 
 
-def _counts(view: ChartData, devices: Sequence[DeviceRecord]) -> Counter[tuple[Stage, Part]]:
+def _counts(devices: Sequence[DeviceRecord]) -> Counter[tuple[Stage, Part]]:
     counts: Counter[tuple[Stage, Part]] = Counter()
     for device in devices:
         last = STAGES.index(device.stage)
         seen = {stage.name for stage in device.stages}
         for stage in STAGES[:last]:
             counts[stage, "seen" if stage in seen else "unseen"] += 1
-        if device.id in view.stuck:
+        if device.state == "stuck":
             end: Part = "stopped"
         else:
             end = "done" if device.mode.name == "operational" else "open"

@@ -108,9 +108,8 @@ def _rows(view: ChartData, place: Place) -> Axes:
             cells[state].append((left + STAGES.index(stage), row))
         label = text_of(view.names[device.id], 40 if blocks == 1 else 17)
         ax.text(left - 0.3, row, label, ha="right", va="center", fontsize=small, color=INK, **VERBATIM)
-        stopped, doubt = view.cause(device.id), view.doubt(device.id)
-        if blocks == 1 and (stopped or doubt):
-            words, colour = text_of(labelled(device, stopped or doubt), 48), INK if stopped else GREY
+        if blocks == 1:
+            words, colour = text_of(labelled(device), 48), INK if device.state == "stuck" else GREY
             at = left + len(STAGES) + 0.3
             ax.text(at, row, words, va="center", fontsize=small, color=colour, **VERBATIM)
     for state, places in cells.items():

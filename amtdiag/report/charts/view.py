@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from amtdiag.errors import UsageError
-from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding
+from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, State
 from amtdiag.report.device_names import device_names
 from amtdiag.report.timezones import Wanted, Zone
-from amtdiag.report.verdict import label_of, stuck_devices, title_of
-from amtdiag.tables import Event, all_events, plain, stopping_rule
+from amtdiag.report.verdict import label_of, title_of, trouble
+from amtdiag.tables import Event, all_events, plain
 
-UNSTOPPED = ("Trouble that is not proven to stop them", "Nothing in this capture stops them")
-"""Groups of the devices that nothing stops, the second of those without any trouble."""
+UNSTOPPED: dict[State, str] = {
+    "trouble": "Trouble that is not proven to stop them",
+    "unclear": "Whether anything stops them cannot be told",
+    "clear": "Nothing in this capture stops them",
+}
+"""Groups of the devices that nothing is proven to stop, in the order in which they are drawn."""
 MAX_CAUSES = 12
 """Rows of a chart that has a row a cause."""
 
@@ -29,7 +33,6 @@ class ChartData:
         self.devices = {one.id: one for one in diagnosis.devices}
         self.amt = [one for one in diagnosis.devices if one.is_amt]
         self.names = device_names(diagnosis.devices)
-        self.stuck = stuck_devices(diagnosis)
         self.findings: defaultdict[str | None, list[Finding]] = defaultdict(list)
         for finding in diagnosis.findings:
             self.findings[finding.device].append(finding)
@@ -46,23 +49,25 @@ class ChartData:
     @cached_property
     def groups(self) -> Mapping[str, str]:
         """What stops each device, in words, as a group of devices; the largest come first."""
-        stopping = {one: cause for one in self.devices if (cause := self.cause(one))}
         rules: defaultdict[str, list[Finding]] = defaultdict(list)
-        for cause in stopping.values():
-            rules[cause.rule].append(cause)
+        for device in self.devices.values():
+            if device.cause is not None:
+                rules[device.cause.rule].append(device.cause)
         names = {rule: titled(*causes) for rule, causes in rules.items()}
         most = sorted(rules, key=lambda rule: -len(rules[rule]))
         if len(most) > MAX_CAUSES:
             names.update(dict.fromkeys(most[MAX_CAUSES - 1 :], "Other causes"))
         named = {
-            one: names[stopping[one].rule] if one in stopping else UNSTOPPED[self.doubt(one) is None]
-            for one in self.devices
+            identity: names[device.cause.rule] if device.cause is not None else UNSTOPPED[device.state]
+            for identity, device in self.devices.items()
         }
         sizes = Counter(named.values())
 
-        def rank(identity: str) -> tuple[bool, bool, int, str]:
+        unstopped = list(UNSTOPPED.values())
+
+        def rank(identity: str) -> tuple[int, int, str]:
             name = named[identity]
-            return name == UNSTOPPED[1], name == UNSTOPPED[0], -sizes[name], name
+            return unstopped.index(name) if name in unstopped else -1, -sizes[name], name
 
         return {identity: named[identity] for identity in sorted(named, key=rank)}
 
@@ -77,29 +82,14 @@ class ChartData:
 
         def rank(one: DeviceRecord) -> tuple[bool, int, int]:
             gravest = max((SEVERITIES.index(f.severity) for f in self.findings[one.id]), default=-1)
-            return one.id not in self.stuck, -gravest, one.first_seen
+            return one.state != "stuck", -gravest, one.first_seen
 
         return sorted(self.diagnosis.devices, key=rank)
 
-    def cause(self, identity: str) -> Finding | None:
-        """What stops a device."""
-        rule = stopping_rule(self.findings[identity])
-        return next((one for one in self.findings[identity] if one.rule == rule), None)
 
-    def doubt(self, identity: str) -> Finding | None:
-        """The first trouble with provisioning that is not proven to stop a device."""
-        return next(
-            (
-                one
-                for one in self.findings[identity]
-                if one.category == "provisioning" and one.severity == "warning" and not one.overcome
-            ),
-            None,
-        )
-
-
-def labelled(device: DeviceRecord, finding: Finding | None) -> str:
-    """Where a device stopped and why, in a few words for the end of its row."""
+def labelled(device: DeviceRecord) -> str:
+    """Where a device came to, and what stops it there or may do so, in a few words for the end of its row."""
+    finding = trouble(device)
     if finding is None:
         return ""
     row = f" ({finding.catalogue})" if finding.catalogue else ""

@@ -18,7 +18,6 @@ from amtdiag.live.loop import Counters
 from amtdiag.live.rules import TITLES
 from amtdiag.model import (
     ConnectionEvent,
-    DhcpEvent,
     Diagnosis,
     Endpoints,
     Evidence,
@@ -121,9 +120,8 @@ def _alert(event_type: str, one: Finding, flows: Mapping[Evidence, Endpoints], n
     }
 
 
-def fact_line(one: Fact) -> dict[str, Any]:
+def fact_line(event: Fact) -> dict[str, Any]:
     """Something that is over: a connection, a question, what DHCP gave. Its time is when that began."""
-    event = one.event
     kind, outer, inner = _told(event)
     return {
         "timestamp": eve_time(event.ts),
@@ -131,11 +129,11 @@ def fact_line(one: Fact) -> dict[str, Any]:
         **outer,
         "pcap_cnt": event.evidence[0].frame,
         kind: inner,
-        "device": one.device,
+        "device": event.owner,
     }
 
 
-def _told(event: ConnectionEvent | LookupEvent | DhcpEvent) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _told(event: Fact) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Return the type of a line, its outer fields, what is inside: in Suricata's words where it has any."""
     if isinstance(event, ConnectionEvent):
         inner = connection_json(event)
@@ -161,6 +159,7 @@ def _told(event: ConnectionEvent | LookupEvent | DhcpEvent) -> tuple[str, dict[s
                 "queries": event.queries,
                 "other_addresses": list(event.other_addresses),
                 "rejection": event.rejection,
+                "owner": event.owner,
                 "evidence": evidence_json(event.evidence),
             },
         )

@@ -30,7 +30,7 @@ from amtdiag.model import (
     Unknown,
 )
 from amtdiag.report.formats.jsontext import device_text, finding_text
-from amtdiag.report.verdict import stuck_devices, verdict
+from amtdiag.report.verdict import verdict
 from amtdiag.times import rfc3339
 
 if TYPE_CHECKING:
@@ -173,6 +173,8 @@ def connection_json(event: ConnectionEvent) -> dict[str, Any]:
         "http": event.talk and talk_json(event.talk),
         "redirection": event.redirection and _spoken_json(event.redirection),
         "apf": event.apf and _spoken_json(event.apf),
+        "kind": event.kind,
+        "owner": event.owner,
         "evidence": evidence_json(event.evidence),
     }
 
@@ -223,6 +225,7 @@ def dhcp_json(event: DhcpEvent) -> dict[str, Any]:
         "fqdn": event.fqdn,
         "search": event.search,
         "wanted": sorted(event.wanted),
+        "owner": event.owner,
         "evidence": evidence_json(event.evidence),
     }
 
@@ -241,6 +244,7 @@ def lookup_json(event: LookupEvent) -> dict[str, Any]:
         "names": list(event.names),
         "other_addresses": list(event.other_addresses),
         "rejection": event.rejection,
+        "owner": event.owner,
         "evidence": evidence_json(event.evidence),
     }
 
@@ -254,6 +258,7 @@ def pong_json(event: PongEvent) -> dict[str, Any]:
         "mode": event.mode,
         "version": event.version,
         "port": event.port,
+        "owner": event.owner,
         "evidence": evidence_json(event.evidence),
     }
 
@@ -278,7 +283,7 @@ def summary_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "packets": sum(one.packets for one in diagnosis.captures),
         "hellos": len(diagnosis.hellos),
         "devices": len(diagnosis.devices),
-        "devices_stuck": len(stuck_devices(diagnosis)),
+        "devices_stuck": sum(device.state == "stuck" for device in diagnosis.devices),
         "findings": {severity: severities[severity] for severity in SEVERITIES},
         "root_of": _own_root_json(diagnosis.own_root),
         "notes": list(diagnosis.notes),

@@ -80,8 +80,13 @@ def device_text(device: DeviceRecord) -> str:
         f'"visibility": {_visibility(tuple(device.visibility.items()))}, "suffix": {_text(device.suffix)}, '
         f'"server": {_text(device.server)}, "consistent_with": {_text(device.firmware)}, '
         f'"hints": {_texts(device.hints)}, "is_amt": {_BOOLEANS[device.is_amt]}, '
-        f'"documented_schedules": {_list(schedules)}}}'
+        f'"documented_schedules": {_list(schedules)}, "state": {_quoted(device.state)}, '
+        f'"cause": {_rule(device.cause)}, "doubt": {_rule(device.doubt)}}}'
     )
+
+
+def _rule(finding: Finding | None) -> str:
+    return "null" if finding is None else _quoted(finding.rule)
 
 
 def finding_text(one: Finding) -> str:

@@ -18,7 +18,7 @@ from amtdiag.model import DeviceRecord, Diagnosis, Finding, HelloRecord, Unknown
 from amtdiag.report.console import Command, indented, print_parts
 from amtdiag.report.device_names import device_names
 from amtdiag.report.story import LANES, device_filter, own_root_line, source_of, stories
-from amtdiag.report.verdict import first_causes, label_of, stuck_devices, title_of, verdict
+from amtdiag.report.verdict import label_of, title_of, trouble, troubled_first, verdict
 from amtdiag.times import clock, span
 from amtdiag.trust.verdicts import VERDICTS
 
@@ -104,22 +104,17 @@ def _seen(diagnosis: Diagnosis) -> str:
 
 
 def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:
-    stuck = stuck_devices(diagnosis)
-    first_cause = first_causes(diagnosis)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("Device", "Address", "Hello", "Mode", "Stopped at", "Because"):
         table.add_column(heading, overflow="fold")
-    ordered = sorted(
-        diagnosis.devices, key=lambda one: (one.id not in stuck, one.id not in first_cause, one.first_seen)
-    )
-    for device in ordered[:_MOST_DEVICES]:
-        cause = first_cause.get(device.id)
+    for device in troubled_first(diagnosis.devices)[:_MOST_DEVICES]:
+        cause = trouble(device)
         table.add_row(
             Text(names[device.id]),
             Text(device.ips[-1] if device.ips else "-"),
             Text(_hello_text(device)),
             Text(f"{device.mode.name.capitalize()}"),
-            Text(device.stage.replace("_", "-") if cause is not None else "-"),
+            Text(device.stage.replace("_", "-") if device.state == "stuck" else "-"),
             Text("-") if cause is None else Text(label_of(cause.rule), style=_STYLES[cause.severity]),
         )
     return table
@@ -127,7 +122,7 @@ def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:
 
 def _stories(diagnosis: Diagnosis, names: dict[str, str]) -> Iterable[RenderableType]:
     """What each troubled device went through, those that fare alike told once."""
-    told, left_out = stories(diagnosis, first_causes(diagnosis), _MOST_STORIES)
+    told, left_out = stories(diagnosis, _MOST_STORIES)
     for story in told:
         device = story.device
         heading = Text(f"{names[device.id]}, step by step", style="bold")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from amtdiag.model import SEVERITIES, Diagnosis, Finding
 from amtdiag.report.device_names import device_names
 from amtdiag.report.notebook.markup import bold, page, table, text
-from amtdiag.report.verdict import stuck_devices, title_of, verdict
+from amtdiag.report.verdict import title_of, trouble, troubled_first, verdict
 from amtdiag.times import clock
 
 _MOST_ROWS = 30
@@ -20,7 +20,7 @@ def analysis_html(found: Diagnosis) -> str:
     parts = [
         bold(verdict(found)),
         *_captures_html(found),
-        *_devices_html(found, stuck_devices(found)),
+        *_devices_html(found),
         *_causes_html(found),
     ]
     unknowns = Counter((one.what, one.why, one.would_decide) for one in found.unknowns)
@@ -44,27 +44,22 @@ def _captures_html(found: Diagnosis) -> Iterable[str]:
     yield f"<p>{files:,} file{'s' * (files != 1)}, {packets:,} packets{when}</p>"
 
 
-def _devices_html(found: Diagnosis, stuck: Iterable[str]) -> Iterable[str]:
+def _devices_html(found: Diagnosis) -> Iterable[str]:
     if not found.devices:
         return
-    names, held = device_names(found.devices), frozenset(stuck)
-    first: dict[str | None, Finding] = {}
-    for finding in found.findings:
-        if finding.category == "provisioning" and finding.severity in ("error", "critical"):
-            first.setdefault(finding.device, finding)
-    listed = sorted(found.devices, key=lambda one: (one.id not in held, one.first_seen))
+    names, listed = device_names(found.devices), troubled_first(found.devices)
     yield table(
         ("Device", "Address", "Hellos", "Mode", "Stopped at", "Because"),
         (
             (
-                text(names[one.id], 80),
-                text(one.ips[-1] if one.ips else "", 80),
-                f"{one.hellos:,}",
-                text(one.mode.name),
-                text(one.stage.replace("_", "-")) if one.id in first else "",
-                text(title_of(first[one.id].rule)) if one.id in first else "",
+                text(names[device.id], 80),
+                text(device.ips[-1] if device.ips else "", 80),
+                f"{device.hellos:,}",
+                text(device.mode.name),
+                text(device.stage.replace("_", "-")) if device.state == "stuck" else "",
+                text(title_of(first.rule)) if (first := trouble(device)) is not None else "",
             )
-            for one in listed[:_MOST_ROWS]
+            for device in listed[:_MOST_ROWS]
         ),
     )
     if len(listed) > _MOST_ROWS:

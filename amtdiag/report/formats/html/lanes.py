@@ -17,7 +17,7 @@ from amtdiag.model import (
     TlsConversation,
     TlsMessage,
 )
-from amtdiag.tables import EventKind, EventOutcome, Owners, all_events
+from amtdiag.tables import EventKind, EventOutcome, all_events
 
 LaneKind = EventKind | Literal["tls", "http"]
 
@@ -56,13 +56,9 @@ def happenings(diagnosis: Diagnosis) -> Mapping[str, list[Happening]]:
                     event.retry, event.evidence, judgement if event.kind == "hello" else None,
                 )
             )  # fmt: skip
-    owners = Owners(diagnosis)
     for link in diagnosis.connections:
-        if link.tls is None and link.talk is None:
-            continue
-        _, device = owners.of(link)
-        if device is not None:
-            found[device].extend(_within(link))
+        if link.owner is not None and (link.tls is not None or link.talk is not None):
+            found[link.owner].extend(_within(link))
     for own in found.values():
         own.sort(key=lambda one: one.ts)
     return found

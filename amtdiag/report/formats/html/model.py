@@ -36,13 +36,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from amtdiag.model import Diagnosis, Evidence, JudgedDigest, Judgement
+from amtdiag.model import STATES, Diagnosis, Evidence, JudgedDigest, Judgement
 from amtdiag.report.formats.html.lanes import happenings, within_bounds
-from amtdiag.report.formats.html.summary import STATES, Outline, cause_key
+from amtdiag.report.formats.html.summary import Outline, cause_key
 from amtdiag.report.formats.json import capture_json, digest_json, summary_json, unknown_json
-from amtdiag.report.verdict import label_of
+from amtdiag.report.verdict import label_of, trouble
 from amtdiag.report.wording import HELLO_TYPES, OUTCOMES, STAGES
-from amtdiag.tables import Owners, plain
+from amtdiag.tables import plain
 
 SCHEMA = 2
 _MIN_REPEATS = 2
@@ -130,16 +130,16 @@ class _PageData:
         return None if ts is None else ts - self.start
 
     def devices(self) -> Iterator[dict[str, Any]]:
-        outline, causes = self.outline, self.outline.first_cause
-        finding_rows = {id(finding): number for number, finding in enumerate(self.diagnosis.findings)}
-        hosts = self.hosts()
+        outline, hosts = self.outline, self.hosts()
+        finding_rows = {finding.id: number for number, finding in enumerate(self.diagnosis.findings)}
         for number, device in enumerate(self.diagnosis.devices):
+            first = trouble(device)
             yield {
                 "id": device.id,
                 "name": outline.names[device.id],
-                "state": outline.states[device.id],
+                "state": device.state,
                 "place": outline.place(device),
-                "cause": finding_rows[id(causes[device.id])] if device.id in causes else None,
+                "cause": None if first is None else finding_rows[first.id],
                 "uuid": device.uuid,
                 "aliases": device.aliases,
                 "macs": device.macs,
@@ -164,8 +164,7 @@ class _PageData:
 
     def hosts(self) -> Mapping[str, str]:
         """The last name that each device gave to DHCP."""
-        owners = Owners(self.diagnosis)
-        named = ((owners.of_mac(lease.mac), lease.fqdn or lease.host) for lease in self.diagnosis.dhcp)
+        named = ((lease.owner, lease.fqdn or lease.host) for lease in self.diagnosis.dhcp)
         return {device: name for device, name in named if device is not None and name}
 
     def modes(self) -> Iterator[dict[str, Any]]:

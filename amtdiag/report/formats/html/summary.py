@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
-from amtdiag.model import CaptureInfo, DeviceRecord, Diagnosis, Finding, Severity, Stage
+from amtdiag.model import STATES, CaptureInfo, DeviceRecord, Diagnosis, Finding, Severity, Stage, State
 from amtdiag.report.device_names import device_names
 from amtdiag.report.story import LANES, own_root_line, source_of
-from amtdiag.report.verdict import first_causes, label_of, stuck_devices, title_of, verdict
+from amtdiag.report.verdict import label_of, title_of, trouble, troubled_first, verdict
 from amtdiag.tables import MODES
 
-State = Literal["stuck", "trouble", "unclear", "clear"]
-"""stuck: something stops it. trouble: something is wrong that is not proven to stop it. unclear: the capture
-cannot tell. clear: nothing in the capture stops it."""
-STATES: tuple[State, ...] = get_args(State)
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 MEANINGS: dict[Stage, str] = {
@@ -103,30 +98,12 @@ class Outline:
         self.diagnosis = diagnosis
         self.verdict = verdict(diagnosis)
         self.names = device_names(diagnosis.devices)
-        self.first_cause = first_causes(diagnosis)
-
-    @cached_property
-    def states(self) -> Mapping[str, State]:
-        """How each device fares."""
-        stuck = stuck_devices(self.diagnosis)
-        doubtful = {one.device for one in self.diagnosis.unknowns if one.device}
-        doubtful |= {
-            one.device for one in self.diagnosis.findings if one.device and one.category == "capture"
-        }
-
-        def state(identity: str) -> State:
-            if identity in stuck:
-                return "stuck"
-            if identity in self.first_cause:
-                return "trouble"
-            return "unclear" if identity in doubtful else "clear"
-
-        return {one.id: state(one.id) for one in self.diagnosis.devices}
+        self.in_trouble = [device for device in diagnosis.devices if trouble(device) is not None]
 
     @property
     def counts(self) -> list[tuple[State, int]]:
         """How many devices are in each state."""
-        found = Counter(self.states[one.id] for one in self.devices)
+        found = Counter(device.state for device in self.devices)
         return [(state, found[state]) for state in STATES]
 
     @property
@@ -153,7 +130,7 @@ class Outline:
 
     def place(self, device: DeviceRecord) -> int:
         """Return the number of the stage that a device came to."""
-        if self.states[device.id] != "stuck" and device.mode.name == "operational":
+        if device.state != "stuck" and device.mode.name == "operational":
             return len(STAGES) - 1
         return STAGES.index(device.stage)
 
@@ -161,7 +138,7 @@ class Outline:
         """Return the stages with the devices that came so far."""
         ended: Counter[tuple[int, bool]] = Counter()
         for one in self.devices:
-            ended[self.place(one), self.states[one.id] == "stuck"] += 1
+            ended[self.place(one), one.state == "stuck"] += 1
         left, steps = len(self.devices), []
         for number, stage in enumerate(STAGES):
             stuck, other = ended[number, True], ended[number, False]
@@ -195,17 +172,13 @@ class Outline:
 
     def troubled(self) -> list[Troubled]:
         """Return the devices in trouble, stuck ones first, as many as a printed page can bear."""
-        order = sorted(
-            (one for one in self.diagnosis.devices if one.id in self.first_cause),
-            key=lambda one: (STATES.index(self.states[one.id]), one.first_seen),
-        )
         return [
             Troubled(
-                one, self.names[one.id], one.ips[-1] if one.ips else "", self.states[one.id],
-                self.first_cause[one.id].severity, label_of(self.first_cause[one.id].rule),
-                self.first_cause[one.id].summary,
+                device, self.names[device.id], device.ips[-1] if device.ips else "", device.state,
+                first.severity, label_of(first.rule), first.summary,
             )
-            for one in order[:_MOST_TROUBLED]
+            for device in troubled_first(self.in_trouble)[:_MOST_TROUBLED]
+            if (first := trouble(device)) is not None
         ]  # fmt: skip
 
     @property

@@ -3,7 +3,7 @@
 const LANES = [
   ["dhcp", "DHCP", "dhcp"], ["dns", "DNS", "dns"], ["connection", "To the server", "device_to_server"], ["hello", "Hello", "device_to_server"],
   ["connect_back", "Connect-back", "server_to_device"], ["tls", "TLS", "server_to_device"], ["http", "HTTP", "server_to_device"],
-  ["presence", "Presence server", null], ["rmcp", "RMCP pong", null],
+  ["console", "Console", null], ["scanner", "Scanner", null], ["presence", "Presence server", null], ["rmcp", "RMCP pong", null],
 ];
 const ALWAYS = 7; // lanes that are drawn also where they are empty: that they are says something
 const LOOKS = {
