@@ -43,6 +43,7 @@ from amtdiag.report.charts.style import text_of
 from amtdiag.report.charts.timescale import TimeScale, duration
 from amtdiag.report.charts.view import ChartData
 from amtdiag.report.timezones import Wanted, Zone
+from amtdiag.rules.outcome import with_outcomes
 from amtdiag.times import SECOND
 
 CLOSED = Path(__file__).parent.parent / "sample_pcaps" / "recorded" / "mesh_closed.pcapng"
@@ -130,7 +131,7 @@ def test_the_findings_of_a_device() -> None:
     said = words(charts.device_failures(found, found.devices[0].id, off_screen))
     assert "1 error, 1 warning. First: The way back to the device is closed (F11)" in said
     assert "tried 15 times to connect back" in said
-    quiet = replace(found, findings=())
+    quiet = replace(found, findings=(), devices=with_outcomes(found.devices, (), ()))
     assert "No findings" in words(charts.device_failures(quiet, found.devices[0].id, off_screen))
     assert "Nothing in this capture stops" in words(
         charts.device_timeline(quiet, found.devices[0].id, off_screen)
@@ -195,7 +196,7 @@ def test_the_funnel_counts_who_came_how_far() -> None:
     assert "30 came this far, 4 stopped" in said, "at connection"
     assert "went on; this stage is not in the capture" in said, "the capture shows neither DHCP nor DNS"
     assert "Operational" in said
-    quiet = replace(fleet(2), findings=())
+    quiet = replace(fleet(2), findings=(), devices=with_outcomes(fleet(2).devices, (), ()))
     assert "None of 2 devices is proven to be stopped" in words(charts.fleet_funnel(quiet, off_screen))
 
 
