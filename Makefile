@@ -31,7 +31,7 @@ KERNEL_SOURCES = $(NATIVE)/sieve.c $(NATIVE)/sieve.h $(NATIVE)/decode.c $(NATIVE
 
 # Strict where it is judged; an installation uses whatever flags Python was built with.
 NATIVE_CFLAGS = -std=c11 -g -O1 -Wall -Wextra -Wconversion -Werror \
-	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -I$(NATIVE_BUILD)
 NATIVE_BUILD = build/native
 NATIVE_CC = gcc
 MUTATIONS = 20000000
@@ -113,7 +113,7 @@ lab: ## record sample_pcaps/lab/ anew, in network namespaces (root only)
 	@[ "$$(id -u)" != 0 ] || sh tools/system-packages.sh lab
 	@PYTHONPATH=tests $(PYTHON) -m tools.lab sample_pcaps/lab
 
-$(NATIVE_BUILD)/corpus: tests/native/corpus.py tests/shapes.py
+$(NATIVE_BUILD)/corpus: tests/native/corpus.py tests/shapes.py tests/invented_links.py amtdiag/capture/decode/linktypes.py
 	@rm -rf $@
 	@$(PYTHON) tests/native/corpus.py $@
 

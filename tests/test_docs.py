@@ -35,7 +35,6 @@ import pytest
 from conftest import IN_CI
 
 from amtdiag import errors, model, tables
-from amtdiag.capture.decode.linktypes import LINK_TYPES
 from amtdiag.cli import main as cli
 from amtdiag.config import Limits
 from amtdiag.pipeline import diagnose
@@ -394,11 +393,6 @@ def test_verdicts() -> None:
 )  # fmt: skip
 def test_vocabularies(vocabulary: object) -> None:
     assert set(get_args(vocabulary)) <= code_words(formats())
-
-
-def test_link_types() -> None:
-    read = {name for name, _ in LINK_TYPES.values()}
-    assert all(re.search(rf"\b{name}\b", README.read_text("utf-8")) for name in read)
 
 
 def schema_fields(schema: object) -> Iterator[str]:

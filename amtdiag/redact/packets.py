@@ -11,14 +11,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from amtdiag.capture.decode.ip import Header, headers
-from amtdiag.capture.decode.linktypes import ETHERNET, LINK_TYPES
+from amtdiag.capture.decode.linktypes import LINK_TYPES
 from amtdiag.capture.decode.packet import ARP, ICMP, ICMPV6, TCP, UDP
 from amtdiag.redact.pseudonyms import Pseudonyms
 
-_MACS = {ETHERNET: (0, 6), 113: (6,), 276: (12,)}
-"""Where link layers have MACs: Ethernet, Linux cooked captures."""
-_COOKED = {113: 12, 276: 18}
-"""Where their room for longer link-layer addresses goes on."""
 _ARP_MACS, _ARP_ADDRESSES, _ARP_END = (8, 18), (14, 24), 28
 _IPV6_HEADER, _IPV4_HEADER = 40, 20
 _ADDRESSES = {4: (12, 16, 20), 6: (8, 24, 40)}
@@ -49,16 +45,14 @@ None where the packet is no part of what is known.
 
 def mask_packet(data: bytes, linktype: int, wirelen: int, names: Pseudonyms, bodies: Bodies) -> bytes | None:
     """Return a packet with pseudonyms; None where its link layer is not read."""
-    reader = LINK_TYPES.get(linktype)
-    network = reader and reader[1](data)
-    if not network:
+    link = LINK_TYPES.get(linktype)
+    network = link and link.read(data)
+    if not link or not network:
         return None
     out = bytearray(len(data))
     out[: network.offset] = data[: network.offset]
-    for at in _MACS.get(linktype, ()):
-        out[at : at + 6] = names.mac(data[at : at + 6])
-    if linktype in _COOKED:
-        out[_COOKED[linktype] : _COOKED[linktype] + 2] = bytes(2)
+    for at in sorted(link.macs):
+        out[at : at + link.mac_room] = names.mac(data[at : at + 6]) + bytes(link.mac_room - 6)
     _inner_macs(data, out, 14, network.offset, names)
     if network.ethertype == ARP:
         _arp(data, out, network.offset, names)

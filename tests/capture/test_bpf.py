@@ -20,10 +20,10 @@ from shapes import SHAPES
 
 from amtdiag.capture.decode.decoder import Decoder
 from amtdiag.capture.decode.defragment import Fragments
-from amtdiag.capture.decode.linktypes import ETHERNET
+from amtdiag.capture.decode.linktypes import ETHERNET, RAW_IP
 from amtdiag.capture.decode.packet import TCP, Segment
 from amtdiag.capture.files.inputs import Input
-from amtdiag.capture.prefilter.bpf import MAX_INSTRUCTIONS, RAW_IP, RET, Instruction, both, filter_for
+from amtdiag.capture.prefilter.bpf import MAX_INSTRUCTIONS, RET, Instruction, both, filter_for
 from amtdiag.capture.prefilter.flow_filter import FlowFilter
 from amtdiag.config import Limits, Options
 from amtdiag.errors import InputError

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapes import SHAPES, Flow, Interface, Link, Packet, Record, Talk, ethernet, pcap, pcapng
 
-from amtdiag.capture.decode.linktypes import LINK_TYPES, OTHER_NAMES
+from amtdiag.capture.decode.linktypes import LINK_TYPES, OTHER_NAMES, packed
 from amtdiag.capture.decode.packet import Segment
 from amtdiag.capture.files import inputs
 from amtdiag.capture.files.inputs import open_inputs
@@ -666,7 +666,7 @@ def test_without_a_head_every_payload_is_wanted() -> None:
     record = struct.pack("<IIII", 0, 0, 60, 60) + packet
     layout = PcapLayout(False, False, False, 16, 1000, MIB)
     for places, passed in ((1, (len(record), 1)), (0, (0, 0))):
-        sieve = module.Sieve(bytes(8192), bytes(8192), bytes(256), places, 1)
+        sieve = module.Sieve(bytes(8192), bytes(8192), bytes(256), places, (3, 1), packed(LINK_TYPES), 1)
         assert sieve.wants(1, bytes(packet), 60) is (not passed[1])
         assert sieve.pcap(record, 0, len(record), bytearray(TALLY.pack(0, 0, 0, 1)), layout) == passed
 

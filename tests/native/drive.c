@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "links.h" /* LINKS: the table of link types, written by corpus.py */
+
 enum {
     MAX_INTERFACES = 64,
     MAX_KEYS = 256,
@@ -18,6 +20,8 @@ enum {
 
 /* One sieve for all inputs, since its counters are big; what one input watches is taken back at its end. */
 static struct sieve *sieve;
+static struct link_row links[sizeof LINKS / sizeof(struct link_row)];
+enum { LINK_COUNT = sizeof links / sizeof *links, UNKNOWN_LINK = 147 };
 static struct {
     uint8_t bytes[LONGEST_KEY];
     size_t length;
@@ -42,7 +46,10 @@ static void make_sieve(void)
         tcp_ports[tcp[at] >> 3] |= (uint8_t)(1 << (tcp[at] & 7));
     for (size_t at = 0; at < sizeof udp / sizeof *udp; at++)
         udp_ports[udp[at] >> 3] |= (uint8_t)(1 << (udp[at] & 7));
-    sieve = sieve_new(tcp_ports, udp_ports, head, 4, 0x9971);
+    memcpy(links, LINKS, sizeof links);
+    demand(sizeof links == sizeof LINKS && sieve_takes(links, LINK_COUNT), "a table of link types");
+    const struct interest interest = {tcp_ports, udp_ports, head, 4, 3, 1, links, LINK_COUNT};
+    sieve = sieve_new(&interest, 0x9971);
     demand(sieve != NULL && sieve_remember(sieve), "memory");
 }
 
@@ -201,8 +208,12 @@ static void drive_pcapng(const uint8_t *data, size_t size)
         const uint32_t total = u32(data + pos + 4, layout.big_endian);
         if (total < 12 || total > size - pos)
             break;
-        if (kind == 1 && interfaces < MAX_INTERFACES)
-            tallies[interfaces++] = (struct tally){.linktype = data[pos + (layout.big_endian ? 9 : 8)]};
+        if (kind == 1 && interfaces < MAX_INTERFACES) {
+            const uint8_t *two = data + pos + 8;
+            tallies[interfaces++] = (struct tally){
+                .linktype = layout.big_endian ? (uint64_t)two[0] << 8 | two[1] : (uint64_t)two[1] << 8 | two[0],
+            };
+        }
         if (kind == 6 && total > 32)
             watch(data + pos + 28, total - 32);
         pos += (total + 3) & ~(size_t)3;
@@ -214,10 +225,13 @@ static void drive_pcapng(const uint8_t *data, size_t size)
 
 static void drive_packet(const uint8_t *data, size_t size)
 {
-    static const uint32_t linktypes[] = {1, 1, 0, 9, 12, 101, 104, 108, 113, 204, 228, 229, 276, 147};
+    /* Any row of the table, Ethernet more often, or a link type that is in none. */
+    const unsigned choice = data[0] % (LINK_COUNT + 3);
     size_t length;
     uint8_t *packet = window_at(data, size, 1, &length);
-    sieve_wants(sieve, linktypes[data[0] % (sizeof linktypes / sizeof *linktypes)], packet, length, (uint32_t)size);
+    const uint32_t linktype = choice < LINK_COUNT ? links[choice].number : choice == LINK_COUNT ? UNKNOWN_LINK : 1;
+    const bool wanted = sieve_wants(sieve, linktype, packet, length, (uint32_t)size);
+    demand(!wanted || linktype != UNKNOWN_LINK, "a link type that nothing reads is passed over");
     check_plain(packet, length);
     watch(packet, length);
     sieve_wants(sieve, 1, packet, length, UINT32_MAX);

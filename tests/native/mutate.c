@@ -1,14 +1,14 @@
 /* Drives seed captures, and then mutated ones until there were enough: mutate COUNT SEED FILE...
  *
- * A fixed sequence of pseudo-random numbers: the same arguments make the same inputs. For want of a libFuzzer, and
- * where a run has to be as long each time. See `make sanitize`. */
+ * A fixed sequence of pseudo-random numbers: the same arguments make the same inputs. It is for where there is no
+ * libFuzzer, and where a run has to be as long each time (`make sanitize`). */
 #include "drive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_INPUT = 8192, MAX_FILES = 4096, MAX_CHANGES = 8, DEEP = 160, SHORT = 500, LINK_TYPES = 14 };
+enum { MAX_INPUT = 8192, MAX_FILES = 4096, MAX_CHANGES = 8, DEEP = 160, SHORT = 500 };
 
 struct file {
     uint8_t *data;
@@ -111,7 +111,7 @@ static size_t begin(uint8_t *input, const struct file *seed)
     }
     memcpy(input, seed->data + from, size);
     if (from > 0)
-        input[0] = (uint8_t)below(LINK_TYPES);
+        input[0] = (uint8_t)below(256);
     else if (below(2)) /* few records, so that changes meet what is around them */
         size = below(size < SHORT ? size : SHORT);
     return size;

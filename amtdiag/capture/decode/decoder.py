@@ -6,7 +6,7 @@ import struct
 
 from amtdiag.capture.decode.defragment import FragmentOrigin, Fragments, Whole
 from amtdiag.capture.decode.ip import VXLAN_PORT, walk
-from amtdiag.capture.decode.linktypes import ETHERNET, LINK_TYPES, NetworkStart
+from amtdiag.capture.decode.linktypes import ETHERNET, NetworkStart
 from amtdiag.capture.decode.packet import ARP, ICMP, ICMPV6, TCP, UDP, Segment
 from amtdiag.capture.prefilter.flow_filter import FlowFilter
 
@@ -23,10 +23,10 @@ _IP_AT = 14
 _TRANSPORT_AT = 34
 _TCP_HEADER = 20
 _UDP_HEADER = 8
-_ICMP_HEADER = 8
-_UNREACHABLE = {ICMP: 3, ICMPV6: 1}
-"""By protocol: the type of the message that says that a packet could not be delivered (RFC 792, RFC 4443)."""
-_TRANSPORTS = frozenset({TCP, UDP, *_UNREACHABLE})
+_HEADERS = {TCP: _TCP_HEADER, UDP: _UDP_HEADER, ICMP: 8, ICMPV6: 8}
+"""By protocol: the least bytes of its header."""
+_TCP_FIELDS = struct.Struct(">HHIIBB2xH").unpack_from
+_UDP_FIELDS = struct.Struct(">HH2xH").unpack_from
 _ARP_LENGTH = 28
 _ARP_ETHERNET_IPV4 = b"\x00\x01\x08\x00\x06\x04"
 _SYN = 2
@@ -55,8 +55,8 @@ class Decoder:
             and self._plain(packet, at, out)
         ):
             return
-        reader = LINK_TYPES.get(linktype)
-        network = reader and reader[1](packet)
+        link = self._selection.interest.link_types.get(linktype)
+        network = link and link.read(packet)
         if not network:
             return
         if network.ethertype == ARP:
@@ -77,13 +77,13 @@ class Decoder:
             datagram.fragment.key[2] if datagram.fragment else datagram.protocol,
         )
         if datagram.fragment is not None:
-            if datagram.fragment.key[2] in _TRANSPORTS:
+            if datagram.fragment.key[2] in _HEADERS:
                 payload = packet[datagram.start : datagram.end]
                 for whole in self._fragments.add(
                     datagram.fragment, payload, datagram.missing, origin, self.sensor
                 ):
                     self._transport(whole.payload, whole.missing, whole.origin, whole, out)
-        elif datagram.protocol in _TRANSPORTS:
+        elif datagram.protocol in _HEADERS:
             payload = packet[datagram.start : datagram.end]
             self._transport(payload, datagram.missing, origin, None, out)
 
@@ -123,92 +123,64 @@ class Decoder:
     def _transport(
         self, data: bytes, missing: int, origin: FragmentOrigin, whole: Whole | None, out: list[Segment]
     ) -> None:
-        """Read a TCP, UDP or ICMP header; hand the segment to the selection."""
-        if origin.protocol == UDP:
-            self._user_datagram(data, missing, origin, whole, out)
+        """Read a TCP, UDP or ICMP header; keep what is wanted, let the flow filter decide about other TCP."""
+        interest = self._selection.interest
+        protocol = origin.protocol
+        header = _HEADERS[protocol]
+        if len(data) < header:
             return
-        if origin.protocol != TCP:
-            self._unreachable(data, missing, origin, whole, out)
+        sport = dport = flags = seq = ack = 0
+        if protocol == TCP:
+            sport, dport, seq, ack, words, flags, checksum = _TCP_FIELDS(data)
+            header = (words >> 4) * 4
+            if header < _TCP_HEADER:
+                return
+            missing = max(
+                0, missing - max(0, header - len(data))
+            )  # a cut inside the TCP options costs no payload
+        elif protocol == UDP:
+            sport, dport, checksum = _UDP_FIELDS(data)
+            if not (sport in interest.datagram_ports or dport in interest.datagram_ports):
+                return
+        elif data[0] == interest.messages[protocol]:
+            checksum = int.from_bytes(data[2:4])
+        else:
             return
-        if len(data) < _TCP_HEADER:
-            return
-        body = (data[12] >> 4) * 4
-        if body < _TCP_HEADER:
-            return
-        missing = max(0, missing - max(0, body - len(data)))  # a cut inside the TCP options costs no payload
-        sport, dport = data[0:2], data[2:4]
         segment = Segment(
             ts=origin.ts,
             file=origin.file,
-            frames=whole.frames(body) if whole else (origin.frame,),
+            frames=whole.frames(header) if whole else (origin.frame,),
             src=origin.src,
             dst=origin.dst,
-            sport=int.from_bytes(sport),
-            dport=int.from_bytes(dport),
-            flags=data[13],
-            seq=int.from_bytes(data[4:8]),
-            ack=int.from_bytes(data[8:12]),
+            sport=sport,
+            dport=dport,
+            flags=flags,
+            seq=seq,
+            ack=ack,
             ident=origin.ident,
-            checksum=int.from_bytes(data[16:18]),
-            payload=data[body:],
+            checksum=checksum,
+            payload=data if protocol in interest.messages else data[header:],
             missing=missing,
             mac=origin.mac,
             vlan=origin.vlan,
+            protocol=protocol,
         )
-        self._select(segment, sport, dport, out)
+        if protocol == TCP:
+            self._select(segment, data[0:2], data[2:4], out)
+        else:
+            out.append(segment)
 
     def _select(self, segment: Segment, sport: bytes, dport: bytes, out: list[Segment]) -> None:
         """Keep a TCP segment on a wanted port; let the selection decide about one that it may want."""
         selection = self._selection
-        if sport in selection.ports or dport in selection.ports:
+        ports = selection.interest.ports
+        if segment.sport in ports or segment.dport in ports:
             out.append(segment)
             return
         key = segment.src + segment.dst + sport + dport
-        begins = segment.payload and segment.payload[0] in selection.first_byte
+        begins = segment.payload and segment.payload[0] in selection.interest.head[0]
         if begins or key in selection.watched or segment.flags & (_SYN | _ACK) == _SYN:
             selection.offer(key, segment.dst + segment.src + dport + sport, segment, out)
-
-    def _user_datagram(
-        self, data: bytes, missing: int, origin: FragmentOrigin, whole: Whole | None, out: list[Segment]
-    ) -> None:
-        """Read a UDP header; keep the datagram if its port is wanted."""
-        sport, dport = data[0:2], data[2:4]
-        wanted = self._selection.datagram_ports
-        if len(data) >= _UDP_HEADER and (sport in wanted or dport in wanted):
-            out.append(
-                Segment(
-                    ts=origin.ts,
-                    file=origin.file,
-                    frames=whole.frames(_UDP_HEADER) if whole else (origin.frame,),
-                    src=origin.src,
-                    dst=origin.dst,
-                    sport=int.from_bytes(sport),
-                    dport=int.from_bytes(dport),
-                    flags=0,
-                    seq=0,
-                    ack=0,
-                    ident=origin.ident,
-                    checksum=int.from_bytes(data[6:8]),
-                    payload=data[_UDP_HEADER:],
-                    missing=missing,
-                    mac=origin.mac,
-                    vlan=origin.vlan,
-                    protocol=UDP,
-                )
-            )
-
-    def _unreachable(
-        self, data: bytes, missing: int, origin: FragmentOrigin, whole: Whole | None, out: list[Segment]
-    ) -> None:
-        """Keep an ICMP message that says that something could not be delivered."""
-        if len(data) >= _ICMP_HEADER and data[0] == _UNREACHABLE[origin.protocol]:
-            frames = whole.frames(_ICMP_HEADER) if whole else (origin.frame,)
-            out.append(
-                Segment(
-                    origin.ts, origin.file, frames, origin.src, origin.dst, 0, 0, 0, 0, 0, origin.ident,
-                    int.from_bytes(data[2:4]), data, missing, origin.mac, origin.vlan, origin.protocol,
-                )
-            )  # fmt: skip
 
     def _address_resolution(
         self, packet: bytes, network: NetworkStart, at: tuple[int, int, int], out: list[Segment]

@@ -21,6 +21,8 @@ _V6_OPTIONS = frozenset({0, 43, 60, 135, 139, 140})
 """Hop-by-hop, routing, destination options, mobility, HIP, Shim6: length in units of 8 bytes."""
 _V6_FRAGMENT = 44
 _V6_AUTHENTICATION = 51
+EXTENSIONS = _V6_OPTIONS | {_V6_FRAGMENT, _V6_AUTHENTICATION}
+"""Headers between that of IPv6 and what it carries."""
 _MAX_EXTENSIONS = 16
 
 _GRE_ETHERNET = 0x6558

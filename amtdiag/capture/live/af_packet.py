@@ -18,10 +18,10 @@ from contextlib import suppress
 from ctypes import addressof, c_char
 from pathlib import Path
 
-from amtdiag.capture.decode.linktypes import ETHERNET
+from amtdiag.capture.decode.linktypes import LINK_TYPES
 from amtdiag.capture.live.packet_mmap import BLOCKS, SOL_PACKET, PacketRing
 from amtdiag.capture.live.source import Counts, LivePacket, Tap
-from amtdiag.capture.prefilter.bpf import MAX_INSTRUCTIONS, RAW_IP, Instruction, both, filter_for, packed
+from amtdiag.capture.prefilter.bpf import MAX_INSTRUCTIONS, Instruction, both, filter_for, packed
 from amtdiag.capture.prefilter.interest import Interest
 from amtdiag.errors import InputError, MissingToolError, UsageError
 from amtdiag.safetext import safe
@@ -36,8 +36,8 @@ _STATISTICS_VALUES = struct.Struct("=II4x")
 """Packets, drops, and how often the kernel had to stop."""
 _PROMISCUOUS = 1
 _ATTACH_FILTER, _TIMESTAMPNS = 26, 35
-_LINK_TYPES = {1: ETHERNET, 772: ETHERNET, 65534: RAW_IP}
-"""By the kernel's ARPHRD number: Ethernet, loopback, and interfaces that have no link layer."""
+_LINK_TYPES = {kind: number for number, link in LINK_TYPES.items() for kind in link.hardware}
+"""By the kernel's number for the kind of an interface (ARPHRD)."""
 _LOOPBACK = 772
 _LOSS_COUNTERS = ("rx_missed_errors", "rx_fifo_errors")
 """What network cards count where they have no room; libpcap takes the same two."""

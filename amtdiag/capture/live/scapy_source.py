@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from amtdiag.capture.decode.linktypes import ETHERNET
@@ -21,20 +21,6 @@ NOT_RUN_BY_US = "capturing through scapy on this system has not been run by the 
 _MAX_WAITING = 65_536
 _SETTLING = 1.0
 """Seconds after which scapy's thread has failed if it cannot capture."""
-
-
-def expression(interest: Interest, *, any_port: bool) -> str:
-    """Return libpcap's expression for what may be of interest, with and without one VLAN tag."""
-    tcp = "tcp" if any_port else f"tcp and ({_ports(interest.ports)})"
-    wanted = (
-        f"({tcp}) or (udp and ({_ports(interest.datagram_ports)})) or arp or icmp[icmptype] = 3"
-        " or (icmp6 and ip6[40] = 1) or (ip[6:2] & 0x3fff != 0) or (ip6 and ip6[6] = 44)"
-    )
-    return f"{wanted} or (vlan and ({wanted}))"
-
-
-def _ports(ports: Iterable[int]) -> str:
-    return " or ".join(f"port {port}" for port in sorted(ports))
 
 
 class ScapySource:
@@ -58,7 +44,7 @@ class ScapySource:
         self._received = [0] * len(interfaces)
         self._dropped = [0] * len(interfaces)
         self._reported: list[str] = []
-        wanted = expression(interest, any_port=any_port)
+        wanted = interest.exact_filter(any_port=any_port)
         if narrowed:
             wanted = f"({narrowed}) and ({wanted})"
         self._sniffers = [

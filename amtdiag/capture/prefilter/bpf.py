@@ -1,8 +1,9 @@
 """The kernel's filter for a live capture: made from an `Interest`, as data that a socket takes.
 
 Classic BPF (Linux: Documentation/networking/filter.rst). The filter lets through whatever the scan may want,
-and more where telling would take a long walk: datagrams in fragments, tunnels, IPv6 extension headers, more
-than two VLAN tags. A tag that the network card took off is not in the packet that the filter sees.
+and more where finding out would take a long walk: datagrams in fragments, tunnels, IPv6 extension headers,
+more than two VLAN tags, link types whose header varies. A tag that the network card took off is not in the
+packet that the filter sees.
 """
 
 from __future__ import annotations
@@ -11,15 +12,24 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from amtdiag.capture.decode.ip import TUNNELS, VXLAN_PORT
-from amtdiag.capture.decode.linktypes import ETHERNET, IPV4, IPV6
-from amtdiag.capture.decode.packet import ARP, ICMP, ICMPV6, TCP, UDP
+from amtdiag.capture.decode.ip import EXTENSIONS, TUNNELS, VXLAN_PORT
+from amtdiag.capture.decode.linktypes import (
+    ETHERNET,
+    IPV4,
+    IPV6,
+    LLC_BELOW,
+    MPLS,
+    PPPOE_SESSION,
+    SNAP,
+    VLAN_TAGS,
+    Following,
+    LinkType,
+)
+from amtdiag.capture.decode.packet import ARP, TCP, UDP
 from amtdiag.capture.prefilter.interest import Interest
 
 SNAP_LENGTH = 262_144
 """Bytes of a packet that are taken: all of it."""
-RAW_IP = 101
-"""Link type of an interface without a link layer, such as a tunnel's."""
 MAX_INSTRUCTIONS = 4096
 """The kernel takes no longer program (BPF_MAXINSNS)."""
 
@@ -32,14 +42,6 @@ LDX_IMM, TAX, TXA = 0x01, 0x07, 0x87
 ADD, ADD_X, AND, LSH = 0x04, 0x0C, 0x54, 0x64
 JUMP, JEQ, JGE, JSET, RET = 0x05, 0x15, 0x35, 0x45, 0x06
 
-_VLAN_TAGS = (0x8100, 0x88A8, 0x9100, 0x9200, 0x9300)
-_WRAPPED = (0x8864, 0x8847, 0x8848)
-"""PPPoE sessions and MPLS: what is in them is told by whoever decodes them."""
-_LENGTH_BELOW = 0x0600
-"""A smaller EtherType is the length of an LLC frame."""
-_SNAP = 0xAAAA
-_V6_EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
-_UNREACHABLE = {ICMP: 3, ICMPV6: 1}
 _FRAGMENT_BITS = 0x3FFF
 """Of IPv4's flags and offset: set in every fragment, the first one too."""
 
@@ -56,7 +58,7 @@ class Instruction(NamedTuple):
 
 def packed(program: Sequence[Instruction]) -> bytes:
     """Return a program as an array of `struct sock_filter`."""
-    return b"".join(struct.pack("=HBBI", *one) for one in program)
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 
 
 def filter_for(interest: Interest, linktype: int = ETHERNET, *, any_port: bool = False) -> list[Instruction]:
@@ -65,16 +67,15 @@ def filter_for(interest: Interest, linktype: int = ETHERNET, *, any_port: bool =
     With `any_port` it lets all TCP through: only so is a Hello on an unexpected port seen.
     """
     code = _Assembler()
-    if linktype == ETHERNET:
-        _ethernet(code)
+    link = interest.link_types[linktype]
+    if link.length is None and link.following == Following.ETHERTYPE:
+        _ethertype(code, link)
+    elif link.length is None and link.following == Following.IP:
+        _version(code, link)
     else:
-        code.emit(LDX_IMM, 0)
-        code.emit(LD_B, 0)
-        code.emit(AND, 0xF0)
-        code.go_if(JEQ, [0x40], "ipv4")
-        code.go_if(JEQ, [0x60], "ipv6")
-        code.emit(RET, 0)
-    _network(code)
+        code.emit(RET, SNAP_LENGTH)
+        return code.program()
+    _network(code, interest)
     _transport(code, interest, any_port=any_port)
     return code.program()
 
@@ -85,8 +86,8 @@ def both(first: Sequence[Instruction], second: Sequence[Instruction]) -> list[In
     The first has to return constants, as libpcap's programs do.
     """
     joined = list(first)
-    for at, one in enumerate(first):
-        if one.code == RET and one.k:
+    for at, instruction in enumerate(first):
+        if instruction.code == RET and instruction.k:
             joined[at] = Instruction(JUMP, 0, 0, len(first) - at - 1)
     return [*joined, *second]
 
@@ -132,30 +133,40 @@ class _Assembler:
         return code
 
 
-def _ethernet(code: _Assembler) -> None:
+def _ethertype(code: _Assembler, link: LinkType) -> None:
     """Leave the EtherType in the accumulator and where the network layer begins in the index register."""
     for tags in range(3):
-        at = 12 + 4 * tags
+        start = link.header + 4 * tags
         if tags:
             code.label(f"tag {tags}")
-        code.emit(LDX_IMM, at + 2)
-        code.emit(LD_H, at)
+        code.emit(LDX_IMM, start)
+        code.emit(LD_H, start - 2 if tags else link.type_at)
         if tags < 2:
-            code.go_if(JEQ, _VLAN_TAGS, f"tag {tags + 1}")
+            code.go_if(JEQ, sorted(VLAN_TAGS), f"tag {tags + 1}")
             code.go("ethertype")
-    code.take_if(JEQ, _VLAN_TAGS)
+    code.take_if(JEQ, sorted(VLAN_TAGS))
     code.label("ethertype")
     code.go_if(JEQ, [IPV4], "ipv4")
     code.go_if(JEQ, [IPV6], "ipv6")
-    code.take_if(JEQ, [ARP, *_WRAPPED])
-    code.go_if(JGE, [_LENGTH_BELOW], "drop")
+    code.take_if(JEQ, [ARP, PPPOE_SESSION, *sorted(MPLS)])
+    code.go_if(JGE, [LLC_BELOW], "drop")
     code.emit(LDX_H, 0)
-    code.take_if(JEQ, [_SNAP])
+    code.take_if(JEQ, [int.from_bytes(SNAP[0][:2])])
     code.label("drop")
     code.emit(RET, 0)
 
 
-def _network(code: _Assembler) -> None:
+def _version(code: _Assembler, link: LinkType) -> None:
+    """Tell IPv4 and IPv6 apart; leave where they begin in the index register."""
+    code.emit(LDX_IMM, link.header)
+    code.emit(LDX_B, 0)
+    code.emit(AND, 0xF0)
+    code.go_if(JEQ, [0x40], "ipv4")
+    code.go_if(JEQ, [0x60], "ipv6")
+    code.emit(RET, 0)
+
+
+def _network(code: _Assembler, interest: Interest) -> None:
     """Leave the protocol in the accumulator and where its header begins in the index register."""
     code.label("ipv4")
     code.emit(LDX_B, 9)
@@ -171,7 +182,7 @@ def _network(code: _Assembler) -> None:
     code.go("protocol")
     code.label("fragment")
     code.emit(LD_MEM, 0)
-    code.take_if(JEQ, [TCP, UDP, *_UNREACHABLE])
+    code.take_if(JEQ, [TCP, UDP, *interest.messages])
     code.emit(RET, 0)
     code.label("ipv6")
     code.emit(LDX_B, 6)
@@ -186,14 +197,14 @@ def _network(code: _Assembler) -> None:
 def _transport(code: _Assembler, interest: Interest, *, any_port: bool) -> None:
     code.go_if(JEQ, [TCP], "tcp")
     code.go_if(JEQ, [UDP], "udp")
-    for protocol in _UNREACHABLE:
+    for protocol in interest.messages:
         code.go_if(JEQ, [protocol], f"icmp {protocol}")
-    code.take_if(JEQ, [*sorted(TUNNELS), *_V6_EXTENSIONS])
+    code.take_if(JEQ, [*sorted(TUNNELS), *sorted(EXTENSIONS)])
     code.emit(RET, 0)
-    for protocol, unreachable in _UNREACHABLE.items():
+    for protocol, message in interest.messages.items():
         code.label(f"icmp {protocol}")
         code.emit(LDX_B, 0)
-        code.take_if(JEQ, [unreachable])
+        code.take_if(JEQ, [message])
         code.emit(RET, 0)
     code.label("tcp")
     if any_port:

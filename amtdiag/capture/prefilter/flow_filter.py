@@ -53,9 +53,6 @@ class FlowFilter:
         self.sieve = sieve
         self._watchers: list[Watcher] = [watcher for watcher in (sieve, observer) if watcher is not None]
         self._limits = limits
-        self.ports = frozenset(port.to_bytes(2) for port in interest.ports)
-        self.datagram_ports = frozenset(port.to_bytes(2) for port in interest.datagram_ports)
-        self.first_byte = interest.head[0]
         self.watched: dict[bytes, _Undecided | None] = {}
         """By directional key (source, destination, ports): undecided, or None once it is kept."""
         self._undecided: OrderedDict[bytes, bytes] = OrderedDict()

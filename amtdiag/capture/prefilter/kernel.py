@@ -10,6 +10,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Literal
 
+from amtdiag.capture.decode.linktypes import packed
+from amtdiag.capture.decode.packet import ICMP, ICMPV6
 from amtdiag.capture.prefilter.interest import Interest
 from amtdiag.capture.prefilter.interface import Sieve
 from amtdiag.errors import MissingToolError, UsageError
@@ -29,13 +31,13 @@ MISSING = (
 )
 
 
-def _extension() -> Callable[[bytes, bytes, bytes, int, int], Sieve] | None:
+def _extension() -> Callable[..., Sieve] | None:
     """The maker of sieves, where it was compiled."""
     try:
         module = import_module("amtdiag.capture.prefilter._kernel")
     except ImportError:
         return None
-    make: Callable[[bytes, bytes, bytes, int, int], Sieve] = module.Sieve
+    make: Callable[..., Sieve] = module.Sieve
     return make
 
 
@@ -71,9 +73,16 @@ def sieve_for(interest: Interest, seed: int | None = None) -> tuple[Sieve, Kerne
     for at, place in enumerate(places):
         for value in place:
             head[value] |= 1 << at
-    if seed is None:
-        seed = new_seed()
-    return make(_bits(interest.ports), _bits(interest.datagram_ports), bytes(head), len(places), seed), "c"
+    sieve = make(
+        tcp_ports=_bits(interest.ports),
+        udp_ports=_bits(interest.datagram_ports),
+        head=bytes(head),
+        head_length=len(places),
+        messages=(interest.messages[ICMP], interest.messages[ICMPV6]),
+        links=packed(interest.link_types),
+        seed=new_seed() if seed is None else seed,
+    )
+    return sieve, "c"
 
 
 def new_seed() -> int:

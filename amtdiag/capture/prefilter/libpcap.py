@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 
-from amtdiag.capture.prefilter.bpf import RAW_IP, SNAP_LENGTH, Instruction
+from amtdiag.capture.decode.linktypes import RAW_IP
+from amtdiag.capture.prefilter.bpf import SNAP_LENGTH, Instruction
 from amtdiag.errors import MissingToolError, UsageError
 from amtdiag.safetext import safe
 

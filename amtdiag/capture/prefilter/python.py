@@ -1,7 +1,7 @@
-"""The sieve in plain Python: what `native/sieve.c` does, for want of a compiler.
+"""The sieve in plain Python: what `native/sieve.c` does, where that was not compiled.
 
-It knows fewer kinds of packets by sight, and leaves all others to whoever decodes them. That is slower where
-there are many of them, and no less right.
+Of fewer kinds of packets it can tell that they do not matter, and it leaves all others to be decoded. That
+is slower where there are many of them, and no less right.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import zlib
 from collections import Counter
 
 from amtdiag.capture.decode.ip import TUNNELS, VXLAN_PORT
-from amtdiag.capture.decode.linktypes import ETHERNET
 from amtdiag.capture.decode.packet import ICMP, ICMPV6, TCP, UDP
 from amtdiag.capture.prefilter.interest import Interest
 from amtdiag.capture.prefilter.interface import SEEN_BYTES, TALLY, PcapLayout, PcapngLayout, Rows
@@ -34,7 +33,6 @@ _UNFRAGMENTED = frozenset({b"\x00\x00", b"\x40\x00"})
 _MORE_INSIDE = frozenset({*TUNNELS, ICMPV6})
 """Protocols inside of IPv4 that have to be decoded to tell."""
 _SYN = 2
-_ICMP_UNREACHABLE = 3
 _TAG = b"\x81\x00"
 _IPV6 = b"\x86\xdd"
 _IPV6_HEADER = 40
@@ -50,6 +48,8 @@ class PlainSieve:
         self._ports = frozenset(port.to_bytes(2) for port in interest.ports)
         self._datagram_ports = frozenset(port.to_bytes(2) for port in interest.datagram_ports)
         self._datagram_ports |= {VXLAN_PORT}  # the port of a tunnel
+        self._message = interest.messages[ICMP]
+        self._ethernet = {number for number, link in interest.link_types.items() if link.is_ethernet}
         self._watched: Counter[bytes] = Counter()
         self._seen: set[bytes] | None = None
 
@@ -79,21 +79,25 @@ class PlainSieve:
 
     def wants(self, linktype: int, packet: bytes, _wirelen: int, /) -> bool:
         """Tell whether a packet has to be looked at."""
-        return linktype != ETHERNET or not self._passes(packet, 0, len(packet))
+        if linktype in self._ethernet:
+            return not self._passes(packet, 0, len(packet))
+        return linktype in self._interest.link_types
 
     def pcap(
         self, data: bytes | bytearray, pos: int, end: int, tally: bytearray, layout: PcapLayout, /
     ) -> tuple[int, int]:
         """Pass over records. What a capture is full of is thrown away right here, without a call."""
         packets, earliest, latest, linktype = TALLY.unpack(tally)
-        if linktype != ETHERNET or layout.swapped or layout.maybe_swapped:
+        if linktype not in self._interest.link_types:
+            return self._pass_all(data, pos, end, tally, layout)
+        if linktype not in self._ethernet or layout.swapped or layout.maybe_swapped:
             return pos, 0
         before = packets
         header, unit, limit = layout.header, layout.unit, layout.limit
         unpack = (_RECORD if header == 16 else _RECORD_AND_MORE)[">" if layout.big_endian else "<"]
         ports, datagram_ports, watched = self._ports, self._datagram_ports, self._watched
         seen = self._seen
-        first_byte = self._interest.head[0]
+        first_byte, message = self._interest.head[0], self._message
         last = end - header - _SEEN
         while pos <= last:
             seconds, fraction, caplen, _, kind, fragment, protocol, sport, dport, words, flags = unpack(
@@ -121,7 +125,7 @@ class PlainSieve:
                     if sport in datagram_ports or dport in datagram_ports:
                         break
                 elif protocol == ICMP:
-                    if data[start + 34] == _ICMP_UNREACHABLE:
+                    if data[start + 34] == message:
                         break
                 elif protocol in _MORE_INSIDE:
                     break
@@ -134,6 +138,28 @@ class PlainSieve:
                 latest = stamp
             else:
                 earliest = min(earliest, stamp)
+            packets += 1
+            pos = stop
+        TALLY.pack_into(tally, 0, packets, earliest, latest, linktype)
+        return pos, packets - before
+
+    def _pass_all(
+        self, data: bytes | bytearray, pos: int, end: int, tally: bytearray, layout: PcapLayout
+    ) -> tuple[int, int]:
+        """Count records of a link type that nothing reads."""
+        packets, earliest, latest, linktype = TALLY.unpack(tally)
+        before = packets
+        unpack = struct.Struct((">" if layout.big_endian else "<") + "IIII").unpack_from
+        while pos + layout.header <= end:
+            seconds, fraction, caplen, wirelen = unpack(data, pos)
+            if layout.swapped or (layout.maybe_swapped and caplen > wirelen):
+                caplen = wirelen
+            stop = pos + layout.header + caplen
+            if stop > end or caplen > layout.limit:
+                break
+            stamp = seconds * 1_000_000_000 + fraction * layout.unit
+            earliest = min(earliest, stamp) if packets else stamp
+            latest = max(latest, stamp) if packets else stamp
             packets += 1
             pos = stop
         TALLY.pack_into(tally, 0, packets, earliest, latest, linktype)
@@ -163,7 +189,10 @@ class PlainSieve:
             if tally is None:
                 tally = known[number] = list(TALLY.unpack_from(tallies, number * TALLY.size))
             start = pos + _BLOCK_HEADER
-            if tally[3] != ETHERNET or not self._passes(data, start, start + caplen):
+            if tally[3] in self._ethernet:
+                if not self._passes(data, start, start + caplen):
+                    break
+            elif tally[3] in self._interest.link_types:
                 break
             interface, stamp = number, high << 32 | low
             tally[1] = min(tally[1], stamp) if tally[0] else stamp
@@ -210,7 +239,7 @@ class PlainSieve:
         if protocol == UDP:
             return self._datagram_ports.isdisjoint(ports)
         if protocol != TCP:
-            return protocol == ICMP and data[transport] != _ICMP_UNREACHABLE
+            return protocol == ICMP and data[transport] != self._message
         if not self._ports.isdisjoint(ports) or data[transport + 13] & _SYN:
             return False
         key = bytes(data[addresses : transport + 4])

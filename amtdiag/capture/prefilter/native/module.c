@@ -25,25 +25,42 @@ static bool is_free(const Sieve *self)
 
 static PyObject *sieve_create(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    const char *tcp_ports, *udp_ports, *head;
-    Py_ssize_t tcp_size, udp_size, head_size;
+    const char *tcp_ports, *udp_ports, *head, *links;
+    Py_ssize_t tcp_size, udp_size, head_size, link_size;
     unsigned int head_length;
+    unsigned char icmp, icmpv6;
     unsigned long long seed;
-    static char *names[] = {"tcp_ports", "udp_ports", "head", "head_length", "seed", NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y#y#y#IK", names, &tcp_ports, &tcp_size, &udp_ports, &udp_size,
-                                     &head, &head_size, &head_length, &seed))
+    static char *names[] = {"tcp_ports", "udp_ports", "head", "head_length", "messages", "links", "seed", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y#y#y#I(bb)y#K", names, &tcp_ports, &tcp_size, &udp_ports, &udp_size,
+                                     &head, &head_size, &head_length, &icmp, &icmpv6, &links, &link_size, &seed))
         return NULL;
     if (tcp_size != SIEVE_PORT_BYTES || udp_size != SIEVE_PORT_BYTES || head_size != SIEVE_HEAD_BYTES ||
         head_length > SIEVE_HEAD_MAX) {
         PyErr_SetString(PyExc_ValueError, "port sets of 8192 bytes, a head of 256 bytes and at most 8 places");
         return NULL;
     }
+    struct link_row rows[SIEVE_LINKS_MAX]; /* bytes may begin anywhere */
+    const size_t count = (size_t)link_size / sizeof *rows;
+    if ((size_t)link_size > sizeof rows || (size_t)link_size % sizeof *rows != 0 ||
+        (memcpy(rows, links, (size_t)link_size), !sieve_takes(rows, count))) {
+        PyErr_SetString(PyExc_ValueError, "a table of link types that the sieve cannot read");
+        return NULL;
+    }
+    const struct interest interest = {
+        .tcp_ports = (const uint8_t *)tcp_ports,
+        .udp_ports = (const uint8_t *)udp_ports,
+        .head = (const uint8_t *)head,
+        .head_length = head_length,
+        .icmp = icmp,
+        .icmpv6 = icmpv6,
+        .links = rows,
+        .link_count = count,
+    };
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Sieve *self = (Sieve *)allocate(type, 0);
     if (self == NULL)
         return NULL;
-    self->sieve = sieve_new((const uint8_t *)tcp_ports, (const uint8_t *)udp_ports, (const uint8_t *)head, head_length,
-                            seed);
+    self->sieve = sieve_new(&interest, seed);
     if (self->sieve == NULL) {
         Py_DECREF(self);
         return PyErr_NoMemory();
@@ -200,9 +217,8 @@ static PyObject *walk_pcap(PyObject *object, PyObject *args)
 }
 
 enum {
-    COLUMNS = 17,     /* of a Segment, see columns.py */
+    COLUMNS = 17,     /* fields of a Segment (decode/packet.py) */
     MOST_ROWS = 1024, /* that one call decodes: the caller is to get to see them */
-    LINK_ETHERNET = 1,
     TCP = 6,
 };
 
@@ -282,7 +298,7 @@ static bool add_row(const Rows *rows, const uint8_t *data, const struct plain *p
 /* True for a plain packet that is wanted whatever its conversation is. */
 static bool is_taken(const Sieve *self, uint64_t linktype, const struct record *record, struct plain *plain)
 {
-    if (linktype != LINK_ETHERNET || !decode_plain(record->packet, record->size, plain))
+    if (!sieve_is_ethernet(self->sieve, linktype) || !decode_plain(record->packet, record->size, plain))
         return false;
     bool (*wants)(const struct sieve *, uint16_t) =
         plain->protocol == TCP ? sieve_wants_tcp_port : sieve_wants_udp_port;
@@ -514,7 +530,7 @@ static int fill_module(PyObject *module)
     Py_DECREF(type);
     if (failed < 0)
         return -1;
-    return PyModule_AddIntConstant(module, "TALLY_BYTES", sizeof(struct tally));
+    return 0;
 }
 
 static PyModuleDef_Slot module_slots[] = {

@@ -1,6 +1,6 @@
-/* See sieve.h. The order of the file is that of a packet: link layer, IP, tunnels, transport; then the containers.
+/* The order of the file is that of a packet: link layer, IP, tunnels, transport; then the containers.
  *
- * It mirrors linklayer.py, ip.py and the conditions of scan.py. Where following them further is not worth the code,
+ * It mirrors decode/linktypes.py, whose table it is given, decode/ip.py and decode/decoder.py. Where following them further is not worth the code,
  * the answer is "look at it": that costs time, never a packet.
  */
 #include "sieve.h"
@@ -13,7 +13,6 @@ enum {
     ETHERTYPE_ARP = 0x0806,
     ETHERTYPE_IPV6 = 0x86DD,
     ETHERTYPE_PPPOE_SESSION = 0x8864,
-    LINKTYPE_ETHERNET = 1,
     LLC_BELOW = 0x0600,
     ETHERNET_HEADER = 14,
     MAX_LABELS = 16,
@@ -39,8 +38,6 @@ enum {
     TCP_HEADER = 20,
     UDP_HEADER = 8,
     ICMP_HEADER = 8,
-    ICMP_UNREACHABLE = 3,
-    ICMPV6_UNREACHABLE = 1,
     SYN = 2,
     ACK = 16,
 
@@ -63,6 +60,10 @@ struct sieve {
     uint8_t first_bytes[256], second_bytes[256];
     uint8_t head[SIEVE_HEAD_BYTES];
     unsigned head_length;
+    uint8_t icmp, icmpv6;
+    struct link_row links[SIEVE_LINKS_MAX];
+    uint8_t link_of[SIEVE_LINK_NUMBERS]; /* by number: the place in `links`, counted from 1; 0 where nothing reads it */
+    uint64_t ethernet;                   /* number of the link type that is laid out so; UINT64_MAX where none is */
     uint64_t seed;
     uint64_t watched; /* 0: no need to look into the counters */
     uint8_t *counters;
@@ -284,15 +285,16 @@ static int ethernet(const struct packet *packet, size_t *offset)
     return after_ethertype(packet, be16(packet->data + at + ETHERNET_HEADER - 2), offset);
 }
 
-static int bsd_loopback(const struct packet *packet, size_t *offset)
+static int by_family(const struct packet *packet, size_t at, size_t size)
 {
-    if (packet->size < 4)
+    uint32_t little = 0, big = 0;
+    if (at + size > packet->size)
         return NOTHING;
-    uint32_t family = u32(packet->data, false);
-    if (family > 0xFFFF)
-        family = u32(packet->data, true);
-    *offset = 4;
-    switch (family) {
+    for (size_t each = 0; each < size; each++) {
+        little |= (uint32_t)packet->data[at + each] << 8 * each;
+        big = big << 8 | packet->data[at + each];
+    }
+    switch (little < big ? little : big) {
     case 2:
         return ETHERTYPE_IPV4;
     case 10:
@@ -305,50 +307,70 @@ static int bsd_loopback(const struct packet *packet, size_t *offset)
     }
 }
 
-static int raw(const struct packet *packet)
+static int by_version(const struct packet *packet, size_t at)
 {
-    if (packet->size < 1)
+    if (at >= packet->size)
         return NOTHING;
-    unsigned version = packet->data[0] >> 4;
+    unsigned version = packet->data[at] >> 4;
     return version == 4 ? ETHERTYPE_IPV4 : version == 6 ? ETHERTYPE_IPV6 : NOTHING;
 }
 
-/* By number of tcpdump.org's registry. */
-static int link_layer(uint32_t linktype, const struct packet *packet, size_t *offset)
+/* The bytes of a header, at least those that the row demands; SIZE_MAX where it is cut. */
+static size_t header_length(const struct link_row *row, const struct packet *packet)
 {
-    *offset = 0;
-    switch (linktype) {
-    case LINKTYPE_ETHERNET:
-        return ethernet(packet, offset);
-    case 0:
-    case 108:
-        return bsd_loopback(packet, offset);
-    case 12:
-    case 14:
-    case 101:
-    case 228:
-    case 229:
-        return raw(packet);
-    case 113: /* Linux cooked: 16 bytes that end with an EtherType */
-        if (packet->size < 16)
-            return NOTHING;
-        *offset = 16;
-        return after_ethertype(packet, be16(packet->data + 14), offset);
-    case 276: /* the second version: 20 bytes that begin with it */
-        if (packet->size < 20)
-            return NOTHING;
-        *offset = 20;
-        return after_ethertype(packet, be16(packet->data), offset);
-    case 9:
-    case 50:
-    case 51:
-    case 104:
-    case 166:
-    case 204: /* PPP and Cisco HDLC: slow links */
-        return UNSURE;
-    default: /* nobody reads it */
-        return NOTHING;
+    const uint8_t *field = packet->data + row->length_at;
+    uint64_t length = row->header;
+    if (row->length_size > 0) {
+        if ((size_t)row->length_at + row->length_size > packet->size)
+            return SIZE_MAX;
+        length = 0;
+        for (unsigned each = 0; each < row->length_size; each++)
+            length |= (uint64_t)field[row->length_big_endian ? row->length_size - 1 - each : each] << 8 * each;
+        length += row->rounding - 1;
+        length -= length % row->rounding;
     }
+    return length < row->header || length > packet->size ? SIZE_MAX : (size_t)length;
+}
+
+static int link_layer(const struct sieve *sieve, uint32_t linktype, const struct packet *packet, size_t *offset)
+{
+    const unsigned known = linktype < SIEVE_LINK_NUMBERS ? sieve->link_of[linktype] : 0;
+    if (known == 0)
+        return NOTHING;
+    const struct link_row *row = &sieve->links[known - 1];
+    if (row->following == BY_READER)
+        return UNSURE;
+    size_t start = header_length(row, packet);
+    if (start == SIZE_MAX)
+        return NOTHING;
+    *offset = start;
+    switch (row->following) {
+    case BY_ETHERTYPE:
+        if ((size_t)row->type_at + 2 > packet->size)
+            return NOTHING;
+        return after_ethertype(packet, be16(packet->data + row->type_at), offset);
+    case BY_FAMILY:
+        return by_family(packet, row->type_at, row->type_size);
+    case BY_VERSION:
+        return by_version(packet, start);
+    case BY_HDLC:
+        if (start + 2 <= packet->size && packet->data[start] == 0xFF && packet->data[start + 1] == 3)
+            *offset += 2;
+        return ppp(packet, offset);
+    default:
+        return ppp(packet, offset);
+    }
+}
+
+static bool is_laid_out_as_ethernet(const struct link_row *row)
+{
+    return row->following == BY_ETHERTYPE && row->header == ETHERNET_HEADER && row->type_at == ETHERNET_HEADER - 2 &&
+           row->length_size == 0 && row->mac_at == 6;
+}
+
+bool sieve_is_ethernet(const struct sieve *sieve, uint64_t linktype)
+{
+    return linktype == sieve->ethernet;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- IP */
@@ -469,10 +491,10 @@ static bool wants_udp(const struct sieve *sieve, const struct packet *packet, co
            (has_port(sieve->udp_ports, be16(header)) || has_port(sieve->udp_ports, be16(header + 2)));
 }
 
-static bool wants_icmp(const struct packet *packet, const struct datagram *datagram)
+static bool wants_icmp(const struct sieve *sieve, const struct packet *packet, const struct datagram *datagram)
 {
-    unsigned unreachable = datagram->protocol == ICMP ? ICMP_UNREACHABLE : ICMPV6_UNREACHABLE;
-    return datagram->end - datagram->start >= ICMP_HEADER && packet->data[datagram->start] == unreachable;
+    unsigned type = datagram->protocol == ICMP ? sieve->icmp : sieve->icmpv6;
+    return datagram->end - datagram->start >= ICMP_HEADER && packet->data[datagram->start] == type;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- tunnels */
@@ -519,7 +541,7 @@ bool sieve_wants(const struct sieve *sieve, uint32_t linktype, const uint8_t *da
 {
     const struct packet packet = {data, size};
     size_t offset;
-    int kind = link_layer(linktype, &packet, &offset);
+    int kind = link_layer(sieve, linktype, &packet, &offset);
     if (kind == ETHERTYPE_ARP)
         return true;
     for (int depth = 0; depth < MAX_TUNNELS; depth++) {
@@ -543,7 +565,7 @@ bool sieve_wants(const struct sieve *sieve, uint32_t linktype, const uint8_t *da
             break;
         case ICMP:
         case ICMPV6:
-            return wants_icmp(&packet, &datagram);
+            return wants_icmp(sieve, &packet, &datagram);
         case IP_IN_IP:
             kind = ETHERTYPE_IPV4;
             offset = datagram.start;
@@ -644,7 +666,7 @@ size_t sieve_pcap(const struct sieve *sieve, const struct pcap_layout *layout, c
 {
     const bool big_endian = layout->big_endian;
     const bool plain = !big_endian && !layout->swapped && !layout->maybe_swapped && layout->header == 16 &&
-                       tally->linktype == LINKTYPE_ETHERNET;
+                       tally->linktype == sieve->ethernet;
     while (pos <= end) {
         if (plain)
             pos = run_of_plain(sieve, layout, data, pos, end, tally);
@@ -688,7 +710,7 @@ size_t sieve_pcapng(const struct sieve *sieve, const struct pcapng_layout *layou
             break;
         struct tally *tally = &tallies[interface];
         const uint8_t *packet = block + ENHANCED_HEADER;
-        const bool is_plain = tally->linktype == LINKTYPE_ETHERNET && caplen >= PLAIN_HEADERS;
+        const bool is_plain = tally->linktype == sieve->ethernet && caplen >= PLAIN_HEADERS;
         if (!(is_plain && passes_at_once(sieve, packet, caplen)) &&
             sieve_wants(sieve, (uint32_t)tally->linktype, packet, caplen, u32(block + 24, big_endian)))
             break;
@@ -736,8 +758,31 @@ static void know_ports(struct sieve *sieve)
     }
 }
 
-struct sieve *sieve_new(const uint8_t *tcp_ports, const uint8_t *udp_ports, const uint8_t *head, unsigned head_length,
-                        uint64_t seed)
+bool sieve_takes(const struct link_row *links, size_t count)
+{
+    if (count > SIEVE_LINKS_MAX)
+        return false;
+    for (const struct link_row *row = links; row < links + count; row++) {
+        const unsigned type = row->type_size, length = row->length_size;
+        if (row->number >= SIEVE_LINK_NUMBERS || row->following > BY_READER || row->rounding == 0 ||
+            (type != 1 && type != 2 && type != 4) || (length > 2 && length != 4))
+            return false;
+    }
+    return true;
+}
+
+static void know_links(struct sieve *sieve, const struct link_row *links, size_t count)
+{
+    sieve->ethernet = UINT64_MAX;
+    for (size_t each = 0; each < count; each++) {
+        sieve->links[each] = links[each];
+        sieve->link_of[links[each].number] = (uint8_t)(each + 1);
+        if (is_laid_out_as_ethernet(&links[each]))
+            sieve->ethernet = links[each].number;
+    }
+}
+
+struct sieve *sieve_new(const struct interest *interest, uint64_t seed)
 {
     struct sieve *sieve = calloc(1, sizeof *sieve);
     if (sieve == NULL)
@@ -747,14 +792,17 @@ struct sieve *sieve_new(const uint8_t *tcp_ports, const uint8_t *udp_ports, cons
         free(sieve);
         return NULL;
     }
-    memcpy(sieve->tcp_ports, tcp_ports, sizeof sieve->tcp_ports);
-    memcpy(sieve->udp_ports, udp_ports, sizeof sieve->udp_ports);
+    memcpy(sieve->tcp_ports, interest->tcp_ports, sizeof sieve->tcp_ports);
+    memcpy(sieve->udp_ports, interest->udp_ports, sizeof sieve->udp_ports);
     know_ports(sieve);
-    if (head_length > 0)
-        memcpy(sieve->head, head, sizeof sieve->head);
+    know_links(sieve, interest->links, interest->link_count);
+    if (interest->head_length > 0)
+        memcpy(sieve->head, interest->head, sizeof sieve->head);
     else
         memset(sieve->head, 1, sizeof sieve->head); /* any payload will do, so that any first byte does */
-    sieve->head_length = head_length < SIEVE_HEAD_MAX ? head_length : SIEVE_HEAD_MAX;
+    sieve->head_length = interest->head_length < SIEVE_HEAD_MAX ? interest->head_length : SIEVE_HEAD_MAX;
+    sieve->icmp = interest->icmp;
+    sieve->icmpv6 = interest->icmpv6;
     sieve->seed = seed;
     return sieve;
 }

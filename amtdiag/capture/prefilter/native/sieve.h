@@ -21,15 +21,55 @@ enum {
     SIEVE_HEAD_BYTES = 256,
     SIEVE_HEAD_MAX = 8,
     SIEVE_SEEN_BYTES = 1 << 17,
+    SIEVE_LINK_NUMBERS = 1024, /* link types that are read have smaller numbers */
+    SIEVE_LINKS_MAX = 64,
+    SIEVE_NO_MAC = 0xFFFF,
 };
 
 struct sieve;
 
-/* `tcp_ports` and `udp_ports` are bit sets of SIEVE_PORT_BYTES. `head` says for each of the 256 byte values at which
- * of the first `head_length` places of a wanted conversation it may stand: bit n for place n. `seed` keeps the
- * senders of packets from knowing which conversations share a counter. NULL where there is no memory. */
-struct sieve *sieve_new(const uint8_t *tcp_ports, const uint8_t *udp_ports, const uint8_t *head, unsigned head_length,
-                        uint64_t seed);
+/* How a link-layer header names what follows it. */
+enum following {
+    BY_ETHERTYPE, /* two bytes at `type_at` */
+    BY_FAMILY,    /* an address family at `type_at`, in the order of bytes in which it is the smaller number */
+    BY_VERSION,   /* IP: the first four bits behind the header */
+    BY_PPP,       /* a PPP protocol number behind the header, in one byte where it was compressed */
+    BY_HDLC,      /* so, with or without two bytes of HDLC before it */
+    BY_READER,    /* as Python finds out */
+};
+
+/* A link type: a row of the table in decode/linktypes.py. */
+struct link_row {
+    uint32_t number;    /* in tcpdump.org's registry */
+    uint16_t header;    /* bytes, or the least of them where a field says how many */
+    uint16_t type_at;   /* offset of the field that names what follows */
+    uint16_t length_at; /* offset of the field that says how long the header is */
+    uint16_t mac_at;    /* offset of the sender's MAC; SIEVE_NO_MAC where not every packet has one */
+    uint8_t following;  /* an `enum following` */
+    uint8_t type_size;  /* bytes: 1, 2 or 4 */
+    uint8_t length_size; /* bytes: 1, 2 or 4; 0 where there is no such field */
+    uint8_t length_big_endian;
+    uint8_t rounding; /* the network layer begins at the next multiple of so many bytes, of a length that varies */
+};
+
+/* What matters. */
+struct interest {
+    const uint8_t *tcp_ports, *udp_ports; /* bit sets of SIEVE_PORT_BYTES */
+    /* For each of the 256 byte values, at which of the first `head_length` places of a wanted conversation it may
+     * stand: bit n for place n. */
+    const uint8_t *head;
+    unsigned head_length;
+    uint8_t icmp, icmpv6;         /* the type of the messages that are wanted */
+    const struct link_row *links; /* the link types that are read */
+    size_t link_count;
+};
+
+/* False for a table that no sieve can be made of. */
+bool sieve_takes(const struct link_row *links, size_t count);
+
+/* `seed` keeps the senders of packets from knowing which conversations share a counter. `sieve_takes` the links. NULL
+ * where there is no memory. */
+struct sieve *sieve_new(const struct interest *interest, uint64_t seed);
 void sieve_free(struct sieve *sieve);
 
 /* A conversation to keep from now on, and no more: source, destination and ports of one direction, as on the wire.
@@ -44,12 +84,16 @@ bool sieve_remember(struct sieve *sieve);
 uint8_t *sieve_seen(struct sieve *sieve);
 size_t sieve_slot(const struct sieve *sieve, const uint8_t *key, size_t length);
 
-/* Whether a packet has to be looked at. */
+/* Whether a packet has to be looked at. None has whose link type is in no row: it is counted, by its link type, in the
+ * tally of the interface. */
 bool sieve_wants(const struct sieve *sieve, uint32_t linktype, const uint8_t *packet, size_t size, uint32_t wirelen);
 
 /* Whether a port is one of those whose packets are always wanted. */
 bool sieve_wants_tcp_port(const struct sieve *sieve, uint16_t port);
 bool sieve_wants_udp_port(const struct sieve *sieve, uint16_t port);
+
+/* Whether packets of a link type begin as Ethernet's do. */
+bool sieve_is_ethernet(const struct sieve *sieve, uint64_t linktype);
 
 /* What was passed over on one interface. Stamps are in the units of the file (pcap: nanoseconds). */
 struct tally {
