@@ -24,6 +24,9 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 python_use_unqualified_type_names = True
 
+# A word of a Literal, such as "stuck", may be the name of several attributes: it refers to none of them.
+suppress_warnings = ["ref.python"]
+
 html_theme = "furo"
 html_title = f"amtdiag {release}"
 html_static_path: list[str] = []
