@@ -17,7 +17,8 @@ TOLD_APART = {row for rule in RULES for row, _ in rule.other_rows}
 
 
 def test_the_rows_are_those_of_the_catalogue() -> None:
-    assert list(ROWS) == [f"F{number:02}" for number in range(1, 61)]
+    assert list(ROWS)[:60] == [f"F{number:02}" for number in range(1, 61)]
+    assert list(ROWS) == sorted(ROWS)
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -7,7 +7,7 @@ from helpers import DEVICE, FILE, MAC, SERVER, START, AnyEvent, hello, link, rep
 
 from amtdiag.model import SEVERITIES, Finding, Severity, TlsConversation, Unknown
 from amtdiag.rules.after_resolution import NotLooking
-from amtdiag.rules.base import DeviceRule, FleetRule, Rule, rule
+from amtdiag.rules.base import DeviceRule, FleetRule, Rule, Story, rule
 from amtdiag.rules.catalogue import DEVICE_RULES, FLEET_RULES, RULES, examine, likeliest_first
 from amtdiag.rules.hello_message import AdminCredentialsUnset
 from amtdiag.rules.network_wide import NoHello
@@ -21,6 +21,12 @@ every_device_rule = pytest.mark.parametrize("tested", DEVICE_RULES, ids=lambda t
 
 ONLY_UNKNOWNS = (NotLooking, NoHello)
 """Rules that say what cannot be told, and never more."""
+
+
+def addresses(story: Story) -> set[str]:
+    """The addresses that an example brings with it."""
+    changes = [word for event in story for word in event if isinstance(word, dict)]
+    return {str(change[end]) for change in changes for end in ("src", "dst") if end in change}
 
 
 @every_rule
@@ -47,7 +53,8 @@ def test_the_example_is_found(tested: type[Rule]) -> None:
         assert {frame.file for frame in finding.evidence} == {FILE}
         assert finding.display_filter
     if issubclass(tested, DeviceRule):
-        assert any(host in finding.display_filter for host in (DEVICE, ELSEWHERE, SERVER, MAC))
+        hosts = {DEVICE, ELSEWHERE, SERVER, MAC, *addresses(tested.example)}
+        assert any(host in finding.display_filter for host in hosts)
 
 
 @every_device_rule
