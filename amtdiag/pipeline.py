@@ -139,54 +139,56 @@ def _read(inputs: list[Input], options: Options, progress: Progress | None, kept
     sieve, kernel = sieve_for(wanted)
     workers = workers_for(inputs, options.workers)
     scan = Scan(inputs, wanted, limits, sieve=sieve, workers=workers, cluster=options.cluster)
-    labels = [one.label for one in inputs]
+    labels = [source.label for source in inputs]
     ports, keys = hello_ports(options), dict(options.keys)
-    journals = [SessionAnalyzer(labels, ports, limits, keys)]
-    total = sum(one.size() for one in inputs)
+    analyzers = [SessionAnalyzer(labels, ports, limits, keys)]
+    total = sum(source.size() for source in inputs)
     for packets in scan:
-        while packets.sensor >= len(journals):
-            journals.append(SessionAnalyzer(labels, ports, limits, keys))
-        journals[packets.sensor].feed(packets)
+        while packets.sensor >= len(analyzers):
+            analyzers.append(SessionAnalyzer(labels, ports, limits, keys))
+        analyzers[packets.sensor].feed(packets)
         if kept is not None:
             kept.add(packets)
         if progress is not None:
             progress(scan.bytes_read, total)
-    for one in journals:
-        one.finish()
-    for packets in scan.openings({pair for one in journals for pair in one.addresses_given()}):
-        journals[packets.sensor].feed_odd(packets)
+    for analyzer in analyzers:
+        analyzer.finish()
+    for packets in scan.openings({pair for analyzer in analyzers for pair in analyzer.addresses_given()}):
+        analyzers[packets.sensor].feed_odd(packets)
         if kept is not None:
             kept.add(packets)
     if kept is not None:
         kept.sensors = list(scan.sensors.files())
-    found_keys = "\n".join(one.secrets for one in scan.captures)
-    captures = [one._replace(secrets="") for one in scan.captures]
+    found_keys = "\n".join(capture.secrets for capture in scan.captures)
+    captures = [capture._replace(secrets="") for capture in scan.captures]
     watch = CaptureSpans([[captures[file] for file in files] for files in scan.sensors.files()])
     notes = [
-        *_decrypt(journals, found_keys.encode("ascii", "replace"), options),
-        *limit_notes(journals),
+        *_decrypt(analyzers, found_keys.encode("ascii", "replace"), options),
+        *limit_notes(analyzers),
         *_scan_notes(scan),
     ]
-    if len(journals) == 1:
-        return Seen(captures, journals[0].events, Coverage(watch), notes, kernel)
+    if len(analyzers) == 1:
+        return Seen(captures, analyzers[0].events, Coverage(watch), notes, kernel)
     from amtdiag.sessions.correlate import SensorView, bring_together  # one sensor does without
 
-    views = [SensorView(watch.name(at), one.events, watch.spans(at)) for at, one in enumerate(journals)]
+    views = [
+        SensorView(watch.name(at), analyzer.events, watch.spans(at)) for at, analyzer in enumerate(analyzers)
+    ]
     together = bring_together(views)
     coverage = Coverage(watch, together.offsets)
     return Seen(captures, together.events, coverage, [*notes, *together.notes], kernel)
 
 
-def _decrypt(journals: Sequence[SessionAnalyzer], brought: bytes, options: Options) -> Iterator[str]:
+def _decrypt(analyzers: Sequence[SessionAnalyzer], brought: bytes, options: Options) -> Iterator[str]:
     """Read what the user's secrets open, and those that the captures bring along; say what came of it.
 
     Raises `MissingToolError` where the user gave secrets and there is no tshark.
     """
     given = bool(options.key_log or options.keys)
-    waiting = sum(one.sealed for one in journals)
+    waiting = sum(analyzer.sealed for analyzer in analyzers)
     if not given and not brought.strip():
         return
-    not_kept = sum(one.not_kept for one in journals)
+    not_kept = sum(analyzer.not_kept for analyzer in analyzers)
     if not_kept:
         yield f"{not_kept:,} TLS conversations were not kept for decryption: too many bytes of them"
     if not waiting and not not_kept:
@@ -197,7 +199,9 @@ def _decrypt(journals: Sequence[SessionAnalyzer], brought: bytes, options: Optio
 
     log = b"\n".join((options.key_log, brought))
     try:
-        opened = sum(one.decrypt(log, partial(Decrypter, limits=options.limits)) for one in journals)
+        opened = sum(
+            analyzer.decrypt(log, partial(Decrypter, limits=options.limits)) for analyzer in analyzers
+        )
     except TsharkError as error:
         yield f"nothing was decrypted: {error}"
     except MissingToolError as error:
@@ -208,25 +212,25 @@ def _decrypt(journals: Sequence[SessionAnalyzer], brought: bytes, options: Optio
         yield f"{opened:,} of {waiting:,} TLS conversations with devices were decrypted"
 
 
-def limit_notes(journals: Sequence[SessionAnalyzer]) -> list[str]:
+def limit_notes(analyzers: Sequence[SessionAnalyzer]) -> list[str]:
     """Say what was there twice, and which limits were hit."""
     notes = []
-    duplicates = sum(one.duplicates for one in journals)
+    duplicates = sum(analyzer.duplicates for analyzer in analyzers)
     if duplicates:
         notes.append(
             f"{duplicates:,} frames are in the capture twice (a SPAN port of both directions, or "
             "two interfaces): each counts once"
         )
-    evicted = sum(one.evicted for one in journals)
+    evicted = sum(analyzer.evicted for analyzer in analyzers)
     if evicted:
         notes.append(f"{evicted:,} connections were given up early: too many were open at one time")
-    crowded = sum(one.crowded_out for one in journals)
+    crowded = sum(analyzer.crowded_out for analyzer in analyzers)
     if crowded:
         notes.append(
             f"{crowded:,} events made room for others, too many having come: those went first that say least "
             "about a device"
         )
-    left_out = sum(one.left_out for one in journals)
+    left_out = sum(analyzer.left_out for analyzer in analyzers)
     if left_out:
         notes.append(f"{left_out:,} events were left out: more of their kind than are kept")
     return notes

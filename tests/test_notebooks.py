@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-MOST_BYTES = 400_000
+MAX_BYTES = 400_000
 
 NEEDS = {"06_deep_view": "tshark"}
 SNIFFS = "05_live_segment"
@@ -77,4 +77,4 @@ def test_its_outputs_are_committed(path: Path) -> None:
             assert output.get("name") != "stderr", "a warning is no output to keep"
             shown = [output.get("text", ""), *output.get("data", {}).values()]
             assert not any(ABSOLUTE.search(str(text)) for text in shown)
-    assert path.stat().st_size < MOST_BYTES
+    assert path.stat().st_size < MAX_BYTES

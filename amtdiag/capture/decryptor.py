@@ -125,13 +125,13 @@ class Decrypter:
 
 def _shaken(line: str) -> Shaken | None:
     """Read a line of fields; None where it is none, or says nothing."""
-    cells = [[one for one in cell.split(",") if one] for cell in line.split("\t")]
+    cells = [[part for part in cell.split(",") if part] for cell in line.split("\t")]
     try:
         (frame,), kinds, certificates, alerts = cells
         found = Shaken(
             int(frame),
             tuple(map(int, kinds)),
-            tuple(bytes.fromhex(one.replace(":", "")) for one in certificates),
+            tuple(bytes.fromhex(certificate.replace(":", "")) for certificate in certificates),
             tuple(map(int, alerts)),
         )
     except ValueError:

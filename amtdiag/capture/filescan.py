@@ -22,9 +22,9 @@ _NEVER = 1 << 80
 class FileScan(Decoder):
     """The walk over one file."""
 
-    def __init__(self, number: int, one: Input, selection: FlowFilter, fragments: Fragments) -> None:
+    def __init__(self, number: int, source: Input, selection: FlowFilter, fragments: Fragments) -> None:
         super().__init__(number, selection, fragments)
-        self.input = one
+        self.input = source
         self._linktypes: Counter[int] = Counter()
         """Of the packets that were looked at."""
         self._first_ts = _NEVER

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BATCH = 4096
 
-_MOST_AHEAD = 16 * BATCH
+_MAX_AHEAD = 16 * BATCH
 
 
 class Scan:
@@ -57,8 +57,8 @@ class Scan:
             self._selection = self._remotes.selection
         else:
             self._selection = FlowFilter(interest, limits, sieve)
-        self._files = [self._file(number, one) for number, one in enumerate(inputs)]
-        self.sensors = Sensors([one.label for one in inputs], lambda number: self._files[number].end)
+        self._files = [self._file(number, source) for number, source in enumerate(inputs)]
+        self.sensors = Sensors([source.label for source in inputs], lambda number: self._files[number].end)
         """Where each file was captured."""
         self.interrupted = False
         """The caller pressed Ctrl-C: what had been read until then was given."""
@@ -88,10 +88,10 @@ class Scan:
             batches.setdefault(self._files[row.file].sensor, []).append(row)
         yield from _packets(batches)
 
-    def _file(self, number: int, one: Input) -> FileScan:
-        if self._remotes is not None and one.known() is not None:
-            return self._remotes.file(number, one, self._fragments)
-        return FileScan(number, one, self._selection, self._fragments)
+    def _file(self, number: int, source: Input) -> FileScan:
+        if self._remotes is not None and source.known() is not None:
+            return self._remotes.file(number, source, self._fragments)
+        return FileScan(number, source, self._selection, self._fragments)
 
     def _leftovers(self) -> list[Segment]:
         return self._files[-1].leftovers() if self._files else []
@@ -111,7 +111,7 @@ class Scan:
 
         Files that do not overlap are open one at a time.
         """
-        waiting = sorted(self._files, key=lambda one: (one.input.first_ts, one.number), reverse=True)
+        waiting = sorted(self._files, key=lambda file: (file.input.first_ts, file.number), reverse=True)
         heap: list[tuple[int, int, Segment, _Rows]] = []
         while waiting or heap:
             while waiting and (not heap or waiting[-1].input.first_ts <= heap[0][0]):
@@ -148,12 +148,12 @@ class Scan:
     @property
     def captures(self) -> list[CaptureInfo]:
         """What there is to say of each file, in the order of their first packets."""
-        return [one.info() for one in self._files]
+        return [file.info() for file in self._files]
 
     @property
     def packets(self) -> int:
         """Packets read so far."""
-        return sum(one.packets for one in self._files)
+        return sum(file.packets for file in self._files)
 
     @property
     def evicted(self) -> int:
@@ -163,7 +163,7 @@ class Scan:
     @property
     def bytes_read(self) -> int:
         """Bytes of the input files read so far, packed where they are packed."""
-        return sum(one.position for one in self._files)
+        return sum(file.position for file in self._files)
 
 
 def _packets(batches: dict[int, list[Segment]]) -> Iterator[PacketBatch]:
@@ -193,7 +193,7 @@ class _Rows:
 
     def look_ahead(self, ts: int) -> None:
         """Read on until the time `ts`, or to the end of the file where that comes before."""
-        while not self._ahead or (self._ahead[-1].ts <= ts and len(self._ahead) < _MOST_AHEAD):
+        while not self._ahead or (self._ahead[-1].ts <= ts and len(self._ahead) < _MAX_AHEAD):
             row = next(self._rows, None)
             if row is None:
                 return

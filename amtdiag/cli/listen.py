@@ -26,13 +26,13 @@ from amtdiag.protocols.ports import HELLO_PORTS
 from amtdiag.safetext import safe
 from amtdiag.times import clock, rfc3339
 
-MOST_BYTES = 65_536
+MAX_BYTES = 65_536
 """Of one connection. The longest Hello has 255 digests and less than 20,000 bytes."""
 MOST_SECONDS = 30.0
 """For one connection, from its beginning, however slow it is."""
 SILENCE = 3.0
 """Seconds after a whole Hello until the connection is closed from this side."""
-MOST_OPEN = 256
+MAX_OPEN = 256
 MOST_OPEN_OF_ONE = 8
 """Connections at one time, of all sources and of one address."""
 MOST_LINES_OF_ONE = 120
@@ -227,7 +227,7 @@ class HelloListener:
         except OSError:
             return  # gone again, or no descriptor is free: the next turn tries again
         source = _plain(host)
-        if len(self._calls) >= MOST_OPEN or self._open.get(source, 0) >= MOST_OPEN_OF_ONE:
+        if len(self._calls) >= MAX_OPEN or self._open.get(source, 0) >= MOST_OPEN_OF_ONE:
             self.turned_away += 1
             one.close()
             return
@@ -239,7 +239,7 @@ class HelloListener:
 
     def _read(self, one: socket.socket, call: _Call) -> None:
         try:
-            data = one.recv(MOST_BYTES)
+            data = one.recv(MAX_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
@@ -249,15 +249,15 @@ class HelloListener:
             self._end(one, call, "the other side closed it")
             return
         call.last_ts = time.time_ns()
-        call.data += data[: MOST_BYTES - len(call.data)]
+        call.data += data[: MAX_BYTES - len(call.data)]
         if call.hello_until is not None:
             return
         found = protocol.parse(bytes(call.data), ended=False)
         if isinstance(found, Hello) and found.complete:
             call.hello_until = time.monotonic() + SILENCE
             self._tell(call, found, None)
-        elif len(call.data) >= MOST_BYTES:
-            self._end(one, call, f"it sent more than {MOST_BYTES:,} bytes")
+        elif len(call.data) >= MAX_BYTES:
+            self._end(one, call, f"it sent more than {MAX_BYTES:,} bytes")
 
     def _end(self, one: socket.socket, call: _Call, why: str) -> None:
         self._selector.unregister(one)

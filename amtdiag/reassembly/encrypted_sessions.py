@@ -18,11 +18,11 @@ RAW_IPV4 = 228
 """Link type of the capture that is written."""
 TLS_PORT = 16993
 _CLIENT_PORT = 1024
-_MOST_PAYLOAD = 32_768
+_MAX_PAYLOAD = 32_768
 _SYN, _ACK, _PUSH_ACK = 2, 16, 24
 _CLIENTS, _SERVERS = 0x0A000000, 0x0B000000
 """10.0.0.0 and 11.0.0.0: a conversation's number is the rest of both addresses."""
-_MOST_CONVERSATIONS = 1 << 24
+_MAX_CONVERSATIONS = 1 << 24
 _MICROSECONDS = 1000
 
 _TAG_IPV4_SOURCE, _TAG_FRAME, _TAG_END = 20, 30, 0
@@ -84,7 +84,7 @@ class EncryptedSessions:
     def add(self, client: Assembled, server: Assembled) -> int | None:
         """Keep a conversation and return its number; None where there is no room."""
         size = len(client.data) + len(server.data)
-        if size > self._room or len(self._talks) >= _MOST_CONVERSATIONS:
+        if size > self._room or len(self._talks) >= _MAX_CONVERSATIONS:
             self.left_out += 1
             return None
         self._room -= size
@@ -109,7 +109,7 @@ class EncryptedSessions:
             if pdu is None or place is None:
                 continue
             # A record may end in a frame that begins another: the frame alone does not tell the side.
-            number, from_server = pdu.source & (_MOST_CONVERSATIONS - 1), pdu.source >= _SERVERS
+            number, from_server = pdu.source & (_MAX_CONVERSATIONS - 1), pdu.source >= _SERVERS
             if number >= len(self._talks):
                 continue
             body = bodies.setdefault(number, (bytearray(), bytearray()))[from_server]
@@ -150,8 +150,8 @@ class EncryptedSessions:
             yield _packet(first, ways[1], (0, 1), _SYN | _ACK), None
             reached = [0, 0]
             for piece, side in sorted(pieces, key=lambda one: (one[0].ts, one[0].frames)):
-                for start in range(piece.start, piece.end, _MOST_PAYLOAD):
-                    end = min(start + _MOST_PAYLOAD, piece.end)
+                for start in range(piece.start, piece.end, _MAX_PAYLOAD):
+                    end = min(start + _MAX_PAYLOAD, piece.end)
                     numbers = 1 + start, 1 + reached[1 - side]
                     reached[side] = max(reached[side], end)
                     data = talk[side].data[start:end]

@@ -98,7 +98,7 @@ def certify(wish: Wish, issuer: Authority | None = None, *, key: RSAPrivateKey |
         .add_extension(x509.BasicConstraints(ca=not wish.usages, path_length=None), critical=True)
     )
     if wish.usages:
-        usages = [x509.ObjectIdentifier(one) for one in wish.usages]
+        usages = [x509.ObjectIdentifier(usage) for usage in wish.usages]
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     if wish.hosts:
         names = [x509.DNSName(host) for host in wish.hosts]
@@ -127,7 +127,7 @@ def identity(end: Authority, *shown: Authority) -> Identity:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     key = end.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return Identity(key, b"".join(one.pem for one in (end, *shown)))
+    return Identity(key, b"".join(shown_authority.pem for shown_authority in (end, *shown)))
 
 
 @lru_cache(maxsize=1)

@@ -24,8 +24,8 @@ _TWO_LABELS = frozenset({"com", "net"})
 """Below these the last two labels are enough from AMT 2.6 on (Intel's forum, 2007)."""
 _STRICT = 16
 """From this release on SHA-1 and RSA below 2048 bits are refused (from 15.0 on H platforms already)."""
-_LEAST_BITS = 2048
-_MOST_CERTIFICATES = 10
+_MIN_BITS = 2048
+_MAX_CERTIFICATES = 10
 
 
 class Facts(NamedTuple):
@@ -63,7 +63,7 @@ def refusal(ders: Sequence[bytes], facts: Facts) -> Refusal | None:
     """Return why the device refuses this chain, leaf first; None where it accepts it."""
     from cryptography.x509 import load_der_x509_certificate
 
-    if len(ders) > _MOST_CERTIFICATES:
+    if len(ders) > _MAX_CERTIFICATES:
         return Refusal("length", BAD_CERTIFICATE, f"{len(ders)} certificates")
     try:
         chain = [load_der_x509_certificate(der) for der in ders]
@@ -79,20 +79,20 @@ def refusal(ders: Sequence[bytes], facts: Facts) -> Refusal | None:
 
 
 def _order(chain: Sequence[Certificate], _facts: Facts) -> str | None:
-    for number, (one, above) in enumerate(pairwise(chain), 1):
-        if one.issuer != above.subject:
+    for number, (certificate, above) in enumerate(pairwise(chain), 1):
+        if certificate.issuer != above.subject:
             return f"certificate {number + 1} is not the issuer of certificate {number}"
     return None
 
 
 def _signatures(chain: Sequence[Certificate], _facts: Facts) -> str | None:
-    for number, (one, above) in enumerate(pairwise(chain), 1):
-        if not _is_signed_by(one, above):
+    for number, (certificate, above) in enumerate(pairwise(chain), 1):
+        if not _is_signed_by(certificate, above):
             return f"certificate {number} is not signed by certificate {number + 1}"
     return None
 
 
-def _is_signed_by(one: Certificate, above: Certificate) -> bool:
+def _is_signed_by(certificate: Certificate, above: Certificate) -> bool:
     """Try the signature itself: `verify_directly_issued_by` knows no SHA-1, which old firmware accepts."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
@@ -101,8 +101,8 @@ def _is_signed_by(one: Certificate, above: Certificate) -> bool:
 
     key = above.public_key()
     try:
-        how, digest = one.signature_algorithm_parameters, one.signature_hash_algorithm
-        signed = one.signature, one.tbs_certificate_bytes
+        how, digest = certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
+        signed = certificate.signature, certificate.tbs_certificate_bytes
         if isinstance(key, RSAPublicKey) and isinstance(how, PKCS1v15 | PSS) and digest is not None:
             key.verify(*signed, how, digest)
         elif isinstance(key, EllipticCurvePublicKey) and isinstance(how, ECDSA):
@@ -135,14 +135,14 @@ def _usages(leaf: Certificate) -> list[str]:
         found = leaf.extensions.get_extension_for_class(ExtendedKeyUsage)
     except ExtensionNotFound:
         return []
-    return [one.dotted_string for one in found.value]
+    return [usage.dotted_string for usage in found.value]
 
 
 def _names(leaf: Certificate, unit: bool = False) -> list[str]:
     from cryptography.x509.oid import NameOID
 
     kind = NameOID.ORGANIZATIONAL_UNIT_NAME if unit else NameOID.COMMON_NAME
-    return [str(one.value) for one in leaf.subject.get_attributes_for_oid(kind)]
+    return [str(attribute.value) for attribute in leaf.subject.get_attributes_for_oid(kind)]
 
 
 def _mark(chain: Sequence[Certificate], _facts: Facts) -> str | None:
@@ -171,9 +171,11 @@ def _suffix(chain: Sequence[Certificate], facts: Facts) -> str | None:
 
 
 def _dates(chain: Sequence[Certificate], facts: Facts) -> str | None:
-    for number, one in enumerate(chain, 1):
-        if not one.not_valid_before_utc <= facts.now <= one.not_valid_after_utc:
-            days = f"{one.not_valid_before_utc:%Y-%m-%d} to {one.not_valid_after_utc:%Y-%m-%d}"
+    for number, certificate in enumerate(chain, 1):
+        if not certificate.not_valid_before_utc <= facts.now <= certificate.not_valid_after_utc:
+            days = (
+                f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
+            )
             return f"certificate {number} is valid from {days}"
     return None
 
@@ -181,16 +183,16 @@ def _dates(chain: Sequence[Certificate], facts: Facts) -> str | None:
 def _key_size(chain: Sequence[Certificate], _facts: Facts) -> str | None:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-    for number, one in enumerate(chain, 1):
-        key = one.public_key()
-        if isinstance(key, RSAPublicKey) and key.key_size < _LEAST_BITS:
+    for number, certificate in enumerate(chain, 1):
+        key = certificate.public_key()
+        if isinstance(key, RSAPublicKey) and key.key_size < _MIN_BITS:
             return f"certificate {number} has an RSA key of {key.key_size} bits"
     return None
 
 
 def _sha1(chain: Sequence[Certificate], _facts: Facts) -> str | None:
-    for number, one in enumerate(chain, 1):
-        digest = one.signature_hash_algorithm
+    for number, certificate in enumerate(chain, 1):
+        digest = certificate.signature_hash_algorithm
         if digest is not None and digest.name in ("sha1", "md5"):
             return f"certificate {number} is signed with {digest.name}"
     return None

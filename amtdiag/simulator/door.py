@@ -12,7 +12,7 @@ from collections.abc import Callable
 from amtdiag.errors import MissingToolError
 from amtdiag.simulator.scenarios import Door
 
-MOST_OPEN = 64
+MAX_OPEN = 64
 """Connections at one time."""
 PATIENCE = 30.0
 """Seconds for which a connection may say nothing."""
@@ -54,7 +54,7 @@ class Entrance:
         self._attend = attend
         self._ear = bound(address, port, socket.SOCK_STREAM)
         self._stop = threading.Event()
-        self._open = threading.Semaphore(MOST_OPEN)
+        self._open = threading.Semaphore(MAX_OPEN)
         self._talks: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._fillers: list[socket.socket] = []
@@ -95,7 +95,7 @@ class Entrance:
             with self._lock:
                 self._talks.add(talk)
             thread = threading.Thread(target=self._take, args=(talk, host), daemon=True)
-            self._threads = [one for one in self._threads if one.is_alive()]
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
             self._threads.append(thread)
             thread.start()
 
@@ -119,5 +119,5 @@ class Entrance:
         until = time.monotonic() + 3
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
-        for one in (self._ear, *self._fillers):
-            one.close()
+        for listener in (self._ear, *self._fillers):
+            listener.close()

@@ -7,8 +7,8 @@ import re
 import secrets
 from typing import NamedTuple
 
-MOST_HEAD = 16 << 10
-MOST_BODY = 256 << 10
+MAX_HEAD = 16 << 10
+MAX_BODY = 256 << 10
 _FIELD = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,]+))')
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]{0,100}\r\n")
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 413: "Payload Too Large"}
@@ -43,9 +43,9 @@ class Requests:
         return whole
 
     def _next(self) -> HttpRequest | None:
-        end = self._data.find(b"\r\n\r\n", 0, MOST_HEAD)
+        end = self._data.find(b"\r\n\r\n", 0, MAX_HEAD)
         if end < 0:
-            if len(self._data) >= MOST_HEAD:
+            if len(self._data) >= MAX_HEAD:
                 raise TooMuch("no end of the header")
             return None
         first, *lines = self._data[:end].decode("latin-1").split("\r\n")
@@ -53,7 +53,7 @@ class Requests:
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
             raise TooMuch("no HTTP request")
         headers = {
-            name.strip().lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)
+            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
         }
         body = self._body(headers, end + 4)
         if body is None:
@@ -67,7 +67,7 @@ class Requests:
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return _unchunked(self._data, at)
         length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdigit() or int(length[:9]) > MOST_BODY:
+        if not length.isascii() or not length.isdigit() or int(length[:9]) > MAX_BODY:
             raise TooMuch("too long")
         end = at + int(length)
         return (bytes(self._data[at:end]), end) if len(self._data) >= end else None
@@ -82,7 +82,7 @@ def _unchunked(rest: bytearray, at: int) -> tuple[bytes, int] | None:
                 raise TooMuch("no chunk")
             return None
         size = int(head[1], 16)
-        if size + len(body) > MOST_BODY:
+        if size + len(body) > MAX_BODY:
             raise TooMuch("too long")
         end = head.end() + size + 2
         if len(rest) < end:

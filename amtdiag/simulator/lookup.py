@@ -12,8 +12,8 @@ NAME = "ProvisionServer"
 _A, _IN = 1, 1
 _RECURSION_DESIRED = 0x0100
 _POINTER = 0xC0
-_MOST_BYTES = 1500
-_MOST_ANSWERS = 64
+_MAX_BYTES = 1500
+_MAX_ANSWERS = 64
 _TIMEOUTS = (2.0, 3.0)
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUSED"}
 
@@ -54,7 +54,7 @@ def look_up(dns: str, domain: str, address: str, timeouts: tuple[float, ...] = _
             try:
                 asker.send(question)
                 while True:
-                    answer = read(asker.recv(_MOST_BYTES), number)
+                    answer = read(asker.recv(_MAX_BYTES), number)
                     if answer is not None:
                         return Found(name, *answer)
             except OSError:  # silence, or ICMP
@@ -64,7 +64,8 @@ def look_up(dns: str, domain: str, address: str, timeouts: tuple[float, ...] = _
 
 def _question(number: int, name: str) -> bytes:
     labels = b"".join(
-        bytes([len(label)]) + label for label in (one.encode("ascii") for one in name.strip(".").split("."))
+        bytes([len(label)]) + label
+        for label in (label.encode("ascii") for label in name.strip(".").split("."))
     )
     head = struct.pack(">6H", number, _RECURSION_DESIRED, 1, 0, 0, 0)
     return head + labels + b"\0" + struct.pack(">2H", _A, _IN)
@@ -78,9 +79,9 @@ def read(data: bytes, number: int) -> tuple[int, tuple[str, ...]] | None:
     found: list[str] = []
     try:
         at = 12
-        for _ in range(min(questions, _MOST_ANSWERS)):
+        for _ in range(min(questions, _MAX_ANSWERS)):
             at = _after_name(data, at) + 4
-        for _ in range(min(answers, _MOST_ANSWERS)):
+        for _ in range(min(answers, _MAX_ANSWERS)):
             at = _after_name(data, at)
             kind, _class, _ttl, length = struct.unpack_from(">HHIH", data, at)
             at += 10

@@ -24,7 +24,7 @@ STAY = 10.0
 FIRMWARE: dict[Kind, str] = {"pki": "16.0.15.1735", "psk": "10.0.55.3000"}
 FIRST_WITHOUT_PSK = 11
 """AMT 11.0 removed pre-shared keys (Intel's guide)."""
-MOST_DEVICES = 1000
+MAX_DEVICES = 1000
 _TLS: tuple[tuple[int, tuple[str, str]], ...] = (
     (16, ("TLSv1_2", "TLSv1_2")),
     (12, ("TLSv1_1", "TLSv1_2")),
@@ -96,7 +96,7 @@ class SimulationPlan(NamedTuple):
         """The roots in the Hello."""
         if self.scenario.knows_roots:
             return self.roots
-        return tuple(one for one in MODERN if one.name.startswith(_SOLD_NO_MORE))
+        return tuple(root for root in MODERN if root.name.startswith(_SOLD_NO_MORE))
 
     @property
     def waits(self) -> tuple[float, ...]:
@@ -181,7 +181,7 @@ def _listens(plan: SimulationPlan, address: str) -> str:
         "mute": f"on {_place(address, DEVICE_PORT)} (says nothing)",
         "hangs-up": f"on {_place(address, DEVICE_PORT)} (hangs up)",
     }
-    versions = " to ".join(dict.fromkeys(_version(one) for one in plan.versions))
+    versions = " to ".join(dict.fromkeys(_version(version) for version in plan.versions))
     talk = "pre-shared key" if plan.kind == "psk" else f"{versions}, asks for the server's chain"
     said = doors.get(plan.scenario.door, f"on {_place(address, DEVICE_PORT)} ({talk})")
     plain = f", {_place(address, PLAIN_PORT)} (no TLS)" if plan.plain else ""

@@ -62,8 +62,8 @@ class PskTalk:
             threading.Thread(target=_carry, args=ends, daemon=True)
             for ends in ((talk, self._inner), (self._inner, talk))
         ]
-        for one in self._carriers:
-            one.start()
+        for carrier in self._carriers:
+            carrier.start()
 
     what = "TLS with a pre-shared key"
 
@@ -103,8 +103,8 @@ class PskTalk:
             self._inner.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):
             self._talk.shutdown(socket.SHUT_RDWR)
-        for one in getattr(self, "_carriers", ()):
-            one.join(1)
+        for carrier in getattr(self, "_carriers", ()):
+            carrier.join(1)
         self._inner.close()
         self._path.unlink(missing_ok=True)
 

@@ -182,15 +182,17 @@ class Run:
                     under_way.append(pool.submit(self._speak, device))
                     if (wait := next(device.waits, None)) is not None:
                         heapq.heappush(due, (now + wait, number))
-                under_way = [one for one in under_way if not one.done() or one.result()]  # raises what it did
-                done = all(one.memory.committed for one in self._devices) or not due
+                under_way = [
+                    thread for thread in under_way if not thread.done() or thread.result()
+                ]  # raises what it did
+                done = all(device.memory.committed for device in self._devices) or not due
                 if now - began >= self._plan.window or (done and now - self._last >= self._plan.stay):
                     break
                 time.sleep(_TICK)
             self._stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             self._hang_up()
-        committed = sum(one.memory.committed for one in self._devices)
+        committed = sum(device.memory.committed for device in self._devices)
         return Outcome(len(self._devices), committed, self._hellos, self._connections)
 
     def _speak(self, device: _SimulatedDevice) -> None:
@@ -199,7 +201,7 @@ class Run:
         target = plan.servers[0]
         if plan.dns:
             found = look_up(plan.dns, plan.domain, card.address)
-            known = [one for one in found.addresses if one in plan.servers]
+            known = [address for address in found.addresses if address in plan.servers]
             self._say(device, "lookup", f"{found}{'' if known else ': no Hello is sent'}")
             if not known:
                 return
@@ -328,7 +330,7 @@ class Run:
 
 def _digests(plan: SimulationPlan) -> set[bytes]:
     """What a root may be listed by."""
-    return {bytes.fromhex(digest) for one in plan.listed for digest in (one.sha1, one.sha256) if digest}
+    return {bytes.fromhex(digest) for root in plan.listed for digest in (root.sha1, root.sha256) if digest}
 
 
 @cache

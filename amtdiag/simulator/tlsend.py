@@ -23,7 +23,7 @@ _WIRE = {"TLSv1": b"\x03\x01", "TLSv1.1": b"\x03\x02", "TLSv1.2": b"\x03\x03"}
 _HANDSHAKE, _ALERT, _CHANGE = 22, 21, 20
 _CERTIFICATE = 11
 _FATAL = 2
-_MOST_CHAIN = 128 << 10
+_MAX_CHAIN = 128 << 10
 _READ = 16 << 10
 _NO_CHECK_TIME, _PARTIAL_CHAIN = 0x20_0000, 0x8_0000
 """OpenSSL's X509_V_FLAG_s: the dates are this module's business, and the leaf alone is the anchor."""
@@ -59,7 +59,7 @@ class TlsEnd:
         )  # old firmware, and chains that only this module judges
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            oldest, newest = (ssl.TLSVersion[one] for one in self._versions)
+            oldest, newest = (ssl.TLSVersion[version] for version in self._versions)
             context.minimum_version, context.maximum_version = oldest, newest
         context.options |= ssl.OP_NO_TICKET  # a resumed session would show no chain
         context.load_cert_chain(self._identity)
@@ -158,7 +158,7 @@ class ClientChain:
         self._records += data
         while len(self._records) >= 5:
             kind, length = self._records[0], int.from_bytes(self._records[3:5], "big")
-            if kind == _CHANGE or len(self._messages) > _MOST_CHAIN:
+            if kind == _CHANGE or len(self._messages) > _MAX_CHAIN:
                 self._done = True
                 return []
             if len(self._records) < 5 + length:

@@ -33,7 +33,7 @@ _ENVELOPE = "http://www.w3.org/2003/05/soap-envelope"
 _XML = '<?xml version="1.0" encoding="UTF-8"?>'
 _ANONYMOUS = f"{_ADDRESSING}/role/anonymous"
 _SOAP = "application/soap+xml; charset=UTF-8"
-_MOST_CERTIFICATES = 8
+_MAX_CERTIFICATES = 8
 """That a device keeps."""
 
 
@@ -96,7 +96,7 @@ class Responder:
         text = request.body.decode("utf-8", "replace")
         if "Identify" in text and not _ACTION.search(text):
             return Reply(self._http(200, self._identify(), _SOAP), "Identify", "200")
-        return self._act(text, *(_first(one, text) for one in (_ACTION, _RESOURCE, _MESSAGE)))
+        return self._act(text, *(_first(pattern, text) for pattern in (_ACTION, _RESOURCE, _MESSAGE)))
 
     def _act(self, text: str, action: str, resource: str, message: str) -> Reply:
         kind, verb = resource.rpartition("/")[2], action.rpartition("/")[2]
@@ -142,7 +142,7 @@ class Responder:
                 name = _first(_CONTEXT, text) or kind
                 made = CLASSES[name](self._memory) if name in CLASSES else []
                 space = _BASES.get(name.partition("_")[0], "") + name
-                items = "".join(_instance(name, space, one) for one in made)
+                items = "".join(_instance(name, space, instance) for instance in made)
                 inner = f"<g:Items>{items}</g:Items><g:EndOfSequence></g:EndOfSequence>"
                 return f'<g:PullResponse xmlns:g="{_ENUMERATION}">{inner}</g:PullResponse>'
             case _:
@@ -192,7 +192,7 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _chosen(instances: list[Fields], wanted: str) -> Fields:
-    return next((one for one in instances if one.get("InstanceID") == wanted), instances[0])
+    return next((instance for instance in instances if instance.get("InstanceID") == wanted), instances[0])
 
 
 def _instance(kind: str, resource: str, fields: Fields) -> str:
@@ -238,7 +238,7 @@ def _password(memory: Memory, text: str) -> str:
 
 
 def _certificate(memory: Memory, text: str) -> str:
-    if len(memory.certificates) < _MOST_CERTIFICATES:
+    if len(memory.certificates) < _MAX_CERTIFICATES:
         memory.certificates.append(_first(_BLOB, text))
     handle = _handle(max(0, len(memory.certificates) - 1))
     kind = "AMT_PublicKeyCertificate"

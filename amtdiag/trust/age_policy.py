@@ -13,7 +13,7 @@ from amtdiag.trust.chain_path import Studied
 from amtdiag.trust.releases import Applies, refuses_old
 from amtdiag.trust.rule import WHOLE_CHAIN, ChainContext, ContextRule, RuleResult
 
-_LEAST_RSA_BITS = 2048
+_MIN_RSA_BITS = 2048
 _OLD_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
 
 
@@ -31,13 +31,17 @@ class IsInTime(ContextRule):
     def look(self, chain: Studied, context: ChainContext) -> Iterator[RuleResult]:
         """Against the time of the capture; MeshCentral refuses to load an expired one."""
         invalid = [
-            (place, one)
-            for place, one in chain.readable
-            if not one.not_before <= context.when < one.not_after + SECOND
+            (place, certificate)
+            for place, certificate in chain.readable
+            if not certificate.not_before <= context.when < certificate.not_after + SECOND
         ]
-        for place, one in invalid:
-            late = context.when >= one.not_before
-            dated = f"expired {clock(one.not_after)}" if late else f"is valid from {clock(one.not_before)} on"
+        for place, certificate in invalid:
+            late = context.when >= certificate.not_before
+            dated = (
+                f"expired {clock(certificate.not_after)}"
+                if late
+                else f"is valid from {clock(certificate.not_before)} on"
+            )
             yield self.result(
                 "broken",
                 f"{chain.named(place)} {dated}, and the capture is of {clock(context.when)}",
@@ -45,7 +49,7 @@ class IsInTime(ContextRule):
                 why="whether firmware looks at dates is not documented; servers do",
             )
         if not invalid and _are_all_read(chain):
-            until = min(one.not_after for _, one in chain.readable)
+            until = min(certificate.not_after for _, certificate in chain.readable)
             yield self.result("holds", f"all are valid, until {clock(until)[:10]}")
         elif not invalid:
             yield self.unseen("the dates cannot be told", _NOT_ALL_READ, WHOLE_CHAIN)
@@ -65,7 +69,7 @@ class _OfLaterReleases(ContextRule):
     """What is got where nothing is against any certificate."""
 
     @abstractmethod
-    def blames(self, one: Certificate) -> str | None:
+    def blames(self, certificate: Certificate) -> str | None:
         """Return what is against a certificate; an empty text where that cannot be told."""
 
     def look(self, chain: Studied, context: ChainContext) -> Iterator[RuleResult]:
@@ -79,13 +83,13 @@ class _OfLaterReleases(ContextRule):
 
     def aged(self, chain: Studied, applies: Applies) -> Iterator[RuleResult]:
         """What is to be said of the certificates to a device that the rule binds, or not."""
-        for place, one in chain.readable:
-            blame = self.blames(one)
+        for place, certificate in chain.readable:
+            blame = self.blames(certificate)
             if blame is None:
                 continue
             got = f"{chain.named(place)} has {blame or 'something unknown'}"
             if not blame and applies != "no":
-                got = f"{chain.named(place)}: {one.unread_key or one.signature}"
+                got = f"{chain.named(place)}: {certificate.unread_key or certificate.signature}"
                 yield self.unseen(got, "it cannot be told from that", "`openssl x509 -text`", place)
             elif applies == "yes":
                 yield self.result("broken", got, place=place)
@@ -115,11 +119,15 @@ class KeyIsLongEnough(_OfLaterReleases):
     )
     source = "Intel's AMT guide, root certificate hashes"
 
-    def blames(self, one: Certificate) -> str | None:
+    def blames(self, certificate: Certificate) -> str | None:
         """The key of each certificate."""
-        if one.unread_key:
+        if certificate.unread_key:
             return ""
-        return f"a key of {one.key}" if one.rsa_bits and one.rsa_bits < _LEAST_RSA_BITS else None
+        return (
+            f"a key of {certificate.key}"
+            if certificate.rsa_bits and certificate.rsa_bits < _MIN_RSA_BITS
+            else None
+        )
 
 
 class SignatureIsModern(_OfLaterReleases):
@@ -136,8 +144,10 @@ class SignatureIsModern(_OfLaterReleases):
     )
     source = "Intel KB 000090051; Intel's AMT guide; issue deployment 139 (accepted by 14.1, refused by 16.0)"
 
-    def blames(self, one: Certificate) -> str | None:
+    def blames(self, certificate: Certificate) -> str | None:
         """The signature of each certificate."""
-        if one.signature_hash is None:
-            return None if one.signature.endswith("without a hash") else ""
-        return f"a signature with {one.signature}" if one.signature_hash in _OLD_HASHES else None
+        if certificate.signature_hash is None:
+            return None if certificate.signature.endswith("without a hash") else ""
+        return (
+            f"a signature with {certificate.signature}" if certificate.signature_hash in _OLD_HASHES else None
+        )

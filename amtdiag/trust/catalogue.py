@@ -41,11 +41,11 @@ class CatalogueRoot(NamedTuple):
     @property
     def is_weak(self) -> bool:
         """A key below 2048 bits, or a signature with MD2, MD5 or SHA-1."""
-        short = self.key_algorithm == "RSA" and self.key_bits < _LEAST_RSA_BITS
+        short = self.key_algorithm == "RSA" and self.key_bits < _MIN_RSA_BITS
         return short or self.signature_algorithm.lower().startswith(_WEAK_SIGNATURES)
 
 
-_LEAST_RSA_BITS = 2048
+_MIN_RSA_BITS = 2048
 _WEAK_SIGNATURES = ("md2", "md5", "sha1")
 
 

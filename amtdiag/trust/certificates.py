@@ -133,11 +133,14 @@ def _canonical(name: Name) -> CanonicalName:
     def plain(value: str | bytes) -> str:
         return " ".join(value.split()).casefold() if isinstance(value, str) else value.hex()
 
-    return tuple(frozenset((one.oid.dotted_string, plain(one.value)) for one in rdn) for rdn in name.rdns)
+    return tuple(
+        frozenset((attribute.oid.dotted_string, plain(attribute.value)) for attribute in rdn)
+        for rdn in name.rdns
+    )
 
 
 def _texts(name: Name, oid: object) -> tuple[str, ...]:
-    return tuple(safe(one.value, _TEXT_LENGTH) for one in name if one.oid == oid)
+    return tuple(safe(rdn.value, _TEXT_LENGTH) for rdn in name if rdn.oid == oid)
 
 
 def _shown(name: Name) -> str:
@@ -158,10 +161,10 @@ def _extensions(parsed: Parsed) -> tuple[tuple[str, ...], tuple[str, ...], str]:
     try:
         for extension in parsed.extensions:
             if isinstance(extension.value, ExtendedKeyUsage):
-                usages = tuple(one.dotted_string for one in extension.value)
+                usages = tuple(usage.dotted_string for usage in extension.value)
             elif isinstance(extension.value, SubjectAlternativeName):
                 found = extension.value.get_values_for_type(DNSName)
-                hosts = tuple(safe(one, _TEXT_LENGTH) for one in found)
+                hosts = tuple(safe(name, _TEXT_LENGTH) for name in found)
     except Exception as error:
         # One that is malformed hides all: they are parsed together.
         return (), (), _reason(error)
@@ -210,7 +213,7 @@ def _signature(parsed: Parsed) -> tuple[str | None, str]:
     return used.name, _OF_SHA.sub("SHA-", used.name.upper())
 
 
-def signature_holds(one: Certificate, issuer: Certificate) -> bool | None:
+def signature_holds(certificate: Certificate, issuer: Certificate) -> bool | None:
     """True or False where the signature can be checked, None where it cannot: MD2, unknown keys.
 
     Not `verify_directly_issued_by`: that refuses SHA-1 and MD5, which the roots in question were signed with.
@@ -218,7 +221,7 @@ def signature_holds(one: Certificate, issuer: Certificate) -> bool | None:
     from cryptography.exceptions import InvalidSignature
 
     try:
-        verify = _verifier(one.parsed, issuer.parsed)
+        verify = _verifier(certificate.parsed, issuer.parsed)
         if verify is None:
             return None
         verify()
@@ -230,12 +233,16 @@ def signature_holds(one: Certificate, issuer: Certificate) -> bool | None:
     return True
 
 
-def _verifier(one: Parsed, issuer: Parsed) -> Callable[[], None] | None:
+def _verifier(certificate: Parsed, issuer: Parsed) -> Callable[[], None] | None:
     """What verifies a signature, and raises where it does not hold; None for unknown kinds."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 
-    key, parameters = issuer.public_key(), one.signature_algorithm_parameters
-    signature, signed, used = one.signature, one.tbs_certificate_bytes, one.signature_hash_algorithm
+    key, parameters = issuer.public_key(), certificate.signature_algorithm_parameters
+    signature, signed, used = (
+        certificate.signature,
+        certificate.tbs_certificate_bytes,
+        certificate.signature_hash_algorithm,
+    )
     if isinstance(key, rsa.RSAPublicKey) and isinstance(parameters, padding.PKCS1v15 | padding.PSS) and used:
         return lambda: key.verify(signature, signed, parameters, used)
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from amtdiag.trust.age_policy import IsInTime, KeyIsLongEnough, SignatureIsModern
-from amtdiag.trust.chain_path import MOST_CERTIFICATES, study
+from amtdiag.trust.chain_path import MAX_CERTIFICATES, study
 from amtdiag.trust.leaf_policy import FitsSuffix, HasServerAuth, HasSetupMark
 from amtdiag.trust.link_policy import CanBeRead, IsComplete, IsInOrder, SignaturesHold
 from amtdiag.trust.root_policy import RootIsListed
@@ -40,17 +40,17 @@ BY_ID = {rule.id: rule for rule in RULES}
 
 def judge(chain: Sequence[bytes], context: ChainContext) -> tuple[RuleResult, ...]:
     """Judge a chain (DER, in the order in which it is sent) by every rule. Never raises."""
-    looked_at = tuple(chain[:MOST_CERTIFICATES])
-    whole = context.chain_complete and len(chain) <= MOST_CERTIFICATES
+    looked_at = tuple(chain[:MAX_CERTIFICATES])
+    whole = context.chain_complete and len(chain) <= MAX_CERTIFICATES
     studied = study(looked_at, whole)
-    bound = (one for rule in _DEVICE_RULES for one in rule.look(studied, context))
+    bound = (result for rule in _DEVICE_RULES for result in rule.look(studied, context))
     return (*_of_the_chain(looked_at, whole), *bound)
 
 
 @lru_cache(maxsize=64)
 def _of_the_chain(chain: tuple[bytes, ...], whole: bool) -> tuple[RuleResult, ...]:
     """What is the same for all devices."""
-    return tuple(one for rule in _CHAIN_RULES for one in rule.look(study(chain, whole)))
+    return tuple(result for rule in _CHAIN_RULES for result in rule.look(study(chain, whole)))
 
 
 def sentence(result: RuleResult) -> str:

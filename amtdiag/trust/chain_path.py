@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from amtdiag.trust.certificates import Certificate, read_certificate, signature_holds
 
-MOST_CERTIFICATES = 16
+MAX_CERTIFICATES = 16
 """Certificates of a chain that are looked at; real chains have up to six."""
 
 
@@ -28,10 +28,16 @@ class Studied:
         self.certificates: tuple[Certificate | str, ...] = tuple(map(read_certificate, chain))
         """In place of one that cannot be read: why not."""
         self.readable = [
-            (at, one) for at, one in enumerate(self.certificates) if isinstance(one, Certificate)
+            (at, certificate)
+            for at, certificate in enumerate(self.certificates)
+            if isinstance(certificate, Certificate)
         ]
         """The certificates that can be read, with their places."""
-        self.unreadable = [(at, one) for at, one in enumerate(self.certificates) if isinstance(one, str)]
+        self.unreadable = [
+            (at, certificate)
+            for at, certificate in enumerate(self.certificates)
+            if isinstance(certificate, str)
+        ]
         """The places of the others, and why they cannot be read."""
         read = dict(self.readable)
         self.leaf = _leaf(read)
@@ -67,7 +73,7 @@ class Studied:
 
 @lru_cache(maxsize=64)
 def study(chain: tuple[bytes, ...], whole: bool) -> Studied:
-    """Read and follow a chain, of which no more than `MOST_CERTIFICATES` are given."""
+    """Read and follow a chain, of which no more than `MAX_CERTIFICATES` are given."""
     return Studied(chain, whole)
 
 
@@ -75,8 +81,10 @@ def _leaf(read: Mapping[int, Certificate]) -> int:
     """Find the end of a chain: the first certificate, unless it issues others and just one does not."""
     ends = [
         place
-        for place, one in read.items()
-        if not any(other.der != one.der and other.names_as_issuer(one) for other in read.values())
+        for place, certificate in read.items()
+        if not any(
+            other.der != certificate.der and other.names_as_issuer(certificate) for other in read.values()
+        )
     ]
     return ends[0] if len(ends) == 1 and 0 in read else 0
 

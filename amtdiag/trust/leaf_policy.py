@@ -23,7 +23,7 @@ _USAGES = {
     "2.16.840.1.113741.1.2.1": "AMT remote console, the neighbour of the right one",
     "2.16.840.1.113741.1.2.2": "AMT local console, the neighbour of the right one",
 }
-_MOST_NAMED = 4
+_MAX_NAMED = 4
 _NO_LEAF = "there is no leaf to look at"
 
 
@@ -141,11 +141,11 @@ class FitsSuffix(ContextRule):
             yield self.result("broken", got, place=chain.leaf, why=why)
 
 
-def _usages(one: Certificate) -> str:
-    named = [f"{usage} ({_USAGES[usage]})" if usage in _USAGES else usage for usage in one.usages]
-    more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-    return f"the usages {', '.join(named[:_MOST_NAMED])}{more}" if named else "no extended key usage"
+def _usages(certificate: Certificate) -> str:
+    named = [f"{usage} ({_USAGES[usage]})" if usage in _USAGES else usage for usage in certificate.usages]
+    more = f" and {len(named) - _MAX_NAMED} more" if len(named) > _MAX_NAMED else ""
+    return f"the usages {', '.join(named[:_MAX_NAMED])}{more}" if named else "no extended key usage"
 
 
-def _units(one: Certificate) -> str:
-    return f"the OU {shown_names(one.units)}" if one.units else "no OU"
+def _units(certificate: Certificate) -> str:
+    return f"the OU {shown_names(certificate.units)}" if certificate.units else "no OU"

@@ -9,7 +9,7 @@ from amtdiag.trust.certificates import Certificate
 from amtdiag.trust.chain_path import Studied
 from amtdiag.trust.rule import WHOLE_CHAIN, ChainRule, RuleResult
 
-_MOST_NAMED = 6
+_MAX_NAMED = 6
 
 
 class CanBeRead(ChainRule):
@@ -27,11 +27,16 @@ class CanBeRead(ChainRule):
         for place, why in chain.unreadable:
             got = f"certificate {place + 1} cannot be read"
             yield self.unseen(got, f"the parser says: {why}", self.remedy, place)
-        for place, one in chain.readable:
-            if one.unread_extensions:
+        for place, certificate in chain.readable:
+            if certificate.unread_extensions:
                 got = f"the extensions of {chain.named(place)} cannot be read"
-                yield self.unseen(got, f"the parser says: {one.unread_extensions}", self.remedy, place)
-        if all(isinstance(one, Certificate) and not one.unread_extensions for one in chain.certificates):
+                yield self.unseen(
+                    got, f"the parser says: {certificate.unread_extensions}", self.remedy, place
+                )
+        if all(
+            isinstance(certificate, Certificate) and not certificate.unread_extensions
+            for certificate in chain.certificates
+        ):
             yield self.result("holds", f"{len(chain.certificates)} certificates, all well-formed")
 
 
@@ -81,7 +86,9 @@ class IsInOrder(ChainRule):
                 return
             if lower.names_as_issuer(upper) and lower.der != upper.der and not lower.is_root:
                 continue
-            issuers = [at for at, one in chain.readable if lower.names_as_issuer(one) and at != place]
+            issuers = [
+                at for at, certificate in chain.readable if lower.names_as_issuer(certificate) and at != place
+            ]
             if lower.der == upper.der:
                 got = f"{chain.named(place)} is there twice in a row"
             elif lower.is_root:
@@ -99,7 +106,7 @@ class IsInOrder(ChainRule):
         if chain.unreadable or not chain.certificates:
             yield self.unseen("the order cannot be told", "no certificate can be read", WHOLE_CHAIN)
         else:
-            names = " < ".join(one.name for _, one in chain.readable[:_MOST_NAMED])
+            names = " < ".join(certificate.name for _, certificate in chain.readable[:_MAX_NAMED])
             yield self.result("holds", f"in order: {names}")
 
 

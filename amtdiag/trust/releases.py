@@ -44,8 +44,8 @@ PSK = "AMT 10.x or older"
 
 def consistent_with(judged: Sequence[JudgedDigest]) -> str | None:
     """Return the releases that a list of digests fits, in words, or None where nothing points anywhere."""
-    algorithms = frozenset(one.digest.algorithm for one in judged)
-    names = frozenset(one.name for one in judged if one.name)
+    algorithms = frozenset(digest.digest.algorithm for digest in judged)
+    names = frozenset(digest.name for digest in judged if digest.name)
     return next((text for test, text in _RULES if test(algorithms, names)), None)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-_MOST_NAMED = 4
+_MAX_NAMED = 4
 _INTERNAL = frozenset({"corp", "home", "internal", "intranet", "lan", "local", "private"})
 """Top-level names that no public CA issues for: Intel KB 000100444, and RFC 6762, appendix G."""
 _TWO_LABELS = frozenset({"com", "net"})
@@ -31,8 +31,8 @@ def is_internal(suffix: str) -> bool:
 
 def shown_names(names: Sequence[str]) -> str:
     """Name some."""
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more
 
 
 @lru_cache(maxsize=1024)
@@ -42,7 +42,7 @@ def fit_of(common_names: tuple[str, ...], hosts: tuple[str, ...], suffixes: tupl
     wild = [name.removeprefix("*.") for name in common_names if name.startswith("*.")]
     if _fits(plain, suffixes, _ends_in):
         return Fit("full")
-    if _fits(plain, [one for one in suffixes if _labels(one)[-1] in _TWO_LABELS], _shares_two):
+    if _fits(plain, [suffix for suffix in suffixes if _labels(suffix)[-1] in _TWO_LABELS], _shares_two):
         why = "only the last two labels agree, which from AMT 2.6 on (not in 3.0) is enough for .com and .net"
         return Fit("last-two", why)
     if _fits(plain, suffixes, _shares_two):

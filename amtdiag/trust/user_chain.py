@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from amtdiag.errors import UsageError
 from amtdiag.trust.certificates import Certificate, read_certificate
-from amtdiag.trust.chain_path import MOST_CERTIFICATES, study
+from amtdiag.trust.chain_path import MAX_CERTIFICATES, study
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate as Parsed
@@ -26,7 +26,7 @@ _PEM = re.compile(
     rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END (?:X509 |TRUSTED )?CERTIFICATE-----",
     re.DOTALL,
 )
-_MOST_CERTIFICATES = 200
+_MAX_CERTIFICATES = 200
 
 
 def own_chain(data: bytes, password: Callable[[], bytes] | None = None) -> tuple[tuple[bytes, ...], str]:
@@ -40,13 +40,13 @@ def own_chain(data: bytes, password: Callable[[], bytes] | None = None) -> tuple
     found = _of_pkcs12(data, password) if _is_pkcs12(data) else tuple(der_blocks(data))
     if not found:
         raise UsageError("no certificate in it: it takes PEM with BEGIN CERTIFICATE, DER, or PKCS#12")
-    if len(found) > _MOST_CERTIFICATES:
-        raise UsageError(f"more than {_MOST_CERTIFICATES} certificates: this is no chain")
+    if len(found) > _MAX_CERTIFICATES:
+        raise UsageError(f"more than {_MAX_CERTIFICATES} certificates: this is no chain")
     for number, der in enumerate(found, 1):
         one = read_certificate(der)
         if isinstance(one, str):
             raise UsageError(f"certificate {number} cannot be read: {one}")
-    leaf = study(found[:MOST_CERTIFICATES], whole=True).leaf_certificate
+    leaf = study(found[:MAX_CERTIFICATES], whole=True).leaf_certificate
     return found, leaf.name if leaf else "a chain without a leaf"
 
 
@@ -96,7 +96,7 @@ def _of_pkcs12(data: bytes, password: Callable[[], bytes] | None) -> tuple[bytes
             found = _opened(data, password())
         except ValueError:
             raise UsageError("the password is wrong, or the PKCS#12 file is damaged") from None
-    return _in_order([one.public_bytes(Encoding.DER) for one in found])
+    return _in_order([certificate.public_bytes(Encoding.DER) for certificate in found])
 
 
 def _opened(data: bytes, password: bytes | None) -> list[Parsed]:
@@ -118,11 +118,13 @@ def _opened(data: bytes, password: bytes | None) -> list[Parsed]:
 def _in_order(found: list[bytes]) -> tuple[bytes, ...]:
     """Put each issuer behind what it issued, from the first certificate on; what is left comes last."""
     read = [(der, read_certificate(der)) for der in dict.fromkeys(found)]
-    left = {der: one for der, one in read if isinstance(one, Certificate)}
+    left = {der: certificate for der, certificate in read if isinstance(certificate, Certificate)}
     ordered = []
     current = next(iter(left.values()), None)
     while current is not None:
         ordered.append(current.der)
         del left[current.der]
-        current = next((one for one in left.values() if current.may_be_issued_by(one)), None)
+        current = next(
+            (certificate for certificate in left.values() if current.may_be_issued_by(certificate)), None
+        )
     return (*ordered, *(der for der, _ in read if der not in ordered))

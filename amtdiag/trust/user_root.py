@@ -11,7 +11,7 @@ from amtdiag.errors import UsageError
 from amtdiag.trust.certificates import Certificate, read_certificate
 from amtdiag.trust.user_chain import der_blocks
 
-_MOST_CERTIFICATES = 200
+_MAX_CERTIFICATES = 200
 
 
 def own_root(chain: bytes) -> tuple[str, frozenset[bytes]]:
@@ -29,7 +29,7 @@ def own_root(chain: bytes) -> tuple[str, frozenset[bytes]]:
         raise UsageError(_no_root(certificates))
     if len(roots) > 1:
         raise UsageError(
-            f"the chain leads to {len(roots)} roots, {' and '.join(one.name for one in roots[:2])}: "
+            f"the chain leads to {len(roots)} roots, {' and '.join(root.name for root in roots[:2])}: "
             "keep the one that the server sends"
         )
     return roots[0].name, frozenset(roots[0].digests)
@@ -40,8 +40,8 @@ def _certificates(chain: bytes) -> list[Certificate]:
     found: dict[bytes, Certificate] = {}
     unreadable = ""
     for number, der in enumerate(der_blocks(chain), 1):
-        if len(found) >= _MOST_CERTIFICATES:
-            raise UsageError(f"more than {_MOST_CERTIFICATES} certificates: this is no chain")
+        if len(found) >= _MAX_CERTIFICATES:
+            raise UsageError(f"more than {_MAX_CERTIFICATES} certificates: this is no chain")
         one = read_certificate(der)
         if isinstance(one, Certificate):
             found.setdefault(der, one)
@@ -55,15 +55,15 @@ def _certificates(chain: bytes) -> list[Certificate]:
 def _ends(certificates: Sequence[Certificate]) -> list[Certificate]:
     """Return the certificates that issue no other one; in a file of roots only, all of them."""
     ends = [
-        one
-        for one in certificates
-        if not any(other is not one and other.may_be_issued_by(one) for other in certificates)
+        certificate
+        for certificate in certificates
+        if not any(other is not certificate and other.may_be_issued_by(certificate) for other in certificates)
     ]
-    leaves = [one for one in ends if not one.is_root]
+    leaves = [certificate for certificate in ends if not certificate.is_root]
     if leaves or len(ends) == 1:
         return leaves or ends
     if ends:
-        names = " and ".join(one.name for one in ends[:2])
+        names = " and ".join(certificate.name for certificate in ends[:2])
         raise UsageError(f"{len(ends)} roots and no chain, among them {names}: give one chain")
     return list(certificates)
 

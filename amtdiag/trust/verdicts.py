@@ -55,9 +55,9 @@ def _judge(digests: tuple[Digest, ...], day: int) -> Judgement:
         seen.add(digest.value)
         judged.append(JudgedDigest(digest, root.name if root else None, verdicts[0], verdicts))
     by_verdict: dict[str, tuple[JudgedDigest, ...]] = {}
-    for one in judged:
-        for verdict in one.verdicts:
-            by_verdict[verdict] = (*by_verdict.get(verdict, ()), one)
+    for judged_digest in judged:
+        for verdict in judged_digest.verdicts:
+            by_verdict[verdict] = (*by_verdict.get(verdict, ()), judged_digest)
     return Judgement(tuple(judged), by_verdict, consistent_with(judged))
 
 

@@ -117,12 +117,12 @@ def test_a_file_in_which_too_much_matters(tmp_path: Path, cluster: Any) -> None:
     def little() -> None:
         from amtdiag.capture.parallel import dask_task
 
-        dask_task.MOST_BYTES = 1000
+        dask_task.MAX_BYTES = 1000
 
     def as_it_was() -> None:
         from amtdiag.capture.parallel import dask_task
 
-        dask_task.MOST_BYTES = 64 << 20
+        dask_task.MAX_BYTES = 64 << 20
 
     with on_workers(cluster, little, as_it_was):
         assert analyze(*paths, cluster=cluster) == analyze(*paths)
@@ -494,7 +494,7 @@ def test_conversations_across_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         folder.mkdir()
         paths = scene(chance, folder)
         # Some answers are too long to be sent.
-        monkeypatch.setattr(dask_task, "MOST_BYTES", chance.choice([64 << 20, 300_000]))
+        monkeypatch.setattr(dask_task, "MAX_BYTES", chance.choice([64 << 20, 300_000]))
         assert read(paths, LIMITS, Cluster("")) == read(paths, LIMITS), f"seed {seed}"
 
 

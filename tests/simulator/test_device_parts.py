@@ -16,7 +16,7 @@ from making import SERVER_AUTH, Made
 from amtdiag.rules.catalogue import RULES
 from amtdiag.simulator import chain_rules, lookup, rmcp, wsman
 from amtdiag.simulator.certificates import Wish, certify
-from amtdiag.simulator.http import MOST_BODY, MOST_HEAD, HttpRequest, Requests, TooMuch
+from amtdiag.simulator.http import MAX_BODY, MAX_HEAD, HttpRequest, Requests, TooMuch
 from amtdiag.simulator.scenarios import SCENARIOS
 from amtdiag.simulator.tlsend import ClientChain
 
@@ -58,8 +58,8 @@ def test_no_bytes_make_the_reader_fail_otherwise(noise: list[bytes], begins: byt
 @pytest.mark.parametrize(
     "data",
     [
-        b"x" * (MOST_HEAD + 1),
-        HEAD + b"Content-Length: %d\r\n\r\n" % (MOST_BODY + 1),
+        b"x" * (MAX_HEAD + 1),
+        HEAD + b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1),
         HEAD + b"Content-Length: -1\r\n\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"z" * 300,

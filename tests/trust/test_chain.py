@@ -30,7 +30,7 @@ from amtdiag.trust import root_policy
 from amtdiag.trust.catalogue import by_digest, roots
 from amtdiag.trust.certificates import Certificate, read_certificate
 from amtdiag.trust.chain import RULES, judge, sentence
-from amtdiag.trust.chain_path import MOST_CERTIFICATES, study
+from amtdiag.trust.chain_path import MAX_CERTIFICATES, study
 from amtdiag.trust.releases import PSK, consistent_with, refuses_old, stated
 from amtdiag.trust.rule import ChainContext, RuleResult, Verdict
 from amtdiag.trust.suffixes import fit_of
@@ -543,7 +543,7 @@ def test_extensions_that_cannot_be_read() -> None:
 def test_a_chain_without_end() -> None:
     found = results(LEAF, MIDDLE, *[OTHER] * 5000)
     assert found["chain-complete"][0].outcome == "unknown"
-    assert len(study(tuple(one.der for one in [LEAF] * MOST_CERTIFICATES), whole=True).path) == 1
+    assert len(study(tuple(one.der for one in [LEAF] * MAX_CERTIFICATES), whole=True).path) == 1
 
 
 def test_text_of_certificates_is_made_safe_and_short() -> None:

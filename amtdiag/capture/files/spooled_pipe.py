@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from amtdiag.capture.files.buffer import ByteStream
 
-_MOST_COPIED = 4 << 30
+_MAX_COPIED = 4 << 30
 
 
 class Copy:
     """A pipe that is copied to a temporary file while it is read, so that it can be read once more."""
 
-    def __init__(self, file: ByteStream, most: int = _MOST_COPIED) -> None:
+    def __init__(self, file: ByteStream, most: int = _MAX_COPIED) -> None:
         from tempfile import TemporaryFile  # a pipe is rare, and that import is slow
 
         self._take = getattr(file, "read1", file.read)

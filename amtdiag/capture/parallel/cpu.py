@@ -17,7 +17,7 @@ _PACKED = 10
 
 def workers_for(inputs: Sequence[Input], asked: int | None) -> int:
     """Return how many processes are to read: those asked for, else as many as pay for their start."""
-    files = [known for one in inputs if (known := one.known()) is not None]
+    files = [known for source in inputs if (known := source.known()) is not None]
     if len(inputs) < 2 or not sys.executable:
         return 1
     if asked is None:

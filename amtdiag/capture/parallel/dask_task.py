@@ -18,7 +18,7 @@ from amtdiag.errors import InputError, MissingToolError
 from amtdiag.safetext import safe
 
 MAGIC = b"amtdiag answer 1\n"
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 """Of one answer: memory of the worker until somebody takes it. A file that needs more is read by the scan."""
 _IDENTITY_BYTES = 100
 _PROBLEM_CHARACTERS = 500
@@ -40,7 +40,7 @@ def read_file(setup: bytes, order: bytes) -> bytes:
 
     def send_part(part: Part, kind: Kind = Kind.PART) -> None:
         send(out, kind, part.to_bytes())
-        if out.tell() > MOST_BYTES:
+        if out.tell() > MAX_BYTES:
             raise _TooMuchError
 
     try:
@@ -81,7 +81,7 @@ def unpack_answer(data: object, kernel: str) -> Answer:
     """
     if not isinstance(data, bytes) or not data.startswith(MAGIC):
         return Answer(problem="what the worker sent is no answer")
-    if len(data) > MOST_BYTES + _IDENTITY_BYTES:
+    if len(data) > MAX_BYTES + _IDENTITY_BYTES:
         return Answer(problem="the worker's answer is too long")
     stream = BytesIO(data)
     stream.seek(len(MAGIC))

@@ -63,8 +63,8 @@ class WorkerPool:
         self._changed = Condition()
         self.processes: set[subprocess.Popen[bytes]] = set()
         self._threads = [Thread(target=self._employ, daemon=True) for _ in range(workers)]
-        for one in self._threads:
-            one.start()
+        for thread in self._threads:
+            thread.start()
 
     def take(self, number: int) -> Delivery | None:
         """Return what comes of a file; None where nobody reads it, nor will."""
@@ -86,8 +86,8 @@ class WorkerPool:
             for process in self.processes:
                 process.kill()
             self._changed.notify_all()
-        for one in self._threads:
-            one.join()
+        for thread in self._threads:
+            thread.join()
 
     def _next_part(self, number: int, delivery: Delivery) -> bytes | None:
         with self._changed:

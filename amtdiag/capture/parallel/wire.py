@@ -30,7 +30,7 @@ _KEY_BYTES = (2 * 4 + 4, 2 * 16 + 4)
 """Two addresses and two ports."""
 _MOST = 1 << 127
 """A hostile capture has stamps of some 95 bits."""
-_MOST_FRAMES = (1 << 63) - 1
+_MAX_FRAMES = (1 << 63) - 1
 _DAMAGED = "what the process that read it sent is damaged"
 
 Pair = tuple[bytes, bytes]
@@ -104,7 +104,7 @@ class Part(NamedTuple):
                     pairs.append(pair)
             except (struct.error, IndexError) as error:
                 raise InputError(_DAMAGED) from error
-            if at > len(body) or frame > _MOST_FRAMES:
+            if at > len(body) or frame > _MAX_FRAMES:
                 raise InputError(_DAMAGED)
             yield Entry(
                 int.from_bytes(ts, signed=True),

@@ -120,7 +120,7 @@ class FlowFilter:
                 first = state.held[0]
                 if (first.src, first.dst) in pairs:
                     found += state.held
-        return sorted(found, key=lambda one: one.ts)
+        return sorted(found, key=lambda segment: segment.ts)
 
     def _begin(self, key: bytes, reverse: bytes, first: int, *, opened: bool) -> _Undecided:
         self._forget(key)

@@ -46,7 +46,8 @@ def compiled(expression: str, linktype: int) -> Sequence[Instruction]:
             said = library.pcap_geterr(handle).decode("utf-8", "replace")
             raise UsageError(f"-f {safe(expression, 200)}: {safe(said, 400)}")
         found = [
-            Instruction(one.code, one.jt, one.jf, one.k) for one in program.instructions[: program.length]
+            Instruction(instruction.code, instruction.jt, instruction.jf, instruction.k)
+            for instruction in program.instructions[: program.length]
         ]
         library.pcap_freecode(ctypes.byref(program))
     finally:
