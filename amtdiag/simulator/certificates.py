@@ -1,7 +1,7 @@
 """Certificates for the simulated TLS sessions.
 
 Keys are computed from their names, so that every run makes the same certificates: the digest of a sample's
-root stands in a sample's Hello. They protect nothing, and nobody may trust them.
+root stands in a sample's Hello. They protect nothing, and nothing may trust them.
 """
 
 from __future__ import annotations

@@ -31,20 +31,20 @@ def family(address: str) -> socket.AddressFamily:
 
 def bound(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
     """A socket on a port of ours. MissingToolError where the port is taken or the right is missing."""
-    ear = socket.socket(family(address), kind)
+    listener = socket.socket(family(address), kind)
     try:
         if kind == socket.SOCK_STREAM:
-            ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        ear.bind((address, port))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
     except OSError as error:
-        ear.close()
+        listener.close()
         if isinstance(error, PermissionError):
             raise
         why = {errno.EADDRINUSE: "is taken by another program", errno.EADDRNOTAVAIL: "is not on this machine"}
         place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-        said = why.get(error.errno or 0, error.strerror or str(error))
-        raise MissingToolError(f"cannot listen: {place} {said}") from error
-    return ear
+        reason = why.get(error.errno or 0, error.strerror or str(error))
+        raise MissingToolError(f"cannot listen: {place} {reason}") from error
+    return listener
 
 
 class Entrance:
@@ -52,27 +52,27 @@ class Entrance:
 
     def __init__(self, address: str, port: int, door: Door, attend: Attend) -> None:
         self._attend = attend
-        self._ear = bound(address, port, socket.SOCK_STREAM)
+        self._listener = bound(address, port, socket.SOCK_STREAM)
         self._stop = threading.Event()
         self._open = threading.Semaphore(MAX_OPEN)
-        self._talks: set[socket.socket] = set()
+        self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._fillers: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         try:
-            self._ear.listen(0 if door == "silent" else _BACKLOG)
+            self._listener.listen(0 if door == "silent" else _BACKLOG)
             if door == "silent":
                 self._fill(address, port)
                 return
         except BaseException:
             self.close()
             raise
-        self._ear.settimeout(_TICK)
+        self._listener.settimeout(_TICK)
         self._threads.append(threading.Thread(target=self._accept, daemon=True))
         self._threads[0].start()
 
     def _fill(self, address: str, port: int) -> None:
-        """Have the queue of a port full that nobody tends: the kernel drops every further SYN (Linux)."""
+        """Have the queue of a port full that no thread reads: the kernel drops every further SYN (Linux)."""
         for _ in range(_FILLERS):
             one = socket.socket(family(address), socket.SOCK_STREAM)
             self._fillers.append(one)
@@ -85,39 +85,39 @@ class Entrance:
     def _accept(self) -> None:
         while not self._stop.is_set():
             try:
-                talk, (host, *_) = self._ear.accept()
+                connection, (host, *_) = self._listener.accept()
             except OSError:
-                continue  # nobody came, or it is gone again
+                continue  # no connection came, or it is gone again
             if not self._open.acquire(blocking=False):
-                talk.close()
+                connection.close()
                 continue
-            talk.settimeout(PATIENCE)
+            connection.settimeout(PATIENCE)
             with self._lock:
-                self._talks.add(talk)
-            thread = threading.Thread(target=self._take, args=(talk, host), daemon=True)
+                self._connections.add(connection)
+            thread = threading.Thread(target=self._take, args=(connection, host), daemon=True)
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             self._threads.append(thread)
             thread.start()
 
-    def _take(self, talk: socket.socket, host: str) -> None:
+    def _take(self, connection: socket.socket, host: str) -> None:
         try:
-            with talk, contextlib.suppress(OSError):
-                self._attend(talk, host)
+            with connection, contextlib.suppress(OSError):
+                self._attend(connection, host)
         finally:
             with self._lock:
-                self._talks.discard(talk)
+                self._connections.discard(connection)
             self._open.release()
 
     def close(self) -> None:
         """Take no more, and end what is open."""
         self._stop.set()
         with self._lock:
-            talks = list(self._talks)
-        for talk in talks:
+            open_connections = list(self._connections)
+        for connection in open_connections:
             with contextlib.suppress(OSError):
-                talk.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
         until = time.monotonic() + 3
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
-        for listener in (self._ear, *self._fillers):
+        for listener in (self._listener, *self._fillers):
             listener.close()

@@ -15,7 +15,7 @@ def digests_of(device: AmtHost) -> tuple[bytes, ...]:
 
 
 def hello_bytes(device: AmtHost, retry_count: int) -> bytes:
-    """The Hello of a device: header, then PID, digest list, or what nobody can read."""
+    """The Hello of a device: header, then PID, digest list, or bytes of no documented meaning."""
     from uuid import UUID
 
     head = b"".join(

@@ -124,10 +124,10 @@ class Guard:
 
     def admits(self, request: HttpRequest) -> bool:
         """True where the request proves that it knows the password."""
-        scheme, _, said = request.headers.get("authorization", "").partition(" ")
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "digest":
             return False
-        got = {name.lower(): quoted or plain for name, quoted, plain in _FIELD.findall(said[:4096])}
+        got = {name.lower(): quoted or plain for name, quoted, plain in _FIELD.findall(credentials[:4096])}
         if got.get("username") != self.user or got.get("nonce") not in self._nonces:
             return False
         if self.secret is None:

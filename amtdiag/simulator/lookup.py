@@ -29,8 +29,8 @@ class Found(NamedTuple):
     def __str__(self) -> str:
         if self.rcode is None:
             return f"DNS says nothing about {self.name}"
-        said = ", ".join(self.addresses) or RCODES.get(self.rcode, f"response code {self.rcode}")
-        return f"DNS says of {self.name}: {said}"
+        answer = ", ".join(self.addresses) or RCODES.get(self.rcode, f"response code {self.rcode}")
+        return f"DNS says of {self.name}: {answer}"
 
 
 def server_name(domain: str) -> str:

@@ -32,7 +32,7 @@ _TLS: tuple[tuple[int, tuple[str, str]], ...] = (
 )
 """By the first release: the oldest and newest TLS version (Intel's guide; up to 11, users' reports)."""
 _SOLD_NO_MORE = ("Baltimore", "Cybertrust", "Verizon", "VeriSign")
-"""CAs under whose roots nobody gets a certificate any more."""
+"""CAs under whose roots no certificate is issued any more."""
 _SUFFIX_IN_MEBX = "set-in-mebx.invalid"
 
 
@@ -182,10 +182,10 @@ def _listens(plan: SimulationPlan, address: str) -> str:
         "hangs-up": f"on {_place(address, DEVICE_PORT)} (hangs up)",
     }
     versions = " to ".join(dict.fromkeys(_version(version) for version in plan.versions))
-    talk = "pre-shared key" if plan.kind == "psk" else f"{versions}, asks for the server's chain"
-    said = doors.get(plan.scenario.door, f"on {_place(address, DEVICE_PORT)} ({talk})")
+    protection = "pre-shared key" if plan.kind == "psk" else f"{versions}, asks for the server's chain"
+    listens = doors.get(plan.scenario.door, f"on {_place(address, DEVICE_PORT)} ({protection})")
     plain = f", {_place(address, PLAIN_PORT)} (no TLS)" if plan.plain else ""
-    return f"{said}{plain}; on port 623/udp for presence pings"
+    return f"{listens}{plain}; on port 623/udp for presence pings"
 
 
 def _version(name: str) -> str:

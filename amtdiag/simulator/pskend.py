@@ -37,8 +37,8 @@ def needed() -> str:
 class PskTalk:
     """One connection, by a program of its own."""
 
-    def __init__(self, talk: socket.socket, folder: Path, number: int, pid: str, pps: str) -> None:
-        self._talk = talk
+    def __init__(self, connection: socket.socket, folder: Path, number: int, pid: str, pps: str) -> None:
+        self._connection = connection
         self._path = folder / f"psk-{number}"
         # By its name alone: OpenSSL fails where the path of a connection has more than 31 characters.
         self._program = subprocess.Popen(
@@ -60,7 +60,7 @@ class PskTalk:
             raise
         self._carriers = [
             threading.Thread(target=_carry, args=ends, daemon=True)
-            for ends in ((talk, self._inner), (self._inner, talk))
+            for ends in ((connection, self._inner), (self._inner, connection))
         ]
         for carrier in self._carriers:
             carrier.start()
@@ -102,7 +102,7 @@ class PskTalk:
         with contextlib.suppress(OSError):
             self._inner.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):
-            self._talk.shutdown(socket.SHUT_RDWR)
+            self._connection.shutdown(socket.SHUT_RDWR)
         for carrier in getattr(self, "_carriers", ()):
             carrier.join(1)
         self._inner.close()

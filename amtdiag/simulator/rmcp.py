@@ -55,15 +55,15 @@ def pong(tag: int, firmware: str, *, committed: bool) -> bytes:
 
 
 def answer(
-    ear: socket.socket, stop: threading.Event, make: Callable[[int], bytes], say: Callable[[str], None]
+    endpoint: socket.socket, stop: threading.Event, make: Callable[[int], bytes], say: Callable[[str], None]
 ) -> None:
     """Answer pings until told to stop."""
-    ear.settimeout(_TICK)
+    endpoint.settimeout(_TICK)
     while not stop.is_set():
         try:
-            data, asker = ear.recvfrom(_MOST)
+            data, asker = endpoint.recvfrom(_MOST)
             if is_ping(data):
-                ear.sendto(make(data[9]), asker)
+                endpoint.sendto(make(data[9]), asker)
                 say(asker[0])
         except OSError:  # nothing came, or an ICMP message to an earlier answer
             continue

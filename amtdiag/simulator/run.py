@@ -71,17 +71,17 @@ class _Channel(Protocol):
 class _PlainTalk:
     what = "no TLS"
 
-    def __init__(self, talk: socket.socket) -> None:
-        self._talk = talk
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
 
     def receive(self) -> bytes:
-        return self._talk.recv(_READ)
+        return self._connection.recv(_READ)
 
     def send(self, data: bytes) -> None:
-        self._talk.sendall(data)
+        self._connection.sendall(data)
 
     def close(self) -> None:
-        """Nothing is said at the end."""
+        """TCP alone has no farewell."""
 
 
 class _SimulatedDevice:
@@ -103,7 +103,7 @@ class Run:
 
     def __init__(self, plan: SimulationPlan, say: Callable[[SimulatorEvent], None]) -> None:
         self._plan = plan
-        self._tell = say
+        self._report = say
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._number = 0
@@ -111,7 +111,7 @@ class Run:
         self._last = time.monotonic()
         self._cleanup = contextlib.ExitStack()
         self._speaking: dict[str, _SimulatedDevice] = {}
-        self._saying: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._connecting: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def __enter__(self) -> Self:
         """Open all ports. MissingToolError where one cannot be had."""
@@ -147,7 +147,7 @@ class Run:
 
     def _ping(self, stack: contextlib.ExitStack, address: str) -> None:
         try:
-            ear = stack.enter_context(bound(address, rmcp.RMCP_PORT, socket.SOCK_DGRAM))
+            endpoint = stack.enter_context(bound(address, rmcp.RMCP_PORT, socket.SOCK_DGRAM))
         except PermissionError:
             self._say(self._speaking[address], "note", "no right to port 623: presence pings go unanswered")
             return
@@ -159,15 +159,15 @@ class Run:
         def say(asker: str) -> None:
             self._say(self._speaking[address], "pong", f"answers a presence ping of {asker}")
 
-        thread = threading.Thread(target=rmcp.answer, args=(ear, self._stop, make, say), daemon=True)
+        thread = threading.Thread(target=rmcp.answer, args=(endpoint, self._stop, make, say), daemon=True)
         thread.start()
         stack.callback(thread.join, 2)
         stack.callback(self._stop.set)
 
-    # ------------------------------------------------------------------------------------------- saying Hello
+    # ------------------------------------------------------------------------------------------ sending Hello
 
     def play(self, asked: Callable[[], bool]) -> Outcome:
-        """Say Hellos and be called back, until it is over or somebody `asked` to stop."""
+        """Say Hellos and be called back, until it is over or it was `asked` to stop."""
         began = self._last = time.monotonic()
         due = [(began, number) for number in range(len(self._devices))]
         under_way: list[Future[None]] = []
@@ -223,36 +223,36 @@ class Run:
         self._say(device, "hello", f"Hello to {where}, retry {retry}, {len(payload)} bytes")
 
     def _hello(self, device: _SimulatedDevice, target: str, payload: bytes) -> None:
-        with socket.socket(family(target), socket.SOCK_STREAM) as talk:
-            talk.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            talk.settimeout(_CONNECT)
-            talk.bind((device.card.address, 0))
+        with socket.socket(family(target), socket.SOCK_STREAM) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.settimeout(_CONNECT)
+            connection.bind((device.card.address, 0))
             with self._lock:
-                self._saying.add(talk)
-            talk.connect((target, self._plan.hello_port))
+                self._connecting.add(connection)
+            connection.connect((target, self._plan.hello_port))
             sent = 0
             for share in self._plan.scenario.hello_parts:
                 if sent:
                     time.sleep(_BETWEEN_PARTS)
                 end = sent + round(share * len(payload))
-                talk.sendall(payload[sent:end])
+                connection.sendall(payload[sent:end])
                 sent = end
-            talk.shutdown(socket.SHUT_WR)
-            talk.settimeout(_GOODBYE)
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(_GOODBYE)
             with contextlib.suppress(OSError):
-                talk.recv(1)
+                connection.recv(1)
 
     def _hang_up(self) -> None:
-        """End what is being said, so that nobody waits for a server that does not answer."""
+        """End the Hellos under way, so that no thread waits for a server that does not answer."""
         with self._lock:
-            saying = list(self._saying)
-        for talk in saying:
+            open_connections = list(self._connecting)
+        for connection in open_connections:
             with contextlib.suppress(OSError):
-                talk.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
 
     # -------------------------------------------------------------------------------------- being called back
 
-    def _attend(self, address: str, port: int, talk: socket.socket, host: str) -> None:
+    def _attend(self, address: str, port: int, connection: socket.socket, host: str) -> None:
         device = self._speaking[address]
         with self._lock:
             self._connections += 1
@@ -261,25 +261,25 @@ class Run:
         self._say(device, "connection", f"{host} connects to {port}")
         scenario = self._plan.scenario
         if port == DEVICE_PORT and scenario.door in ("mute", "hangs-up"):
-            while talk.recv(_READ) and scenario.door == "mute":
+            while connection.recv(_READ) and scenario.door == "mute":
                 pass
             return
         end: _Channel
         if port == PLAIN_PORT:
-            end = _PlainTalk(talk)
+            end = _PlainTalk(connection)
         elif self._plan.kind == "psk":
             card = device.card
             pps = card.pps[::-1] if scenario.other_pps else card.pps
-            end = pskend.PskTalk(talk, self._folder, number, card.pid, pps)
+            end = pskend.PskTalk(connection, self._folder, number, card.pid, pps)
         elif scenario.breaks_after_commit and device.memory.committed:
-            talk.recv(_READ)
-            talk.sendall(tlsend.alert(None, tlsend.INTERNAL_ERROR))
+            connection.recv(_READ)
+            connection.sendall(tlsend.alert(None, tlsend.INTERNAL_ERROR))
             self._say(device, "refused", f"ends the handshake: alert {tlsend.INTERNAL_ERROR}")
             return
         else:
             judge = None if device.memory.committed else partial(self._judge, device)
             try:
-                end = self._tls.shake(talk, judge, number)
+                end = self._tls.shake(connection, judge, number)
             except tlsend.Refused as refused:
                 self._say(device, "refused", f"refuses the chain: {refused}")
                 return
@@ -325,7 +325,7 @@ class Run:
 
     def _say(self, device: _SimulatedDevice, kind: str, text: str) -> None:
         self._last = time.monotonic()
-        self._tell(SimulatorEvent(time.time_ns(), device.card.uuid, kind, text))
+        self._report(SimulatorEvent(time.time_ns(), device.card.uuid, kind, text))
 
 
 def _digests(plan: SimulationPlan) -> set[bytes]:

@@ -68,7 +68,7 @@ class TlsEnd:
             context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME | _PARTIAL_CHAIN)
         return context
 
-    def shake(self, talk: socket.socket, judge: Judge | None, number: int) -> TlsChannel:
+    def shake(self, connection: socket.socket, judge: Judge | None, number: int) -> TlsChannel:
         """Do the handshake; Refused or OSError (so ssl.SSLError) if it fails. `number`: of the connection."""
         context = self.context(asks=judge is not None)
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -82,20 +82,20 @@ class TlsEnd:
                 pass
             finally:
                 if waiting := outgoing.read():
-                    talk.sendall(waiting)
-            data = talk.recv(_READ)
+                    connection.sendall(waiting)
+            data = connection.recv(_READ)
             if not data:
                 raise ConnectionResetError("the server ends it in the middle of the handshake")
             shown = chain.feed(data)
             if shown and judge is not None:
                 if refusal := judge(shown):
-                    talk.sendall(alert(tls.version(), refusal.alert))
+                    connection.sendall(alert(tls.version(), refusal.alert))
                     raise Refused(refusal)
                 self._trust(context, shown[0], number)
             incoming.write(data)
         if waiting := outgoing.read():
-            talk.sendall(waiting)
-        return TlsChannel(talk, tls, incoming, outgoing)
+            connection.sendall(waiting)
+        return TlsChannel(connection, tls, incoming, outgoing)
 
     def _trust(self, context: ssl.SSLContext, leaf: bytes, number: int) -> None:
         text = base64.encodebytes(leaf + _TRUST_AS_CLIENT).decode("ascii")
@@ -111,9 +111,9 @@ class TlsChannel:
     """A connection whose handshake is done."""
 
     def __init__(
-        self, talk: socket.socket, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO
+        self, connection: socket.socket, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO
     ) -> None:
-        self._talk, self._tls, self._incoming, self._outgoing = talk, tls, incoming, outgoing
+        self._connection, self._tls, self._incoming, self._outgoing = connection, tls, incoming, outgoing
         cipher = tls.cipher()
         self.what = f"{tls.version()} {cipher[0] if cipher else ''}"
 
@@ -123,7 +123,7 @@ class TlsChannel:
             try:
                 return self._tls.read(_READ)
             except ssl.SSLWantReadError:
-                data = self._talk.recv(_READ)
+                data = self._connection.recv(_READ)
                 if not data:
                     return b""
                 self._incoming.write(data)
@@ -133,14 +133,14 @@ class TlsChannel:
     def send(self, data: bytes) -> None:
         """Say something."""
         self._tls.write(data)
-        self._talk.sendall(self._outgoing.read())
+        self._connection.sendall(self._outgoing.read())
 
     def close(self) -> None:
         """Say that this is the end."""
         with contextlib.suppress(ssl.SSLError, OSError):
             self._tls.unwrap()
         with contextlib.suppress(OSError):
-            self._talk.sendall(self._outgoing.read())
+            self._connection.sendall(self._outgoing.read())
 
 
 class ClientChain:
