@@ -145,6 +145,7 @@ bench: $(VENV)/.dev ## amtdiag beside tcpdump, tshark, scapy and others, on made
 	@$(MAKE) --no-print-directory build/plain/.installed
 	AMTDIAG=build/plain/bin/amtdiag $(BIN)/python benchmarks/run.py --size $(SIZE) $(ARGS)
 	AMTDIAG=build/plain/bin/amtdiag $(BIN)/python benchmarks/fleet.py
+	AMTDIAG=build/plain/bin/amtdiag $(BIN)/python benchmarks/start.py
 
 # Root only: the load goes through a network namespace. --full takes some 13 minutes.
 bench-live: $(VENV)/.dev ## amtdiag live beside dumpcap, tcpdump, scapy and pyshark at 100,000 packets/s (root; three minutes)
