@@ -12,7 +12,7 @@ release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 # The source is the whole tree (`sphinx-build -c docs .`), so that links out of docs/ lead somewhere.
 root_doc = "docs/index"
-include_patterns = ["docs/**.md", "CHANGELOG.md", "sample_pcaps/README.md"]
+include_patterns = ["docs/**.md", "CHANGELOG.md", "CONTRIBUTING.md", "sample_pcaps/README.md"]
 
 myst_heading_anchors = 3  # the anchors that GitHub gives, which the pages' links name
 
