@@ -333,6 +333,6 @@ class Analysis:
 
     def _repr_html_(self) -> str:
         """Show verdict, devices, what to do, and what cannot be known."""
-        from amtdiag.report.notebook.analysis import analysis_html
+        from amtdiag.report.notebook.html import analysis_html
 
         return analysis_html(self._diagnosis)

@@ -66,7 +66,7 @@ SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
 
 def _html(record: object, function: str) -> str:
     """Return what a notebook shows of a record. By name: the report imports the records, not the reverse."""
-    html: str = getattr(import_module("amtdiag.report.notebook.records"), function)(record)
+    html: str = getattr(import_module("amtdiag.report.notebook.html"), function)(record)
     return html
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from amtdiag.errors import UsageError
 from amtdiag.model import (
@@ -25,13 +25,13 @@ from amtdiag.model import (
     TlsConversation,
 )
 from amtdiag.report.device_names import device_names, find_device
-from amtdiag.rules.base import frames
+from amtdiag.report.story import with_frames
+from amtdiag.report.wording import OUTCOMES, STAGES
 
-STAGES: tuple[Stage, ...] = get_args(Stage)
-_OUTCOMES = {True: "passed", False: "failed", None: "open"}
 NOT_REACHED = "not reached"
 OUTCOME = "outcome"
-_LISTED = 3
+_MAX_LISTED = 3
+"""Members that only one of two sets has."""
 
 Standing = Literal["same", "differs", "unseen"]
 """unseen: one capture does not show it, so that nothing can be said."""
@@ -57,9 +57,9 @@ class Trait(NamedTuple):
         text = f"{self.value}: {self.detail}" if self.detail else self.value
         only = sorted(self.members - other.members) if other is not None and self.members else []
         if only:
-            more = f" and {len(only) - _LISTED} more" if len(only) > _LISTED else ""
-            text += f"; only here: {', '.join(only[:_LISTED])}{more}"
-        return f"{text} ({frames(self.evidence, 3)})" if self.evidence else text
+            more = f" and {len(only) - _MAX_LISTED} more" if len(only) > _MAX_LISTED else ""
+            text += f"; only here: {', '.join(only[:_MAX_LISTED])}{more}"
+        return with_frames(text, self.evidence)
 
 
 class Line(NamedTuple):
@@ -87,8 +87,12 @@ class Subject(NamedTuple):
     @property
     def causes(self) -> list[str]:
         """Rules that have something to say about it, likeliest cause first; overcome troubles left out."""
-        found = (one for one in self.diagnosis.findings if one.device == self.device.id and not one.overcome)
-        return list(dict.fromkeys(one.rule for one in found if one.severity != "info"))
+        found = (
+            finding
+            for finding in self.diagnosis.findings
+            if finding.device == self.device.id and not finding.overcome
+        )
+        return list(dict.fromkeys(finding.rule for finding in found if finding.severity != "info"))
 
 
 class Comparison(NamedTuple):
@@ -121,8 +125,8 @@ def choose(diagnosis: Diagnosis, wanted: str | None, *, stuck: bool) -> Subject:
     if wanted is not None:
         return Subject(diagnosis, find_device(devices, wanted))
     if stuck:
-        return Subject(diagnosis, next((one for one in devices if one.state == "stuck"), devices[0]))
-    furthest = max(devices, key=lambda one: (one.state != "stuck", STAGES.index(one.stage)))
+        return Subject(diagnosis, next((device for device in devices if device.state == "stuck"), devices[0]))
+    furthest = max(devices, key=lambda device: (device.state != "stuck", STAGES.index(device.stage)))
     return Subject(diagnosis, furthest)
 
 
@@ -134,15 +138,15 @@ def compare(good: Subject, bad: Subject) -> Comparison:
     )
     lines = []
     for stage, name in keys:
-        one, other = ours.get((stage, name)), theirs.get((stage, name))
+        our, their = ours.get((stage, name)), theirs.get((stage, name))
         lines.append(
             Line(
                 stage,
                 name,
-                _standing(stage, one, other, good.device, bad.device),
-                any(trait.setting for trait in (one, other) if trait),
-                one.beside(other) if one else _absent(stage, good.device),
-                other.beside(one) if other else _absent(stage, bad.device),
+                _standing(stage, our, their, good.device, bad.device),
+                any(trait.setting for trait in (our, their) if trait),
+                our.beside(their) if our else _absent(stage, good.device),
+                their.beside(our) if their else _absent(stage, bad.device),
             )
         )
     return Comparison(good, bad, tuple(lines))
@@ -152,7 +156,7 @@ _Traits = dict[tuple[Stage, str], Trait]
 
 
 def _by_name(subject: Subject) -> _Traits:
-    return {(one.stage, one.name): one for one in traits(subject)}
+    return {(trait.stage, trait.name): trait for trait in traits(subject)}
 
 
 def _place(key: tuple[Stage, str], *sides: _Traits) -> int:
@@ -161,21 +165,22 @@ def _place(key: tuple[Stage, str], *sides: _Traits) -> int:
 
 
 def _standing(
-    stage: Stage, one: Trait | None, other: Trait | None, good: DeviceRecord, bad: DeviceRecord
+    stage: Stage, our: Trait | None, their: Trait | None, good: DeviceRecord, bad: DeviceRecord
 ) -> Standing:
-    if one is not None and other is not None:
-        return "same" if (one.value, one.members) == (other.value, other.members) else "differs"
-    lacking = good if one is None else bad
+    if our is not None and their is not None:
+        return "same" if (our.value, our.members) == (their.value, their.members) else "differs"
+    lacking = good if our is None else bad
     return "differs" if _stopped_before(stage, lacking) or _came_to(stage, lacking) else "unseen"
 
 
 def _came_to(stage: Stage, device: DeviceRecord) -> bool:
-    return any(one.name == stage for one in device.stages)
+    return any(reached.name == stage for reached in device.stages)
 
 
 def _stopped_before(stage: Stage, device: DeviceRecord) -> bool:
     """True where a device did not come to a stage; where it went on, the capture does not show the stage."""
-    return bool(device.stages) and max(STAGES.index(one.name) for one in device.stages) < STAGES.index(stage)
+    places = [STAGES.index(reached.name) for reached in device.stages]
+    return bool(places) and max(places) < STAGES.index(stage)
 
 
 def _absent(stage: Stage, device: DeviceRecord) -> str:
@@ -193,7 +198,7 @@ def traits(subject: Subject) -> Iterator[Trait]:
     own = [link for link in diagnosis.connections if link.owner == device.id]
     back = [link for link in own if link.kind == "connect_back"]
     for stage in device.stages:
-        yield Trait(stage.name, OUTCOME, _OUTCOMES[stage.passed], stage.evidence, stage.detail)
+        yield Trait(stage.name, OUTCOME, OUTCOMES[stage.passed], stage.evidence, stage.detail)
         match stage.name:
             case "discovery":
                 yield Trait("discovery", "domain given", "yes" if device.suffix else "no", stage.evidence)
@@ -211,7 +216,7 @@ def traits(subject: Subject) -> Iterator[Trait]:
             case "tls":
                 yield from _tls([link.tls for link in back if link.tls is not None])
             case "authentication":
-                yield from _web([one for link in back if link.talk for one in link.talk.exchanges])
+                yield from _web([exchange for link in back if link.talk for exchange in link.talk.exchanges])
             case _:
                 pass
     yield Trait("operational", "mode at the end", device.mode.name, device.mode.evidence)
@@ -219,10 +224,10 @@ def traits(subject: Subject) -> Iterator[Trait]:
 
 def _resolution(subject: Subject, stage: StageReached) -> Iterator[Trait]:
     device = subject.device
-    asked = [one for one in subject.diagnosis.lookups if one.owner == device.id]
+    asked = [lookup for lookup in subject.diagnosis.lookups if lookup.owner == device.id]
     if not asked:
         return
-    found = [one for one in asked if one.addresses]
+    found = [lookup for lookup in asked if lookup.addresses]
     shown = (found or asked)[-1]
     answer = shown.rcode or shown.rejection or "no answer"
     if shown.addresses:
@@ -245,23 +250,23 @@ def _ends(stage: Stage, links: Sequence[ConnectionEvent]) -> Iterator[Trait]:
         yield Trait(stage, "connection", last.rejection or last.outcome, last.evidence)
 
 
-def _tls(talks: Sequence[TlsConversation]) -> Iterator[Trait]:
+def _tls(handshakes: Sequence[TlsConversation]) -> Iterator[Trait]:
     """What the handshake that came furthest shows."""
-    if not talks:
+    if not handshakes:
         return
     from amtdiag.protocols.tls.constants import ALERTS, version_name
     from amtdiag.protocols.tls.suites import suite_name
 
-    talk = next((one for one in talks if one.finished), talks[-1])
-    evidence = talk.messages[0].evidence if talk.messages else ()
-    if talk.version is not None:
-        yield Trait("tls", "version", version_name(talk.version), evidence)
-    if talk.suite is not None:
-        yield Trait("tls", "cipher suite", suite_name(talk.suite), evidence, setting=True)
-    for who, chain in (("server", talk.client_chain), ("device", talk.server_chain)):
+    handshake = next((handshake for handshake in handshakes if handshake.finished), handshakes[-1])
+    evidence = handshake.messages[0].evidence if handshake.messages else ()
+    if handshake.version is not None:
+        yield Trait("tls", "version", version_name(handshake.version), evidence)
+    if handshake.suite is not None:
+        yield Trait("tls", "cipher suite", suite_name(handshake.suite), evidence, setting=True)
+    for who, chain in (("server", handshake.client_chain), ("device", handshake.server_chain)):
         if chain is not None:
             count = f"{len(chain.der)}" if chain.complete else f"{len(chain.der)} and more"
-            prints = frozenset(hashlib.sha256(one).hexdigest()[:16] for one in chain.der)
+            prints = frozenset(hashlib.sha256(certificate).hexdigest()[:16] for certificate in chain.der)
             yield Trait(
                 "tls",
                 f"certificates of the {who}",
@@ -270,25 +275,25 @@ def _tls(talks: Sequence[TlsConversation]) -> Iterator[Trait]:
                 setting=True,
                 members=prints,
             )
-    if talk.psk_identity is not None:
-        yield Trait("tls", "PID", talk.psk_identity, evidence, setting=True)
-    said = "none"
-    if talk.alert is not None:
-        whose = "the server's" if talk.alert_by == "client" else "the device's"
-        said = f"{whose} {talk.alert} ({ALERTS.get(talk.alert, 'unknown')})"
-    yield Trait("tls", "alert", said, talk.alerts[0].evidence if talk.alerts else ())
+    if handshake.psk_identity is not None:
+        yield Trait("tls", "PID", handshake.psk_identity, evidence, setting=True)
+    alert = "none"
+    if handshake.alert is not None:
+        whose = "the server's" if handshake.alert_by == "client" else "the device's"
+        alert = f"{whose} {handshake.alert} ({ALERTS.get(handshake.alert, 'unknown')})"
+    yield Trait("tls", "alert", alert, handshake.alerts[0].evidence if handshake.alerts else ())
 
 
 def _web(exchanges: Sequence[Exchange]) -> Iterator[Trait]:
     """What the device's web server says of itself, and what was called with which result."""
-    version = next((one.server_version for one in exchanges if one.server_version), None)
+    version = next((exchange.server_version for exchange in exchanges if exchange.server_version), None)
     if version is not None:
         yield Trait("authentication", "AMT version", version, setting=True)
-    for one in exchanges:
-        if one.call is not None and one.call.method is not None and one.status is not None:
-            value = one.result.return_value if one.result is not None else None
-            told = f"status {one.status}" if value is None else f"returns {value}"
-            yield Trait("authentication", one.call.method, told, one.evidence)
+    for exchange in exchanges:
+        if exchange.call is not None and exchange.call.method is not None and exchange.status is not None:
+            value = exchange.result.return_value if exchange.result is not None else None
+            result = f"status {exchange.status}" if value is None else f"returns {value}"
+            yield Trait("authentication", exchange.call.method, result, exchange.evidence)
 
 
 def _hello(record: HelloRecord) -> Iterator[Trait]:
@@ -312,9 +317,9 @@ def _hello(record: HelloRecord) -> Iterator[Trait]:
 
 
 def _roots(record: HelloRecord) -> str:
-    kinds = sorted({one.digest.algorithm for one in record.digests})
+    kinds = sorted({judged.digest.algorithm for judged in record.digests})
     return f"{len(record.digests)} in {' and '.join(kinds)}"
 
 
 def _root_names(record: HelloRecord) -> frozenset[str]:
-    return frozenset(one.name or one.digest.value.hex()[:16] for one in record.digests)
+    return frozenset(judged.name or judged.digest.value.hex()[:16] for judged in record.digests)

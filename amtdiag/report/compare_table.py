@@ -12,6 +12,7 @@ from rich.text import Text
 from amtdiag.report.compare import NOT_REACHED, OUTCOME, Comparison, Line, Subject
 from amtdiag.report.console import indented, print_parts
 from amtdiag.report.verdict import title_of
+from amtdiag.report.wording import stage_name
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -31,30 +32,30 @@ def _parts(comparison: Comparison, everything: bool) -> Iterable[RenderableType]
     yield Text()
     first = comparison.first
     if first is not None:
-        yield Text(f"First difference, at {_stage(first)}: {first.name}.", style="bold")
+        yield Text(f"First difference, at {stage_name(first.stage)}: {first.name}.", style="bold")
         yield indented(f"good: {first.good}")
         yield indented(f"bad:  {first.bad}")
     else:
         yield Text("No difference in what both captures show.", style="bold")
-    shown = [line for line in lines if everything or (line is not first and _tells(line))]
+    shown = [line for line in lines if everything or (line is not first and _adds_something(line))]
     if shown:
         yield Text()
         yield Padding(_table(shown), (0, 0, 0, 2), expand=False)
     for role, subject in (("good", good), ("bad", bad)):
-        if any(one.truncated for one in subject.diagnosis.captures):
+        if any(capture.truncated for capture in subject.diagnosis.captures):
             yield Text()
             yield Text(f"The capture of the {role} one is cut: what is not reached may lie behind its end.")
     if bad.causes:
         yield Text()
         yield Text("What the rules say of the bad one", style="bold")
         yield from (indented(title_of(rule)) for rule in bad.causes)
-    unseen = sorted({line.stage.replace("_", "-") for line in lines if line.standing == "unseen"})
+    unseen = sorted({stage_name(line.stage) for line in lines if line.standing == "unseen"})
     if unseen and not everything:
         yield Text()
         yield Text(f"Not compared, since one capture does not show it: {', '.join(unseen)}.", style="dim")
 
 
-def _tells(line: Line) -> bool:
+def _adds_something(line: Line) -> bool:
     """True where a difference says more than that one device did not get there."""
     nowhere = NOT_REACHED in (line.good, line.bad)
     return line.standing == "differs" and (not nowhere or line.name == OUTCOME)
@@ -75,10 +76,6 @@ def _table(lines: Iterable[Line]) -> Table:
         table.add_column(heading, overflow="fold")
     for line in lines:
         style = _STYLES[line.standing]
-        cells = (_stage(line), line.name, line.good, line.bad)
+        cells = (stage_name(line.stage), line.name, line.good, line.bad)
         table.add_row(*(Text(cell, style=style) for cell in cells))
     return table
-
-
-def _stage(line: Line) -> str:
-    return line.stage.replace("_", "-")

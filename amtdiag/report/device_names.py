@@ -15,7 +15,7 @@ def device_names(devices: Sequence[DeviceRecord]) -> dict[str, str]:
 
     Where two short names are alike the whole identity stands instead.
     """
-    short = {one.id: _short(one) for one in devices}
+    short = {device.id: _short(device) for device in devices}
     seen = Counter(short.values())
     return {identity: name if seen[name] == 1 else identity for identity, name in short.items()}
 
@@ -32,8 +32,10 @@ def find_device(devices: Sequence[DeviceRecord], wanted: str) -> DeviceRecord:
     Raises `UsageError` where no device or several fit.
     """
     words = wanted.strip().lower()
-    exact = [one for one in devices if words in _names_of(one)]
-    found = exact or [one for one in devices if words and any(words in name for name in _names_of(one))]
+    exact = [device for device in devices if words in _names_of(device)]
+    found = exact or [
+        device for device in devices if words and any(words in name for name in _names_of(device))
+    ]
     if len(found) == 1:
         return found[0]
     what = "no device" if not found else f"{len(found)} devices"

@@ -7,29 +7,27 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from amtdiag.model import DeviceRecord, Diagnosis, Finding, OwnRoot
+from amtdiag.model import Basis, DeviceRecord, Diagnosis, Evidence, Finding, OwnRoot
 from amtdiag.report.verdict import trouble
+from amtdiag.report.wording import OUTCOMES, Outcome, count_devices, stage_name
 from amtdiag.rules.base import address_filter, frames
+from amtdiag.tables.event import Event, all_events
 
-LANES = {
-    "dhcp": "DHCP",
-    "dns": "DNS",
-    "device_to_server": "device to server",
-    "server_to_device": "server to device",
-    "rmcp": "RMCP",
-}
-"""What a capture may show of a device, as people call it."""
-_OUTCOMES = {True: "passed", False: "failed", None: "open"}
+MAX_FRAMES = 3
+"""Frames that a line of the story names."""
 
 
 class StoryStep(NamedTuple):
     """One stage that was attempted."""
 
     ts: int
+    """When, in ns since 1970 UTC."""
     stage: str
-    outcome: str
+    """As people read it."""
+    outcome: Outcome
     detail: str
     """What happened, with the frames that show it."""
+    basis: Basis
 
 
 class Story(NamedTuple):
@@ -38,6 +36,7 @@ class Story(NamedTuple):
     device: DeviceRecord
     steps: tuple[StoryStep, ...]
     cause: Finding
+    """What stops it, or is not proven to."""
     others: int
     """Devices that stopped at the same stage for the same reason."""
 
@@ -45,8 +44,13 @@ class Story(NamedTuple):
 def steps_of(device: DeviceRecord) -> Iterator[StoryStep]:
     """Yield the stages of a device as lines."""
     for stage in device.stages:
-        shown = f"{stage.detail} ({frames(stage.evidence, 3)})" if stage.evidence else stage.detail
-        yield StoryStep(stage.at, stage.name.replace("_", "-"), _OUTCOMES[stage.passed], shown)
+        detail = with_frames(stage.detail, stage.evidence)
+        yield StoryStep(stage.at, stage_name(stage.name), OUTCOMES[stage.passed], detail, stage.basis)
+
+
+def with_frames(text: str, evidence: Sequence[Evidence]) -> str:
+    """Return text with the frames that show what it says, if there are any."""
+    return f"{text} ({frames(evidence, MAX_FRAMES)})" if evidence else text
 
 
 def stories(diagnosis: Diagnosis, most: int) -> tuple[Sequence[Story], int]:
@@ -67,6 +71,15 @@ def stories(diagnosis: Diagnosis, most: int) -> tuple[Sequence[Story], int]:
     return shown, sum(len(group) for group in groups[most:])
 
 
+def events_by_device(diagnosis: Diagnosis) -> dict[str, list[Event]]:
+    """Return the events of each device that has any, in time order."""
+    found: defaultdict[str, list[Event]] = defaultdict(list)
+    for event in all_events(diagnosis):
+        if event.device is not None:
+            found[event.device].append(event)
+    return found
+
+
 def device_filter(device: DeviceRecord) -> str:
     """Return a display filter for all that a device sends and gets."""
     by_address = " || ".join(address_filter(address) for address in device.ips[:4])
@@ -83,9 +96,14 @@ def source_of(finding: Finding) -> str:
     return "CAPTURE" if file == "standard input" else shlex.quote(file)
 
 
+def tshark_command(finding: Finding, display_filter: str | None = None) -> str:
+    """Return what shows a finding, or what else a filter is for, in tshark; empty where no frame shows it."""
+    source, shown = source_of(finding), display_filter or finding.display_filter
+    return f"tshark -r {source} -Y {shlex.quote(shown)}" if source and shown else ""
+
+
 def own_root_line(own: OwnRoot) -> str:
     """Say how many devices carry the digest of the caller's root."""
-    known = len(own.carried_by) + len(own.not_by)
-    devices = "1 device" if known == 1 else f"{known:,} devices"
+    devices = count_devices(len(own.carried_by) + len(own.not_by))
     line = f"Your root, {own.name}: of {devices}, {len(own.carried_by)} carry its digest"
     return f"{line}; of {len(own.unknown)} no whole list was seen." if own.unknown else f"{line}."

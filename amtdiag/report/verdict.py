@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from amtdiag.model import DeviceRecord, Diagnosis, Finding, State
 from amtdiag.protocols.ports import DEVICE_PORTS
+from amtdiag.report.wording import count_devices
 from amtdiag.rules.catalogue import RULES
 
 _TITLES = {rule.id: rule.title for rule in RULES}
@@ -38,17 +39,16 @@ def troubled_first(devices: Iterable[DeviceRecord]) -> list[DeviceRecord]:
 
 def verdict(diagnosis: Diagnosis) -> str:
     """Say how many devices are stuck, and what to look at first; before that, where no Hello was seen."""
-    devices = [one for one in diagnosis.devices if one.is_amt]
+    devices = sum(device.is_amt for device in diagnosis.devices)
     if not devices:
-        nobody = "No AMT device was seen: no Hello, and no attempt to send one."
-        return nobody + _otherwise(diagnosis)
+        return "No AMT device was seen: no Hello, and no attempt to send one." + _otherwise(diagnosis)
     lead = "" if diagnosis.hellos else "No Hello in this capture. "
-    return _emergency(diagnosis) + lead + _situation(diagnosis, len(devices))
+    return _emergency(diagnosis) + lead + _situation(diagnosis, devices)
 
 
 def _emergency(diagnosis: Diagnosis) -> str:
     """Name a security emergency before all else."""
-    first = next((one for one in diagnosis.findings if one.severity == "critical"), None)
+    first = next((finding for finding in diagnosis.findings if finding.severity == "critical"), None)
     return "" if first is None else f"Security first: {_in_a_sentence(title_of(first.rule))}. "
 
 
@@ -59,19 +59,21 @@ def _situation(diagnosis: Diagnosis, devices: int) -> str:
     if stuck:
         are = "is" if stuck == 1 else "are"
         more = f", {doubtful:,} more {'has' if doubtful == 1 else 'have'} trouble" if doubtful else ""
-        return f"{stuck:,} of {_devices(devices)} {are} stuck{more}. First to fix: {first}."
+        return f"{stuck:,} of {count_devices(devices)} {are} stuck{more}. First to fix: {first}."
     if doubtful:
-        return f"{_devices(devices)} seen, none proven to be stuck. First to look at: {first}."
-    return f"{_devices(devices)} seen; {_outlook(states)}.{_threat(diagnosis)}"
+        return f"{count_devices(devices)} seen, none proven to be stuck. First to look at: {first}."
+    return f"{count_devices(devices)} seen; {_outlook(states)}.{_threat(diagnosis)}"
 
 
 def _threat(diagnosis: Diagnosis) -> str:
     """Name the first security warning, where nothing else is to be said."""
     first = next(
         (
-            one
-            for one in diagnosis.findings
-            if one.category == "security" and one.severity in ("warning", "error") and not one.overcome
+            finding
+            for finding in diagnosis.findings
+            if finding.category == "security"
+            and finding.severity in ("warning", "error")
+            and not finding.overcome
         ),
         None,
     )
@@ -85,7 +87,7 @@ def _otherwise(diagnosis: Diagnosis) -> str:
         who = "1 machine has" if machines == 1 else f"{machines:,} machines have"
         fault = _most_common(diagnosis)
         return f" But {who} a fault in the lease that would silence a device: {fault}."
-    tried = {one.ends.dst for one in diagnosis.connections if one.ends.dport in DEVICE_PORTS}
+    tried = {event.ends.dst for event in diagnosis.connections if event.ends.dport in DEVICE_PORTS}
     if not tried:
         return ""
     where = next(iter(tried)) if len(tried) == 1 else f"{len(tried)} addresses"
@@ -97,8 +99,8 @@ def _outlook(states: Counter[State]) -> str:
     devices, unclear = states.total(), states["unclear"]
     if not unclear:
         return f"nothing in this capture stops {'it' if devices == 1 else 'them'}"
-    whom = "" if devices == 1 else f" for {_devices(unclear)}"
-    return f"whether anything stops {'it' if not whom else 'them'} cannot be told from this capture{whom}"
+    number = "" if devices == 1 else f" for {count_devices(unclear)}"
+    return f"whether anything stops {'them' if number else 'it'} cannot be told from this capture{number}"
 
 
 def _most_common(diagnosis: Diagnosis) -> str:
@@ -109,14 +111,10 @@ def _most_common(diagnosis: Diagnosis) -> str:
     # Of two that as many have, the likelier comes first, as the findings do.
     rules = Counter(finding.rule for finding in diagnosis.findings if finding.id in shown)
     return "".join(
-        f"{_in_a_sentence(title_of(rule))} ({_devices(count)})" for rule, count in rules.most_common(1)
+        f"{_in_a_sentence(title_of(rule))} ({count_devices(count)})" for rule, count in rules.most_common(1)
     )
 
 
 def _in_a_sentence(title: str) -> str:
     """Begin a title small, but for DHCP, DNS and the like."""
     return title if title[1:2].isupper() else f"{title[:1].lower()}{title[1:]}"
-
-
-def _devices(count: int) -> str:
-    return "1 device" if count == 1 else f"{count:,} devices"

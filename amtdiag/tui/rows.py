@@ -8,11 +8,12 @@ from typing import NamedTuple
 from amtdiag.live.rules import STUCK
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, Severity
 from amtdiag.report.device_names import device_names
+from amtdiag.report.story import events_by_device
 from amtdiag.report.verdict import label_of, trouble
-from amtdiag.tables.event import Event, all_events
+from amtdiag.report.wording import HELLO_TYPES, stage_name
+from amtdiag.tables.event import Event
 from amtdiag.times import SECOND
 
-_HELLO_TYPES = {"psk": "PSK", "pki": "PKI", "unknown": "?", None: ""}
 _KINDS = {"connect_back": "connect-back", "dhcp": "DHCP", "dns": "DNS", "rmcp": "RMCP", "hello": "Hello"}
 _LABELS = {STUCK: "stuck"}
 NO_TROUBLE = "no trouble"
@@ -24,12 +25,16 @@ class DeviceRow(NamedTuple):
 
     id: str
     name: str
+    """Short, and unique in the diagnosis."""
     address: str
+    """Its last one; a dash where none is known."""
     hello: str
+    """Type and number of its Hellos."""
     mode: str
     stage: str
+    """The one that it came to, as people read it."""
     last_ts: int
-    """Of its last packet that is known."""
+    """Of its last packet that is known, in ns since 1970 UTC."""
     event: str
     """What that was."""
     verdict: str
@@ -45,7 +50,7 @@ def rows_of(diagnosis: Diagnosis, alarms: Sequence[Finding] = ()) -> list[Device
     `alarms` are the alerts of a live run that no report has.
     """
     names, events = device_names(diagnosis.devices), _last_events(diagnosis)
-    alarm = {one.device: one for one in reversed(alarms)}
+    alarm = {alarm.device: alarm for alarm in reversed(alarms)}
     other = _other_trouble(diagnosis.findings)
     ranked = []
     for at, device in enumerate(diagnosis.devices):
@@ -76,22 +81,25 @@ def age(ns: int) -> str:
 
 def _other_trouble(findings: Sequence[Finding]) -> dict[str | None, Finding]:
     """By device: the first finding of any category that is more than a remark; the gravest come first."""
-    return {one.device: one for one in reversed(findings) if one.severity != "info" and not one.overcome}
+    return {
+        finding.device: finding
+        for finding in reversed(findings)
+        if finding.severity != "info" and not finding.overcome
+    }
 
 
 def _last_events(diagnosis: Diagnosis) -> dict[str, Event]:
-    last: dict[str, Event] = {}
-    for one in all_events(diagnosis):
-        if one.device is not None and (one.device not in last or one.last_ts >= last[one.device].last_ts):
-            last[one.device] = one
-    return last
+    return {
+        device: max(reversed(events), key=lambda event: event.last_ts)
+        for device, events in events_by_device(diagnosis).items()
+    }
 
 
 def _row(device: DeviceRecord, name: str, finding: Finding | None, event: Event | None) -> DeviceRow:
-    kind = _HELLO_TYPES[device.hello_type]
+    kind = HELLO_TYPES.get(device.hello_type, "none")
     address = device.ips[-1] if device.ips else "-"
-    hello = f"{kind} x{device.hellos}" if device.hellos else kind or "none"
-    stage = device.stage.replace("_", "-")
+    hello = f"{kind} x{device.hellos}" if device.hellos else kind
+    stage = stage_name(device.stage)
     if finding is None:
         verdict = UNCLEAR if device.state == "unclear" else NO_TROUBLE
     else:

@@ -19,19 +19,21 @@ from amtdiag.report.verdict import title_of, verdict
 from amtdiag.times import SECOND
 from amtdiag.tui.rows import DeviceRow, rows_of
 
-_MOST_ALERTS = 500
+_MAX_ALERTS = 500
 
 
 class AlertLine(NamedTuple):
     """A line of the panel of alerts."""
 
     ts: int
+    """When it was raised or withdrawn, in ns since 1970 UTC."""
     severity: Severity | None
     """None for what concerns the capture."""
     text: str
     finding: str = ""
     """Its id."""
     device: str | None = None
+    """Its id; None where it is about no device."""
     withdrawn: str = ""
     """Why it is none any more."""
 
@@ -40,16 +42,18 @@ class Shown(NamedTuple):
     """A diagnosis, made ready to be drawn."""
 
     now: int
+    """When it was made, in ns since 1970 UTC."""
     diagnosis: Diagnosis
     """As the report has it."""
     with_alarms: Diagnosis
     """The same with the alerts of a live run among its findings."""
     verdict: str
+    """In a sentence."""
     rows: Sequence[DeviceRow]
 
 
 class State:
-    """A `Teller` that takes note."""
+    """A `Sink` that keeps what there is to draw."""
 
     counts_every = SECOND // 2
 
@@ -63,30 +67,32 @@ class State:
         self.rate = 0.0
         """Packets a second."""
         self.hellos = 0
-        self._alerts: deque[AlertLine] = deque(maxlen=_MOST_ALERTS)
+        self._alerts: deque[AlertLine] = deque(maxlen=_MAX_ALERTS)
         self._prepared: Shown | None = None
         self._before: tuple[float, int] = (time.monotonic(), 0)
 
     def hello(self, event: HelloEvent) -> None:  # noqa: ARG002 - the table shows whose it was
-        """See `Teller`."""
+        """Count a Hello."""
         self.hellos += 1
 
     def prepare(self, news: Update) -> None:
-        """See `Teller`."""
+        """Make a diagnosis ready to be drawn."""
         found = news.diagnosis
         with_alarms = found._replace(findings=(*found.findings, *news.alarms))
         self._prepared = Shown(news.now, found, with_alarms, verdict(found), rows_of(found, news.alarms))
 
     def judged(self, news: Update) -> None:
-        """See `Teller`."""
+        """Show what was prepared, and what was raised and withdrawn."""
         self.shown = self._prepared
-        for one in news.withdrawn:
-            self._withdraw(one.finding.id, one.reason, news.now)
+        for withdrawal in news.withdrawn:
+            self._withdraw(withdrawal.finding.id, withdrawal.reason, news.now)
         if news.raised:
             names = device_names(news.diagnosis.devices)
-            told = [one for one in news.raised if one.severity != "info" or one.rule in TITLES]
-            told.sort(key=lambda one: SEVERITIES.index(one.severity))  # the gravest comes to stand on top
-            for alert in told[-_MOST_ALERTS:]:
+            shown = [alert for alert in news.raised if alert.severity != "info" or alert.rule in TITLES]
+            shown.sort(
+                key=lambda alert: SEVERITIES.index(alert.severity)
+            )  # the gravest comes to stand on top
+            for alert in shown[-_MAX_ALERTS:]:
                 who = f"{names.get(alert.device, alert.device)}: " if alert.device else ""
                 title = TITLES.get(alert.rule) or title_of(alert.rule)
                 text = f"{who}{title}. {alert.summary}"
@@ -95,7 +101,7 @@ class State:
             self.alerts = tuple(self._alerts)
 
     def counted(self, counters: Counters) -> None:
-        """See `Teller`."""
+        """Note where the capture stands."""
         now, (then, packets) = time.monotonic(), self._before
         if now - then >= 1:
             self.rate = (counters.packets - packets) / (now - then)
@@ -103,13 +109,13 @@ class State:
         self.counters = counters
 
     def said(self, now: int, text: str) -> None:
-        """See `Teller`."""
+        """Note a remark about the capture."""
         self._alerts.appendleft(AlertLine(now, None, text))
         self.alerts = tuple(self._alerts)
 
     def _withdraw(self, finding: str, reason: str, now: int) -> None:
-        for place, one in enumerate(self._alerts):
-            if one.finding == finding and not one.withdrawn:
+        for place, alert in enumerate(self._alerts):
+            if alert.finding == finding and not alert.withdrawn:
                 del self._alerts[place]
-                self._alerts.appendleft(one._replace(ts=now, withdrawn=reason))
+                self._alerts.appendleft(alert._replace(ts=now, withdrawn=reason))
                 return

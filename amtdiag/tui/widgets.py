@@ -13,9 +13,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from amtdiag.report.wording import SEVERITY_STYLES
 from amtdiag.tables import plain
 from amtdiag.times import clock
-from amtdiag.tui.detail import SEVERITY_STYLES
 from amtdiag.tui.rows import DeviceRow, age
 from amtdiag.tui.state import AlertLine
 
@@ -109,11 +109,11 @@ class DeviceTable(Lines):
         self.changed()
 
     def count(self) -> int:
-        """See `Lines`: the heading is one."""
+        """Return how many lines there are; the heading is one."""
         return len(self._rows) + 1
 
     def render_line(self, y: int) -> Strip:
-        """See `Lines`; the heading stays."""
+        """Draw one line of the view; the heading stays."""
         if y > 0:
             return super().render_line(y)
         width = self.scrollable_content_region.width
@@ -121,7 +121,7 @@ class DeviceTable(Lines):
         return Strip(text.render(self.app.console, end="")).adjust_cell_length(width, self.rich_style)
 
     def line(self, number: int, width: int) -> Text:
-        """See `Lines`."""
+        """Return a device as a line."""
         row = self._rows[number - 1]
         cells = [
             row.name, row.address, row.hello, _MODES.get(row.mode, row.mode), row.stage,
@@ -176,20 +176,20 @@ class AlertList(Lines):
             self.changed()
 
     def count(self) -> int:
-        """See `Lines`."""
+        """Return how many alerts there are."""
         return len(self._alerts)
 
     def line(self, number: int, width: int) -> Text:  # noqa: ARG002 - it is cut to fit
-        """See `Lines`."""
-        one = self._alerts[number]
-        text = Text(f"{clock(one.ts)[11:]} ", style="dim")
-        if one.withdrawn:
-            text.append(f"withdrawn ({plain(one.withdrawn)}) ", style="not dim green")
-            text.append(plain(one.text), style="dim")
+        """Return an alert as a line."""
+        alert = self._alerts[number]
+        text = Text(f"{clock(alert.ts)[11:]} ", style="dim")
+        if alert.withdrawn:
+            text.append(f"withdrawn ({plain(alert.withdrawn)}) ", style="not dim green")
+            text.append(plain(alert.text), style="dim")
         else:
-            word = one.severity or "capture"
-            text.append(f"{word} ", style=f"not dim {SEVERITY_STYLES[one.severity] or 'bold'}")
-            text.append(plain(one.text), style="not dim")
+            word = alert.severity or "capture"
+            text.append(f"{word} ", style=f"not dim {SEVERITY_STYLES.get(word, 'bold')}")
+            text.append(plain(alert.text), style="not dim")
         return text
 
 

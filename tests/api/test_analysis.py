@@ -280,22 +280,23 @@ HEAVY = "pandas numpy matplotlib scapy pyshark rich jinja2 pydantic lxml cryptog
 
 
 @pytest.mark.parametrize(
-    "code",
+    ("code", "needed"),
     [
-        "import amtdiag",
-        "import amtdiag.tables, amtdiag.report.charts, amtdiag.trust.user_root",
-        "import amtdiag; amtdiag.Analysis, amtdiag.parse_hello, amtdiag.build_hello, amtdiag.Hello",
-        "from amtdiag.pipeline import diagnose; assert diagnose([CAPTURE]).hellos",
-        "import amtdiag; found = amtdiag.read(CAPTURE); found.to_json(), found._repr_html_(), repr(found)",
-        "import amtdiag, amtdiag.tables; amtdiag.tables.all_events(amtdiag.read(CAPTURE).diagnosis)",
+        ("import amtdiag", ""),
+        ("import amtdiag.tables, amtdiag.report.charts, amtdiag.trust.user_root", ""),
+        ("import amtdiag; amtdiag.Analysis, amtdiag.parse_hello, amtdiag.build_hello, amtdiag.Hello", ""),
+        ("from amtdiag.pipeline import diagnose; assert diagnose([CAPTURE]).hellos", ""),
+        ("import amtdiag; found = amtdiag.read(CAPTURE); found.to_json(), repr(found)", ""),
+        ("import amtdiag; amtdiag.read(CAPTURE)._repr_html_()", "jinja2"),
+        ("import amtdiag, amtdiag.tables; amtdiag.tables.all_events(amtdiag.read(CAPTURE).diagnosis)", ""),
     ],
 )
-def test_nothing_heavy_is_imported_before_it_is_needed(code: str) -> None:
+def test_nothing_heavy_is_imported_before_it_is_needed(code: str, needed: str) -> None:
     script = (
         f"CAPTURE = {str(CLOSED)!r}\n{code}\nimport sys\nprint(*set({HEAVY!r}.split()) & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    assert done.stdout.strip() == needed
 
 
 def test_importing_the_package_takes_no_time() -> None:

@@ -24,8 +24,9 @@ from amtdiag.model import Diagnosis, HelloRecord
 from amtdiag.pipeline import diagnose
 from amtdiag.report.formats.html import render_page
 from amtdiag.report.formats.html.model import page_data
-from amtdiag.report.formats.html.summary import STAGES, Outline
+from amtdiag.report.formats.html.summary import Outline
 from amtdiag.report.formats.json import analysis_json, dumps, hello_json
+from amtdiag.report.wording import STAGES
 from amtdiag.safetext import safe
 from amtdiag.tables import all_events
 from amtdiag.times import rfc3339

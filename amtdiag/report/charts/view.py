@@ -8,10 +8,13 @@ from functools import cached_property
 
 from amtdiag.errors import UsageError
 from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Finding, State
+from amtdiag.report.causes import gravest, grouped, same_rule
 from amtdiag.report.device_names import device_names
+from amtdiag.report.story import events_by_device
 from amtdiag.report.timezones import Wanted, Zone
 from amtdiag.report.verdict import label_of, title_of, trouble
-from amtdiag.tables import Event, all_events, plain
+from amtdiag.report.wording import stage_name
+from amtdiag.tables import Event, plain
 
 UNSTOPPED: dict[State, str] = {
     "trouble": "Trouble that is not proven to stop them",
@@ -30,8 +33,8 @@ class ChartData:
         """`tz` is the zone in which times of day are written; raise `UsageError` where there is none such."""
         self.diagnosis = diagnosis
         self.zone = Zone(tz)
-        self.devices = {one.id: one for one in diagnosis.devices}
-        self.amt = [one for one in diagnosis.devices if one.is_amt]
+        self.devices = {device.id: device for device in diagnosis.devices}
+        self.amt = [device for device in diagnosis.devices if device.is_amt]
         self.names = device_names(diagnosis.devices)
         self.findings: defaultdict[str | None, list[Finding]] = defaultdict(list)
         for finding in diagnosis.findings:
@@ -40,20 +43,14 @@ class ChartData:
     @cached_property
     def events(self) -> Mapping[str, list[Event]]:
         """The events of each device, in time order."""
-        found: defaultdict[str, list[Event]] = defaultdict(list)
-        for event in all_events(self.diagnosis):
-            if event.device is not None and event.kind != "other":
-                found[event.device].append(event)
-        return found
+        return events_by_device(self.diagnosis)
 
     @cached_property
     def groups(self) -> Mapping[str, str]:
         """What stops each device, in words, as a group of devices; the largest come first."""
-        rules: defaultdict[str, list[Finding]] = defaultdict(list)
-        for device in self.devices.values():
-            if device.cause is not None:
-                rules[device.cause.rule].append(device.cause)
-        names = {rule: titled(*causes) for rule, causes in rules.items()}
+        causes = (device.cause for device in self.devices.values() if device.cause is not None)
+        rules = {group[0].rule: group for group in grouped(causes, same_rule)}
+        names = {rule: titled(*group) for rule, group in rules.items()}
         most = sorted(rules, key=lambda rule: -len(rules[rule]))
         if len(most) > MAX_CAUSES:
             names.update(dict.fromkeys(most[MAX_CAUSES - 1 :], "Other causes"))
@@ -80,9 +77,10 @@ class ChartData:
     def troubled_first(self) -> list[DeviceRecord]:
         """The stuck devices, then the ones with findings, each in the order of their appearance."""
 
-        def rank(one: DeviceRecord) -> tuple[bool, int, int]:
-            gravest = max((SEVERITIES.index(f.severity) for f in self.findings[one.id]), default=-1)
-            return one.state != "stuck", -gravest, one.first_seen
+        def rank(device: DeviceRecord) -> tuple[bool, int, int]:
+            found = self.findings[device.id]
+            gravity = SEVERITIES.index(gravest(found)) if found else -1
+            return device.state != "stuck", -gravity, device.first_seen
 
         return sorted(self.diagnosis.devices, key=rank)
 
@@ -93,10 +91,10 @@ def labelled(device: DeviceRecord) -> str:
     if finding is None:
         return ""
     row = f" ({finding.catalogue})" if finding.catalogue else ""
-    return f"{device.stage.replace('_', '-')}: {label_of(finding.rule)}{row}"
+    return f"{stage_name(device.stage)}: {label_of(finding.rule)}{row}"
 
 
 def titled(*findings: Finding) -> str:
     """The title of a rule, with the rows of the catalogue that its findings name."""
-    rows = ", ".join(sorted({one.catalogue for one in findings if one.catalogue}))
+    rows = ", ".join(sorted({finding.catalogue for finding in findings if finding.catalogue}))
     return title_of(findings[0].rule) + (f" ({rows})" if rows else "")

@@ -5,8 +5,7 @@ Text from a capture has passed `safetext.safe` and reaches rich as `Text`, never
 
 from __future__ import annotations
 
-import shlex
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,26 +13,34 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from amtdiag.model import DeviceRecord, Diagnosis, Finding, HelloRecord, Unknown
+from amtdiag.model import DeviceRecord, Diagnosis, Finding, HelloRecord
+from amtdiag.report.causes import device_count, grouped
 from amtdiag.report.console import Command, indented, print_parts
 from amtdiag.report.device_names import device_names
-from amtdiag.report.story import LANES, device_filter, own_root_line, source_of, stories
+from amtdiag.report.overview import all_notes, capture_span, count_unknowns
+from amtdiag.report.story import device_filter, own_root_line, stories, tshark_command
 from amtdiag.report.verdict import label_of, title_of, trouble, troubled_first, verdict
+from amtdiag.report.wording import (
+    HELLO_TYPES,
+    LANES,
+    OUTCOME_STYLES,
+    SEVERITY_STYLES,
+    count_devices,
+    stage_name,
+)
 from amtdiag.times import clock, span
 from amtdiag.trust.verdicts import VERDICTS
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-_MOST_DEVICES = 20
-_MOST_EXAMPLES = 3
-_MOST_STORIES = 4
-_STEP_STYLES = {"passed": "green", "failed": "red", "open": "yellow"}
-_MOST_NOTES = 12
-_STYLES = {"critical": "bold red", "error": "red", "warning": "yellow", "info": "cyan"}
-_HELLO_TYPES = {"psk": "PSK", "pki": "PKI", "unknown": "?", None: "none"}
+_MAX_DEVICES = 20
+_MAX_EXAMPLES = 3
+"""Findings of a cause, and unknowns."""
+_MAX_STORIES = 4
+_MAX_NOTES = 12
 _SELDOM = "rmcp"
-"""Nobody pings a device as a rule: that it is not seen is nothing to mention."""
+"""Devices are rarely pinged: that it is not seen is nothing to mention."""
 
 
 def print_analysis(diagnosis: Diagnosis, console: Console | None = None) -> None:
@@ -51,13 +58,13 @@ def analysis_parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
     if diagnosis.devices:
         yield Text()
         yield Padding(_device_table(diagnosis, names), (0, 0, 0, 2), expand=False)
-        if len(diagnosis.devices) > _MOST_DEVICES:
-            more = len(diagnosis.devices) - _MOST_DEVICES
+        if len(diagnosis.devices) > _MAX_DEVICES:
+            more = len(diagnosis.devices) - _MAX_DEVICES
             yield indented(f"... and {more:,} more devices (all of them: --json or -o)")
     if diagnosis.own_root is not None:
         yield Text()
         yield Text(own_root_line(diagnosis.own_root))
-    groups = _groups(diagnosis.findings)
+    groups = grouped(diagnosis.findings)
     for findings in groups:
         if findings[0].severity != "info":
             yield Text()
@@ -70,24 +77,24 @@ def analysis_parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
     if diagnosis.unknowns:
         yield Text()
         yield Text("Cannot be known from this capture", style="bold")
-        yield from _unknowns(diagnosis.unknowns)
-    notes = _notes(diagnosis)
+        yield from _unknowns(diagnosis)
+    notes = all_notes(diagnosis)
     if notes:
         yield Text()
         yield Text("About the capture", style="bold")
-        for note in notes[:_MOST_NOTES]:
+        for note in notes[:_MAX_NOTES]:
             yield indented(note)
-        if len(notes) > _MOST_NOTES:
-            yield indented(f"... and {len(notes) - _MOST_NOTES} more notes (see --json)")
+        if len(notes) > _MAX_NOTES:
+            yield indented(f"... and {len(notes) - _MAX_NOTES} more notes (see --json)")
 
 
 def _header(diagnosis: Diagnosis) -> Text:
     captures = diagnosis.captures
     name = captures[0].file if len(captures) == 1 else f"{len(captures)} files"
-    parts = [name, f"{sum(one.packets for one in captures):,} packets"]
-    times = [ts for one in captures for ts in (one.first_ts, one.last_ts) if ts is not None]
-    if times:
-        parts.append(f"{clock(min(times))} UTC, {span(max(times) - min(times))}")
+    parts = [name, f"{sum(capture.packets for capture in captures):,} packets"]
+    times = capture_span(diagnosis)
+    if times is not None:
+        parts.append(f"{clock(times[0])} UTC, {span(times[1] - times[0])}")
     return Text(" · ".join(parts))
 
 
@@ -95,7 +102,11 @@ def _seen(diagnosis: Diagnosis) -> str:
     """Name the lanes that the capture shows for at least one device."""
     if not diagnosis.devices:
         return "Looked for Hellos on any port, connections to ports 9971 and 9972, DNS, RMCP."
-    seen = [text for lane, text in LANES.items() if any(d.visibility.get(lane) for d in diagnosis.devices)]
+    seen = [
+        text
+        for lane, text in LANES.items()
+        if any(device.visibility.get(lane) for device in diagnosis.devices)
+    ]
     unseen = [text for lane, text in LANES.items() if text not in seen and lane != _SELDOM]
     line = f"Seen here: {', '.join(seen) or 'nothing'}."
     if unseen:
@@ -107,23 +118,23 @@ def _device_table(diagnosis: Diagnosis, names: dict[str, str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("Device", "Address", "Hello", "Mode", "Stopped at", "Because"):
         table.add_column(heading, overflow="fold")
-    for device in troubled_first(diagnosis.devices)[:_MOST_DEVICES]:
+    for device in troubled_first(diagnosis.devices)[:_MAX_DEVICES]:
         cause = trouble(device)
         table.add_row(
             Text(names[device.id]),
             Text(device.ips[-1] if device.ips else "-"),
             Text(_hello_text(device)),
             Text(f"{device.mode.name.capitalize()}"),
-            Text(device.stage.replace("_", "-") if device.state == "stuck" else "-"),
-            Text("-") if cause is None else Text(label_of(cause.rule), style=_STYLES[cause.severity]),
+            Text(stage_name(device.stage) if device.state == "stuck" else "-"),
+            Text("-") if cause is None else Text(label_of(cause.rule), style=SEVERITY_STYLES[cause.severity]),
         )
     return table
 
 
 def _stories(diagnosis: Diagnosis, names: dict[str, str]) -> Iterable[RenderableType]:
-    """What each troubled device went through, those that fare alike told once."""
-    told, left_out = stories(diagnosis, _MOST_STORIES)
-    for story in told:
+    """What each troubled device went through, those that fare alike once."""
+    shown, left_out = stories(diagnosis, _MAX_STORIES)
+    for story in shown:
         device = story.device
         heading = Text(f"{names[device.id]}, step by step", style="bold")
         if story.others:
@@ -136,7 +147,7 @@ def _stories(diagnosis: Diagnosis, names: dict[str, str]) -> Iterable[Renderable
             grid.add_column(no_wrap=True)
         grid.add_column(overflow="fold")
         for step in story.steps:
-            style = _STEP_STYLES[step.outcome]
+            style = OUTCOME_STYLES[step.outcome]
             grid.add_row(
                 Text(f"  {clock(step.ts)[11:]}", style="dim"),
                 Text(step.stage),
@@ -146,44 +157,36 @@ def _stories(diagnosis: Diagnosis, names: dict[str, str]) -> Iterable[Renderable
         yield grid
         mode = device.mode
         yield _labelled("Mode", f"{mode.name.capitalize()} ({mode.basis}: {mode.reason})")
-        fitting = [one for one in device.schedules if one.fits]
+        fitting = [schedule for schedule in device.schedules if schedule.fits]
         if fitting:
             yield _labelled("Gaps", f"like those in the {fitting[0].documented_by}: {fitting[0].text}")
-        source = source_of(story.cause)
-        if source:
-            yield Command(f"  Look: tshark -r {source} -Y {shlex.quote(device_filter(device))}")
+        command = tshark_command(story.cause, device_filter(device))
+        if command:
+            yield Command(f"  Look: {command}")
     if left_out:
         yield Text()
         yield indented(f"... and {left_out:,} more troubled devices (all of them: --json or -o)")
 
 
 def _hello_text(device: DeviceRecord) -> str:
-    kind = _HELLO_TYPES[device.hello_type]
+    kind = HELLO_TYPES.get(device.hello_type, "none")
     return f"{kind} x{device.hellos}" if device.hellos else kind
-
-
-def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """Group findings that say the same of different devices, in the order they come."""
-    groups: defaultdict[tuple[object, ...], list[Finding]] = defaultdict(list)
-    for finding in findings:
-        groups[finding.rule, finding.severity, finding.catalogue, finding.overcome].append(finding)
-    return list(groups.values())
 
 
 def _cause(findings: Sequence[Finding], names: dict[str, str]) -> Iterable[RenderableType]:
     first = findings[0]
-    heading = Text(title_of(first.rule), style=_STYLES[first.severity] + " bold")
+    heading = Text(title_of(first.rule), style=SEVERITY_STYLES[first.severity] + " bold")
     facts: list[str] = [first.severity, first.basis]
     if first.overcome:
         facts.append("overcome")
     if first.catalogue:
         facts.insert(0, first.catalogue)
-    devices = len({one.device for one in findings if one.device})
+    devices = device_count(findings)
     if devices:
-        facts.append("1 device" if devices == 1 else f"{devices:,} devices")
+        facts.append(count_devices(devices))
     heading.append("  " + " · ".join(facts), style="not bold dim")
     yield heading
-    most = 1 if first.severity == "info" else _MOST_EXAMPLES
+    most = 1 if first.severity == "info" else _MAX_EXAMPLES
     for finding in findings[:most]:
         who = f"{names[finding.device]}: " if finding.device in names and devices > 1 else ""
         yield indented(f"{who}{finding.summary}")
@@ -192,24 +195,18 @@ def _cause(findings: Sequence[Finding], names: dict[str, str]) -> Iterable[Rende
     for number, candidate in enumerate(first.candidates, 1):
         yield indented(f"{number}. {candidate.cause}? To decide: {candidate.would_decide}", 4)
     yield _labelled("Do", first.remedy)
-    if first.display_filter and first.evidence and first.severity != "info":
-        yield Command(f"  Look: tshark -r {source_of(first)} -Y {shlex.quote(first.display_filter)}")
+    command = tshark_command(first)
+    if command and first.severity != "info":
+        yield Command(f"  Look: {command}")
 
 
-def _unknowns(unknowns: Sequence[Unknown]) -> Iterable[RenderableType]:
-    groups = Counter((one.what, one.why, one.would_decide) for one in unknowns)
-    shown = list(groups.items())
-    for (what, why, would_decide), count in shown[:_MOST_EXAMPLES]:
+def _unknowns(diagnosis: Diagnosis) -> Iterable[RenderableType]:
+    shown = list(count_unknowns(diagnosis).items())
+    for (what, why, would_decide), count in shown[:_MAX_EXAMPLES]:
         many = f" ({count} devices)" if count > 1 else ""
         yield indented(f"{what[0].upper()}{what[1:]}{many}: {why}. To decide: {would_decide}.")
-    if len(shown) > _MOST_EXAMPLES:
-        yield indented(f"... and {len(shown) - _MOST_EXAMPLES:,} more (see --json)")
-
-
-def _notes(diagnosis: Diagnosis) -> list[str]:
-    several = len(diagnosis.captures) > 1
-    notes = [f"{one.file}: {note}" if several else note for one in diagnosis.captures for note in one.notes]
-    return [*notes, *diagnosis.notes]
+    if len(shown) > _MAX_EXAMPLES:
+        yield indented(f"... and {len(shown) - _MAX_EXAMPLES:,} more (see --json)")
 
 
 def _labelled(label: str, text: str) -> Table:
@@ -222,7 +219,7 @@ def _labelled(label: str, text: str) -> Table:
 
 
 def print_hellos(diagnosis: Diagnosis, console: Console | None = None) -> None:
-    """Print every Hello: when, whence and whither; below it who and what; below that what is odd."""
+    """Print every Hello: when, from where to where; below it who and what; below that what is odd."""
     print_parts(_hello_parts(diagnosis), console)
 
 
@@ -235,7 +232,7 @@ def _hello_parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
         retry = "?" if hello.retry_count is None else hello.retry_count
         frame = f"{first.file} " if len(diagnosis.captures) > 1 else ""
         yield Text(f"{clock(event.ts)}  {ends.src} > {ends.dst} port {ends.dport}  ") + Text(
-            f"{_HELLO_TYPES[hello.type]}, retry {retry}", style="bold"
+            f"{HELLO_TYPES[hello.type]}, retry {retry}", style="bold"
         )
         yield indented(f"{hello.uuid or 'UUID not readable'}  {frame}frame {first.frame}", 4)
         if hello.type == "psk":
@@ -247,6 +244,6 @@ def _hello_parts(diagnosis: Diagnosis) -> Iterable[RenderableType]:
 
 
 def _digest_line(record: HelloRecord) -> str:
-    verdicts = Counter(one.verdict for one in record.digests)
+    verdicts = Counter(judged.verdict for judged in record.digests)
     parts = [f"{verdicts[verdict]} {verdict}" for verdict in VERDICTS if verdicts[verdict]]
     return f"{len(record.digests)} digests: {', '.join(reversed(parts))}"

@@ -1,4 +1,4 @@
-"""The data of the page: tables of plain JSON, which its script reads row by row when somebody asks.
+"""The data of the page: tables of plain JSON, whose rows its script reads one by one, when they are shown.
 
 A table is ``rows``, how many it has, and ``columns``. A column is a list with a value a row; where many rows
 have the same, it is ``values``, each once, and ``places``, the number of its value a row. As objects, data of
@@ -37,8 +37,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from amtdiag.model import STATES, Diagnosis, Evidence, JudgedDigest, Judgement
-from amtdiag.report.formats.html.lanes import happenings, within_bounds
-from amtdiag.report.formats.html.summary import Outline, cause_key
+from amtdiag.report.causes import same_cause
+from amtdiag.report.formats.html.lanes import lane_events, within_bounds
+from amtdiag.report.formats.html.summary import Outline
 from amtdiag.report.formats.json import capture_json, digest_json, summary_json, unknown_json
 from amtdiag.report.verdict import label_of, trouble
 from amtdiag.report.wording import HELLO_TYPES, OUTCOMES, STAGES
@@ -95,7 +96,7 @@ class _PageData:
         self.row = {device.id: number for number, device in enumerate(self.diagnosis.devices)}
         starts = [capture.first_ts for capture in self.diagnosis.captures if capture.first_ts is not None]
         self.start = min(starts, default=0)
-        happened = happenings(self.diagnosis)
+        happened = lane_events(self.diagnosis)
         self.happened = [happened.get(device.id, []) for device in self.diagnosis.devices]
         self.shown = [within_bounds(own, len(self.happened)) for own in self.happened]
         self.digest_lists: dict[tuple[JudgedDigest, ...], int] = {}
@@ -219,11 +220,11 @@ class _PageData:
         return self.digest_lists.setdefault(judgement.digests, len(self.digest_lists))
 
     def findings(self) -> Iterator[dict[str, Any]]:
-        groups = {cause_key(cause.first): cause.number for cause in self.outline.causes}
+        groups = {same_cause(cause.first): cause.number for cause in self.outline.causes}
         for finding in self.diagnosis.findings:
             yield {
                 "rule": finding.rule,
-                "group": groups[cause_key(finding)],
+                "group": groups[same_cause(finding)],
                 "catalogue": finding.catalogue,
                 "category": finding.category,
                 "severity": finding.severity,

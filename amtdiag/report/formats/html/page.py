@@ -9,16 +9,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amtdiag.model import Diagnosis
 from amtdiag.report.formats.html.model import page_data
 from amtdiag.report.formats.html.summary import Outline
-from amtdiag.tables import plain
-from amtdiag.times import clock, rfc3339, span
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from amtdiag.report.templates import template
 
 _SCRIPTS = ("model.js", "times.js", "dom.js", "overview.js", "devices.js", "timescale.js", "timeline.js",
             "device.js", "main.js")  # fmt: skip
@@ -36,7 +32,7 @@ def render_page(diagnosis: Diagnosis) -> Iterator[str]:
     """
     outline = Outline(diagnosis)
     style, script = _asset("style.css"), "".join(map(_asset, _SCRIPTS))
-    yield from _template().generate(
+    yield from template("amtdiag.report.formats.html", "assets/page.html.j2").generate(
         policy=_policy(script, style),
         style=style,
         script=script,
@@ -77,30 +73,5 @@ def _carried(model: dict[str, Any]) -> dict[str, Any]:
 @lru_cache
 def _asset(name: str) -> str:
     text = (files("amtdiag.report.formats.html") / "assets" / name).read_text(encoding="utf-8")
-    assert "</" not in text or name.endswith(".j2"), "an end tag in it would end the element that holds it"
+    assert "</" not in text, "an end tag in it would end the element that holds it"
     return text
-
-
-@lru_cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    def shown(value: object) -> object:
-        return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    made = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=shown
-    )
-    made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    made.filters |= {
-        "clock": clock,
-        "rfc3339": rfc3339,
-        "span": span,
-        "count": lambda number: f"{number:,}",
-        "devices": lambda number: "1 device" if number == 1 else f"{number:,} devices",
-        "ours": Markup,  # style and script are files of this package
-        "stage": lambda name: "TLS" if name == "tls" else name.replace("_", "-"),
-        "begun": lambda text: f"{text[:1].upper()}{text[1:]}",
-    }
-    return made.from_string(_asset("page.html.j2"))

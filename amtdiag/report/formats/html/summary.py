@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-from collections import Counter, defaultdict
+from collections import Counter
 from functools import cached_property
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from amtdiag.model import STATES, CaptureInfo, DeviceRecord, Diagnosis, Finding, Severity, Stage, State
+from amtdiag.report.causes import device_count, grouped
 from amtdiag.report.device_names import device_names
-from amtdiag.report.story import LANES, own_root_line, source_of
+from amtdiag.report.overview import all_notes, capture_span, count_unknowns
+from amtdiag.report.story import own_root_line, tshark_command
 from amtdiag.report.verdict import label_of, title_of, trouble, troubled_first, verdict
+from amtdiag.report.wording import LANES, STAGES
 from amtdiag.tables import MODES
-
-STAGES: tuple[Stage, ...] = get_args(Stage)
 
 MEANINGS: dict[Stage, str] = {
     "discovery": "gets an address by DHCP",
@@ -34,11 +34,11 @@ _LANE_OF: dict[Stage, str] = {
     "connect_back": "server_to_device",
     "tls": "server_to_device",
 }
-_MOST_TROUBLED = 60
-_MOST_CAPTURES = 40
-_MOST_UNKNOWNS = 30
-_MOST_NOTES = 40
-_MOST_CAUSES = 200
+_MAX_TROUBLED = 60
+_MAX_CAPTURES = 40
+_MAX_UNKNOWNS = 30
+_MAX_NOTES = 40
+_MAX_CAUSES = 200
 
 
 class FunnelStep(NamedTuple):
@@ -60,10 +60,14 @@ class Cause(NamedTuple):
     """Findings that say the same of different devices."""
 
     number: int
+    """Of all such groups, from 0, likeliest first."""
     title: str
     first: Finding
+    """The likeliest of them."""
     findings: int
+    """How many."""
     devices: int
+    """How many they are about."""
     example: str
     """The name of the device that `first` is about, where there are several."""
     command: str
@@ -109,7 +113,7 @@ class Outline:
     @property
     def devices(self) -> list[DeviceRecord]:
         """The devices that something shows to have AMT."""
-        return [one for one in self.diagnosis.devices if one.is_amt]
+        return [device for device in self.diagnosis.devices if device.is_amt]
 
     @property
     def own_root(self) -> str:
@@ -120,13 +124,13 @@ class Outline:
     @property
     def operational(self) -> int:
         """How many are under management in the end."""
-        return sum(one.mode.name == "operational" for one in self.devices)
+        return sum(device.mode.name == "operational" for device in self.devices)
 
     def modes(self) -> list[tuple[str, int, int]]:
         """Return each mode with the devices that ended in it, and for how many of these it is inferred."""
-        found = Counter((one.mode.name, one.mode.basis == "inferred") for one in self.devices)
+        found = Counter((device.mode.name, device.mode.basis == "inferred") for device in self.devices)
         counts = ((mode, found[mode, False] + found[mode, True], found[mode, True]) for mode in MODES)
-        return [one for one in counts if one[1]]
+        return [(mode, number, inferred) for mode, number, inferred in counts if number]
 
     def place(self, device: DeviceRecord) -> int:
         """Return the number of the stage that a device came to."""
@@ -137,13 +141,13 @@ class Outline:
     def funnel(self) -> list[FunnelStep]:
         """Return the stages with the devices that came so far."""
         ended: Counter[tuple[int, bool]] = Counter()
-        for one in self.devices:
-            ended[self.place(one), one.state == "stuck"] += 1
+        for device in self.devices:
+            ended[self.place(device), device.state == "stuck"] += 1
         left, steps = len(self.devices), []
         for number, stage in enumerate(STAGES):
             stuck, other = ended[number, True], ended[number, False]
             lane = _LANE_OF.get(stage)
-            seen = lane is None or any(one.visibility.get(lane) for one in self.devices)
+            seen = lane is None or any(device.visibility.get(lane) for device in self.devices)
             steps.append(FunnelStep(stage, MEANINGS[stage], left, stuck, other, seen))
             left -= stuck + other
         return steps
@@ -151,24 +155,20 @@ class Outline:
     @cached_property
     def causes(self) -> list[Cause]:
         """The findings that say the same, likeliest first."""
-        groups: defaultdict[tuple[object, ...], list[Finding]] = defaultdict(list)
-        for one in self.diagnosis.findings:
-            groups[cause_key(one)].append(one)
         found = []
-        for number, group in enumerate(groups.values()):
-            first = group[0]
-            devices = len({one.device for one in group if one.device})
+        for number, group in enumerate(grouped(self.diagnosis.findings)):
+            first, devices = group[0], device_count(group)
             example = self.names.get(first.device or "", "") if devices > 1 else ""
             found.append(
                 Cause(
-                    number, title_of(first.rule), first, len(group), devices, example, _tshark(first)
+                    number, title_of(first.rule), first, len(group), devices, example, tshark_command(first)
                 )
             )  # fmt: skip
         return found
 
     def causes_at(self, place: str) -> list[Cause]:
         """Return those of a heading, what most devices have first within a severity."""
-        return [one for one in self.causes if one.place == place][:_MOST_CAUSES]
+        return [cause for cause in self.causes if cause.place == place][:_MAX_CAUSES]
 
     def troubled(self) -> list[Troubled]:
         """Return the devices in trouble, stuck ones first, as many as a printed page can bear."""
@@ -177,7 +177,7 @@ class Outline:
                 device, self.names[device.id], device.ips[-1] if device.ips else "", device.state,
                 first.severity, label_of(first.rule), first.summary,
             )
-            for device in troubled_first(self.in_trouble)[:_MOST_TROUBLED]
+            for device in troubled_first(self.in_trouble)[:_MAX_TROUBLED]
             if (first := trouble(device)) is not None
         ]  # fmt: skip
 
@@ -185,47 +185,31 @@ class Outline:
     def captures(self) -> list[CaptureInfo]:
         """The files, as many as can be read at a glance; those with something to say first."""
         listed = sorted(
-            self.diagnosis.captures, key=lambda one: not (one.notes or one.drops or one.truncated)
+            self.diagnosis.captures,
+            key=lambda capture: not (capture.notes or capture.drops or capture.truncated),
         )
-        return listed[:_MOST_CAPTURES]
+        return listed[:_MAX_CAPTURES]
 
     @property
     def notes(self) -> list[str]:
         """What there is to say of files and run."""
-        found = self.diagnosis
-        several = len(found.captures) > 1
-        notes = [f"{one.file}: {note}" if several else note for one in found.captures for note in one.notes]
-        return [*found.problems, *notes, *found.notes][:_MOST_NOTES]
+        return [*self.diagnosis.problems, *all_notes(self.diagnosis)][:_MAX_NOTES]
 
     def unknowns(self) -> tuple[list[tuple[str, str, str, int]], int]:
         """Return what cannot be known, why, what would decide, of how many devices; and how many are left."""
-        groups = Counter((one.what, one.why, one.would_decide) for one in self.diagnosis.unknowns)
-        told = [(*said, count) for said, count in groups.most_common(_MOST_UNKNOWNS)]
-        return told, len(groups) - len(told)
+        groups = count_unknowns(self.diagnosis)
+        shown = [(*unknown, number) for unknown, number in groups.most_common(_MAX_UNKNOWNS)]
+        return shown, len(groups) - len(shown)
 
     def lanes(self) -> list[tuple[str, int]]:
         """Return each lane with the number of devices for which the capture shows it."""
         devices = self.diagnosis.devices
         return [
-            (text, sum(bool(one.visibility.get(lane)) for one in devices)) for lane, text in LANES.items()
+            (text, sum(bool(device.visibility.get(lane)) for device in devices))
+            for lane, text in LANES.items()
         ]
 
     @property
     def span(self) -> tuple[int, int] | None:
         """From the first packet to the last."""
-        times = [
-            ts for one in self.diagnosis.captures for ts in (one.first_ts, one.last_ts) if ts is not None
-        ]
-        return (min(times), max(times)) if times else None
-
-
-def cause_key(one: Finding) -> tuple[object, ...]:
-    """What findings of one cause have in common."""
-    return one.rule, one.severity, one.catalogue, one.overcome
-
-
-def _tshark(finding: Finding) -> str:
-    source = source_of(finding)
-    if not source or not finding.display_filter:
-        return ""
-    return f"tshark -r {source} -Y {shlex.quote(finding.display_filter)}"
+        return capture_span(self.diagnosis)
