@@ -9,7 +9,6 @@ from typing import NamedTuple
 from amtdiag.model.web import Apf
 from amtdiag.protocols.hello import uuid_text
 from amtdiag.protocols.protocol import ConversationReader, EvidenceOf, Field, Port, Protocol, ReaderContext
-from amtdiag.protocols.web.gappy_stream import GappyStream
 from amtdiag.reassembly.stream import Assembled
 from amtdiag.safetext import safe
 
@@ -55,7 +54,7 @@ FIELDS = {
 class _Cursor:
     """Reads one message after the other; what is not whole ends it."""
 
-    def __init__(self, view: GappyStream, at: int = 0) -> None:
+    def __init__(self, view: Assembled, at: int = 0) -> None:
         self.view = view
         self.at = at
 
@@ -86,11 +85,11 @@ class _ApfDevice(NamedTuple):
 
 def read_apf(client: Assembled, server: Assembled, evidence: EvidenceOf) -> Apf | None:
     """Return what both sides show; `client` is the device's. None where it does not begin with APF."""
-    view = GappyStream(client)
+    view = client
     device = _device(view) if client.anchored else None
     if device is None:
         return None
-    pieces = view.pieces(0, _LENGTHS[PROTOCOL_VERSION])
+    pieces = view.pieces_in(0, _LENGTHS[PROTOCOL_VERSION])
     return Apf(
         ts=min((piece.ts for piece in pieces), default=0),
         evidence=evidence(pieces),
@@ -99,12 +98,12 @@ def read_apf(client: Assembled, server: Assembled, evidence: EvidenceOf) -> Apf 
         services=device.services,
         user=device.user,
         method=device.method,
-        accepted=_accepted(GappyStream(server)) if device.user is not None and server.anchored else None,
+        accepted=_accepted(server) if device.user is not None and server.anchored else None,
         forwarded=device.forwarded,
     )
 
 
-def _device(view: GappyStream) -> _ApfDevice | None:
+def _device(view: Assembled) -> _ApfDevice | None:
     data, begin = view.data, _LENGTHS[PROTOCOL_VERSION]
     if data[:1] != bytes([PROTOCOL_VERSION]) or not view.has(0, begin):
         return None
@@ -154,7 +153,7 @@ def _forward(cursor: _Cursor) -> int | None:
     return cursor.number()
 
 
-def _accepted(view: GappyStream) -> bool | None:
+def _accepted(view: Assembled) -> bool | None:
     """What the server answers to the credentials; None where it is not seen."""
     cursor = _Cursor(view)
     for _ in range(_MAX_MESSAGES):

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from amtdiag.model import Digest, Hello
 from amtdiag.protocols.pid import PID_LENGTH, is_valid_pid
 from amtdiag.protocols.protocol import Field, Port, Protocol
+from amtdiag.reassembly.stream import Assembled, joined
 from amtdiag.safetext import safe
 
 HEADER_LENGTH = 24
@@ -119,28 +120,17 @@ def uuid_text(wire: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-class _Bytes:
-    """The bytes of a stream with knowledge of which of them are there."""
+def _number(stream: Assembled, start: int, size: int) -> int | None:
+    end = start + size
+    return int.from_bytes(stream.data[start:end], "little") if stream.has(start, end) else None
 
-    def __init__(self, data: bytes, gaps: Sequence[tuple[int, int]]) -> None:
-        self.data = data
-        self.gaps = [gap for gap in gaps if gap[1] > gap[0]]
-        self.length = max([len(data), *[end for _, end in self.gaps]])
-        self.head: tuple[int | None, int | None, int | None]
-        """Flag, version, retry count."""
-        if not self.gaps and len(data) >= _HEAD.size:
-            self.head = _HEAD.unpack_from(data)
-        else:
-            self.head = self.number(0, 2), self.number(2, 2), self.number(4, 4)
 
-    def has(self, start: int, end: int) -> bool:
-        if end > len(self.data):
-            return False
-        return not self.gaps or not any(a < end and start < b for a, b in self.gaps)
-
-    def number(self, start: int, size: int) -> int | None:
-        end = start + size
-        return int.from_bytes(self.data[start:end], "little") if self.has(start, end) else None
+def _header(stream: Assembled) -> tuple[int | None, int | None, int | None]:
+    """Return flag, version and retry count, each None where bytes of it are missing."""
+    if not stream.gaps and len(stream.data) >= _HEAD.size:
+        flag, version, retry = _HEAD.unpack_from(stream.data)
+        return flag, version, retry
+    return _number(stream, 0, 2), _number(stream, 2, 2), _number(stream, 4, 4)
 
 
 def parse(
@@ -165,7 +155,7 @@ def parse(
         return _NO_BYTES
     if strict and len(data) >= HEADER_LENGTH and not gaps and (data[0] > 1 or data[1]):
         return _NO_FLAG
-    stream = _Bytes(data, gaps)
+    stream = Assembled(data, joined(gaps) if gaps else ())
     refusal = _refusal(stream, strict)
     if refusal is not None:
         if not ended and len(data) < HEADER_LENGTH and not _contradicts_head(data):
@@ -185,7 +175,7 @@ def _contradicts_head(data: bytes) -> bool:
     return any(byte not in allowed for byte, allowed in zip(data, HEAD, strict=False))
 
 
-def _refusal(stream: _Bytes, strict: bool) -> NotHello | None:
+def _refusal(stream: Assembled, strict: bool) -> NotHello | None:
     """Say why the header cannot be that of a Hello, or None."""
     if not stream.data:
         return _NO_BYTES
@@ -193,7 +183,7 @@ def _refusal(stream: _Bytes, strict: bool) -> NotHello | None:
         if strict or not _headless(stream):
             return NotHello(0, "too short to tell" if not stream.gaps else "its beginning was not captured")
         return None
-    flag, version, retry = stream.head
+    flag, version, retry = _header(stream)
     documented = version in (VERSION_PSK, VERSION_PKI)
     if strict:
         if flag not in (0, 1):
@@ -201,7 +191,7 @@ def _refusal(stream: _Bytes, strict: bool) -> NotHello | None:
         return None if documented else NotHello(2, "version is neither 2 nor 3")
     if flag in (0, 1) and documented:
         return None
-    if stream.length < HEADER_LENGTH:
+    if stream.reach < HEADER_LENGTH:
         return NotHello(0, "shorter than a header, with an undocumented flag or version")
     if documented:
         return None
@@ -212,14 +202,14 @@ def _refusal(stream: _Bytes, strict: bool) -> NotHello | None:
     return None
 
 
-def _headless(stream: _Bytes) -> bool:
+def _headless(stream: Assembled) -> bool:
     """True where the beginning is missing but what follows can only be a list of digests."""
     return bool(stream.gaps) and len(_walk_records(stream, None).digests) >= 2
 
 
-def _read(stream: _Bytes, cut_by_capture: bool) -> Hello:
+def _read(stream: Assembled, cut_by_capture: bool) -> Hello:
     problems: list[str] = []
-    flag, version, retry = stream.head
+    flag, version, retry = _header(stream)
     uuid = None
     if stream.has(8, HEADER_LENGTH):
         uuid = uuid_text(stream.data[8:HEADER_LENGTH])
@@ -245,7 +235,7 @@ def _read(stream: _Bytes, cut_by_capture: bool) -> Hello:
             if not pid_ok:
                 problems.append("the PID's check character is wrong")
     elif version == VERSION_PKI or (version is None and stream.gaps):
-        declared = stream.number(HEADER_LENGTH, 1)
+        declared = _number(stream, HEADER_LENGTH, 1)
         if declared is None or stream.gaps:
             digests, end, certain = _walk_records(stream, declared)
             odd = _list_problems(digests, declared)
@@ -261,8 +251,8 @@ def _read(stream: _Bytes, cut_by_capture: bool) -> Hello:
     complete = stream.has(0, end) and certain and whole and version is not None
     if not complete and (certain or version in (None, VERSION_PKI)):
         problems.append(_cut_text(stream, end, declared, len(digests), cut_by_capture))
-    trailing = max(0, stream.length - end) if certain and complete else 0
-    if trailing and not any(a < stream.length and end < b for a, b in stream.gaps):
+    trailing = max(0, stream.reach - end) if certain and complete else 0
+    if trailing and not any(a < stream.reach and end < b for a, b in stream.gaps):
         padding = trailing == KNOWN_PADDING and not any(stream.data[end:])
         problems.append(
             f"{trailing} bytes of padding follow, as from Realtek's DASH firmware"
@@ -285,14 +275,14 @@ def _read(stream: _Bytes, cut_by_capture: bool) -> Hello:
     )
 
 
-def _missing(stream: _Bytes, end: int, certain: bool) -> int:
+def _missing(stream: Assembled, end: int, certain: bool) -> int:
     """Bytes of the message, which ends at `end`, that are not there."""
-    stop = end if certain else max(end, stream.length)
+    stop = end if certain else max(end, stream.reach)
     in_gaps = sum(max(0, min(b, stop) - a) for a, b in stream.gaps if a < len(stream.data))
     return in_gaps + max(0, stop - len(stream.data))
 
 
-def _cut_text(stream: _Bytes, end: int, declared: int | None, whole: int, cut_by_capture: bool) -> str:
+def _cut_text(stream: Assembled, end: int, declared: int | None, whole: int, cut_by_capture: bool) -> str:
     who = "the capture" if stream.gaps or cut_by_capture else "the sender"
     text = f"the message is cut by {who}: {min(len(stream.data), end)} of {end} bytes reach"
     if stream.gaps:
@@ -347,11 +337,11 @@ class _Records(NamedTuple):
 @lru_cache(maxsize=1024)
 def _whole_records(body: bytes, declared: int) -> tuple[_Records, list[str]]:
     """Read a list without gaps, as `_walk_records` does. Devices of one firmware share their list: cached."""
-    records = _walk_records(_Bytes(bytes(_RECORDS) + body, ()), declared)
+    records = _walk_records(Assembled(bytes(_RECORDS) + body), declared)
     return records, _list_problems(records.digests, declared)
 
 
-def _walk_records(stream: _Bytes, declared: int | None) -> _Records:
+def _walk_records(stream: Assembled, declared: int | None) -> _Records:
     """Read the digest records, `declared` of them or as many as the stream has.
 
     A record whose header is missing is bridged where what follows leaves one possible size.
@@ -361,8 +351,8 @@ def _walk_records(stream: _Bytes, declared: int | None) -> _Records:
     at = _RECORDS
     limit = _MAX_DIGESTS if declared is None else declared
     for index in range(limit):
-        if declared is None and at >= stream.length:
-            return _Records(tuple(digests), at, at == stream.length)
+        if declared is None and at >= stream.reach:
+            return _Records(tuple(digests), at, at == stream.reach)
         if stream.has(at, at + 2):
             algorithm_id, length = stream.data[at], stream.data[at + 1]
             sizes.add(2 + length)
@@ -374,12 +364,12 @@ def _walk_records(stream: _Bytes, declared: int | None) -> _Records:
         if size is None and declared is not None and at + 1 >= len(stream.data) and len(sizes) == 1:
             size = next(iter(sizes))  # the list is cut: the rest is taken to be like what is there
         if size is None:
-            return _Records(tuple(digests), max(at, stream.length), False)
+            return _Records(tuple(digests), max(at, stream.reach), False)
         at += size
     return _Records(tuple(digests), at, True)
 
 
-def _bridge(stream: _Bytes, at: int, remaining: int, sizes: set[int]) -> int | None:
+def _bridge(stream: Assembled, at: int, remaining: int, sizes: set[int]) -> int | None:
     """Return the size of the record at `at`, whose header is missing, if just one size fits what follows."""
     known = {2 + length for _, length in ALGORITHMS.values()}
     candidates = sizes if len(sizes) == 1 else known
@@ -387,7 +377,7 @@ def _bridge(stream: _Bytes, at: int, remaining: int, sizes: set[int]) -> int | N
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _fits(stream: _Bytes, at: int, remaining: int, size: int) -> bool:
+def _fits(stream: Assembled, at: int, remaining: int, size: int) -> bool:
     """True where records of one size explain the visible headers from `at` on, at least one of them."""
     visible = 0
     for number in range(remaining):
@@ -403,7 +393,7 @@ def _fits(stream: _Bytes, at: int, remaining: int, size: int) -> bool:
     return visible > 0
 
 
-def _strict_refusal(hello: Hello, stream: _Bytes) -> NotHello | None:
+def _strict_refusal(hello: Hello, stream: Assembled) -> NotHello | None:
     """Say why bytes on an unexpected port are no Hello, or None."""
     if hello.trailing_bytes > KNOWN_PADDING:
         return NotHello(len(stream.data) - hello.trailing_bytes, "other bytes follow")

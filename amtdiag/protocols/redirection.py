@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 
 from amtdiag.model.web import Redirection
 from amtdiag.protocols.protocol import ConversationReader, EvidenceOf, Field, Port, Protocol, ReaderContext
-from amtdiag.protocols.web.gappy_stream import GappyStream
 from amtdiag.reassembly.stream import Assembled
 from amtdiag.safetext import safe
 
@@ -55,7 +54,7 @@ class _Authentication(NamedTuple):
 
 def read_redirection(client: Assembled, server: Assembled, evidence: EvidenceOf) -> Redirection | None:
     """Return what both sides of a connection show of a session; None where it does not begin with one."""
-    console, device = GappyStream(client), GappyStream(server)
+    console, device = client, server
     opening = client.data[:_START_LENGTH]
     kind = _KINDS.get(opening[4:])
     begins = opening[:1] == bytes([START_REDIRECTION_SESSION]) and client.anchored
@@ -80,7 +79,7 @@ def read_redirection(client: Assembled, server: Assembled, evidence: EvidenceOf)
             continue
         short = is_short if short is None else short or is_short
         accepted = None if reply is None or reply.kind != request.kind else reply.status == 0
-    pieces = [*console.pieces(0, _START_LENGTH), *device.pieces(0, _START_REPLY_LENGTH)]
+    pieces = [*console.pieces_in(0, _START_LENGTH), *device.pieces_in(0, _START_REPLY_LENGTH)]
     return Redirection(
         ts=min((piece.ts for piece in pieces), default=0),
         evidence=evidence(pieces),
@@ -94,7 +93,7 @@ def read_redirection(client: Assembled, server: Assembled, evidence: EvidenceOf)
     )
 
 
-def _start_reply(device: GappyStream) -> tuple[int | None, int | None]:
+def _start_reply(device: Assembled) -> tuple[int | None, int | None]:
     """The status of the answer to the opening, and where the next message begins."""
     if not device.has(0, 4) or device.data[0] != START_REDIRECTION_SESSION_REPLY:
         return None, None
@@ -104,7 +103,7 @@ def _start_reply(device: GappyStream) -> tuple[int | None, int | None]:
     return status, _START_REPLY_LENGTH + device.data[_START_REPLY_LENGTH - 1]
 
 
-def _messages(view: GappyStream, at: int, wanted: int) -> Iterator[_Authentication]:
+def _messages(view: Assembled, at: int, wanted: int) -> Iterator[_Authentication]:
     """Yield messages of authentication from an offset on, up to the first that is another or not whole."""
     for _ in range(_MAX_ROUNDS):
         if not view.has(at, at + _HEADER) or view.data[at] != wanted:

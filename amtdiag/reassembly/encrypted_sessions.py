@@ -128,7 +128,7 @@ class EncryptedSessions:
         opened = {}
         for number in sorted({*bodies, *said}):
             client, server = (
-                Assembled(bytes(body), (), tuple(listed), anchored=True, ended=side.ended, conflicts=0)
+                Assembled(bytes(body), (), tuple(listed), ended=side.ended)
                 for body, listed, side in zip(
                     bodies.get(number, (b"", b"")),
                     pieces.get(number, ([], [])),

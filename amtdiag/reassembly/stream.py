@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from amtdiag.config import Limits
+from amtdiag.model.evidence import Evidence
 
 WRAP = 1 << 32
 _HALF = 1 << 31
@@ -14,6 +17,12 @@ _CHUNK_COSTS = 256
 
 Frames = tuple[int, tuple[int, ...]]
 """File index and frame numbers that a piece came in."""
+Gap = tuple[int, int]
+"""Offsets of the first missing byte, and of the first byte behind it."""
+MAX_PIECES = 8
+"""Pieces of one message whose frames are named."""
+_GAP_END = itemgetter(1)
+_PIECE_START = attrgetter("start")
 
 
 def distance(a: int, b: int) -> int:
@@ -23,28 +32,78 @@ def distance(a: int, b: int) -> int:
 
 
 class Piece(NamedTuple):
-    """Bytes `start` to `end` of a stream came in `frames` at `ts`."""
+    """A stretch of a stream that came at one time."""
 
     start: int
+    """Offset of its first byte in the stream,"""
     end: int
+    """and of the first byte behind it."""
     ts: int
+    """Nanoseconds since 1970."""
     frames: Frames
 
 
 class Assembled(NamedTuple):
-    """A stream as far as it was captured, from its first known byte."""
+    """The bytes of a stream as far as they were captured, from its first known byte, and what is missing."""
 
     data: bytes
     """Zero where bytes are missing."""
-    gaps: tuple[tuple[int, int], ...]
-    """Start and end of what is missing, in order; the last may lie behind `data`."""
-    pieces: tuple[Piece, ...]
-    anchored: bool
+    gaps: tuple[Gap, ...] = ()
+    """What is missing, in order and apart from each other; the last may lie behind `data`."""
+    pieces: tuple[Piece, ...] = ()
+    """What is there, in order."""
+    anchored: bool = True
     """`data` begins with the first byte that was sent; else the beginning is unknown."""
-    ended: bool
+    ended: bool = True
     """The sender closed the stream and the place is known."""
-    conflicts: int
-    """Bytes that were sent again with another value; the first was kept."""
+
+    @property
+    def reach(self) -> int:
+        """How many bytes were sent, as far as that is known."""
+        return max(len(self.data), self.gaps[-1][1]) if self.gaps else len(self.data)
+
+    def has(self, start: int, end: int) -> bool:
+        """True where all bytes from `start` to `end` are there."""
+        if end > len(self.data):
+            return False
+        if not self.gaps:
+            return True
+        at = bisect_right(self.gaps, start, key=_GAP_END)
+        return at == len(self.gaps) or self.gaps[at][0] >= end
+
+    def gaps_in(self, start: int, end: int) -> list[Gap]:
+        """Return the parts of `start` to `end` that are missing."""
+        found = []
+        for first, stop in self.gaps[bisect_right(self.gaps, start, key=_GAP_END) :] if self.gaps else ():
+            if first >= end:
+                break
+            found.append((max(first, start), min(stop, end)))
+        return found
+
+    def missing(self, start: int, end: int) -> int:
+        """Return how many bytes from `start` to `end` are missing."""
+        return sum(stop - first for first, stop in self.gaps_in(start, end))
+
+    def first_gap(self) -> int:
+        """Return where the first missing byte is; the end of the data where none is."""
+        return self.gaps[0][0] if self.gaps else len(self.data)
+
+    def pieces_in(self, start: int, end: int, limit: int = MAX_PIECES) -> list[Piece]:
+        """Return the first pieces with bytes of a range, `limit` at most."""
+        pieces = self.pieces
+        first = max(bisect_right(pieces, start, key=_PIECE_START) - 1, 0)
+        last = min(bisect_left(pieces, end, key=_PIECE_START), first + limit)
+        return [piece for piece in pieces[first:last] if piece.end > start]
+
+    def piece_at(self, offset: int) -> Piece | None:
+        """Return the last piece that begins at or before an offset, None where none does."""
+        at = bisect_right(self.pieces, offset, key=_PIECE_START)
+        return self.pieces[at - 1] if at else None
+
+    def piece_from(self, offset: int) -> Piece | None:
+        """Return the first piece that begins at or behind an offset, None where none does."""
+        at = bisect_left(self.pieces, offset, key=_PIECE_START)
+        return self.pieces[at] if at < len(self.pieces) else None
 
     def without_first_byte(self) -> Assembled:
         """Return the same stream from its second byte on."""
@@ -59,17 +118,43 @@ class Assembled(NamedTuple):
         )
 
 
+EvidenceOf = Callable[[Sequence[Piece]], tuple[Evidence, ...]]
+"""Turns pieces of a stream into the frames that they came in."""
+
+
+def joined(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    """Return gaps in order, those that touch or overlap as one, and without empty ones."""
+    found: list[Gap] = []
+    for start, end in sorted(gap for gap in gaps if gap[1] > gap[0]):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return tuple(found)
+
+
+def evidence_of(
+    frames: Iterable[Frames], files: Sequence[str], *, as_sent: bool = False
+) -> tuple[Evidence, ...]:
+    """Return frames with the names of their files, each once.
+
+    They are in the order of files and numbers, or with `as_sent` in that in which they are given.
+    """
+    pairs = dict.fromkeys((file, number) for file, numbers in frames for number in numbers)
+    return tuple([Evidence(files[file], number) for file, number in (pairs if as_sent else sorted(pairs))])
+
+
 class Stream:
     """Bytes of one direction, by offset from its first byte. Where segments overlap, the first wins."""
 
     __slots__ = (
-        "_chunks", "_limits", "_most", "_starts", "acked", "anchored", "base", "bytes", "conflicts", "end",
-        "keep", "lost_tail", "memory", "retransmitted",
+        "_chunks", "_limits", "_max_bytes", "_starts", "acked", "anchored", "base", "bytes", "end", "keep",
+        "lost_tail", "memory",
     )  # fmt: skip
 
-    def __init__(self, limits: Limits, keep: bool, most: int | None = None) -> None:
+    def __init__(self, limits: Limits, keep: bool, max_bytes: int | None = None) -> None:
         self._limits = limits
-        self._most = limits.stream_bytes if most is None else min(most, limits.stream_bytes)
+        self._max_bytes = limits.stream_bytes if max_bytes is None else min(max_bytes, limits.stream_bytes)
         self._starts: list[int] = []
         self._chunks: list[tuple[bytes, int, Frames]] = []
         self.keep = keep
@@ -81,8 +166,6 @@ class Stream:
         """Payload bytes seen, those sent again not counted where the bytes are kept."""
         self.memory = 0
         """What the kept bytes take, roughly: a chunk costs more than its bytes."""
-        self.retransmitted = 0
-        self.conflicts = 0
         self.end: int | None = None
         """Offset at which the sender closed."""
         self.acked: int | None = None
@@ -152,7 +235,7 @@ class Stream:
             start = 0
         if start < -self._limits.stream_bytes:
             return
-        room = max(self._most - start, 0)
+        room = max(self._max_bytes - start, 0)
         if len(payload) > room:
             self.bytes += len(payload) - room
             payload = payload[:room]
@@ -189,21 +272,12 @@ class Stream:
                 position = stop
                 at += 1
                 continue
-            stop = min(there_end, end)
-            self._compare(payload[position - start : stop - start], chunks[at][0], position - there)
-            position = stop
+            position = min(there_end, end)
             at += 1
 
     def _count(self, new: int) -> None:
         self.bytes += new
         self.memory += new + _CHUNK_COSTS
-
-    def _compare(self, again: bytes, kept: bytes, at: int) -> None:
-        """Count what was sent twice; a keep-alive repeats one byte, often with another value."""
-        self.retransmitted += len(again)
-        same = kept[at : at + len(again)]
-        if again != same and len(again) > 1:
-            self.conflicts += sum(a != b for a, b in zip(again, same, strict=True))
 
     def assemble(self) -> Assembled:
         """Return the stream from its first byte, or from the first that was seen."""
@@ -228,6 +302,4 @@ class Stream:
         reach = max(self.lost_tail, (self.acked or 0) if self.end is None else self.end) - first
         if len(body) < reach <= len(body) + self._limits.stream_bytes:
             gaps.append((len(body), reach))
-        return Assembled(
-            bytes(body), tuple(gaps), tuple(pieces), self.anchored, self.end is not None, self.conflicts
-        )
+        return Assembled(bytes(body), tuple(gaps), tuple(pieces), self.anchored, self.end is not None)

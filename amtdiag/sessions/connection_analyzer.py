@@ -27,7 +27,7 @@ from amtdiag.protocols.tls import read_conversation
 from amtdiag.protocols.tls.decryption_keys import KEY_LOG, DecryptionKeys, EncryptedConversation
 from amtdiag.reassembly.community_id import community_id
 from amtdiag.reassembly.connections import Connection, Side
-from amtdiag.reassembly.stream import Assembled, Frames, Piece
+from amtdiag.reassembly.stream import Assembled, Frames, Piece, evidence_of
 
 if TYPE_CHECKING:
     from amtdiag.reassembly.encrypted_sessions import DecryptedConversation
@@ -155,12 +155,7 @@ class ConnectionAnalyzer:
         )
 
     def _evidence(self, pieces: Sequence[Piece]) -> tuple[Evidence, ...]:
-        return self._frames({(piece.frames[0], frame) for piece in pieces for frame in piece.frames[1]})
-
-    def _frames(self, frames: set[tuple[int, int]]) -> tuple[Evidence, ...]:
-        """Frames by file and number, in order."""
-        files = self._files
-        return tuple([Evidence(files[file], frame) for file, frame in sorted(frames)])
+        return evidence_of([piece.frames for piece in pieces], self._files)
 
     def _connection(
         self, connection: Connection, foreign: str | None, hello: HelloEvent | None = None
@@ -186,7 +181,7 @@ class ConnectionAnalyzer:
             server_bytes=connection.streams["server"].bytes,
             closed_by=connection.closed_by or "nobody",
             server_seen=connection.streams["server"].segments > 0,
-            evidence=self._frames({(file, number) for file, numbers in frames for number in numbers}),
+            evidence=evidence_of(frames, self._files),
             foreign=foreign,
             isn=connection.syn_seq,
             answer_ts=connection.answers[0][0] if connection.answers else None,

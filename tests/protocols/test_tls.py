@@ -25,7 +25,7 @@ VERSIONS = ssl.TLSVersion
 
 
 def stream(data: bytes, **changes: Any) -> Assembled:
-    return Assembled(data, (), (), anchored=True, ended=True, conflicts=0)._replace(**changes)
+    return Assembled(data)._replace(**changes)
 
 
 def read(client: bytes, server: bytes) -> TlsConversation:

@@ -160,7 +160,7 @@ def cut(said: Said, client: int, server: int) -> TlsConversation | None:
 
 
 def raw(data: bytes, **changes: Any) -> Assembled:
-    return Assembled(data, (), (), anchored=True, ended=True, conflicts=0)._replace(**changes)
+    return Assembled(data)._replace(**changes)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200))

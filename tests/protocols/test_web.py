@@ -39,7 +39,6 @@ from amtdiag.model import WebServer
 from amtdiag.model.web import Exchange, HttpConversation, WebCall
 from amtdiag.protocols.web import http_session as web_talk
 from amtdiag.protocols.web.credentials import read_challenge, read_credentials
-from amtdiag.protocols.web.gappy_stream import GappyStream
 from amtdiag.protocols.web.http_messages import HttpMessage, answers, requests
 from amtdiag.protocols.web.nonces import Nonces
 from amtdiag.reassembly.stream import Assembled
@@ -606,7 +605,7 @@ def test_requests_as_h11_reads_them(said: list[tuple[list[tuple[str, str]], byte
         wire_of(f"POST /{n} HTTP/1.1", [("Host", "x"), *f], body, c) for n, (f, body, c) in enumerate(said)
     )
     wanted = [(s, sorted(h), b) for s, h, b in by_h11(data, len(said), asking=True)]
-    side = requests(GappyStream(assemble(segments([(True, data)]), by_client=True)))
+    side = requests(assemble(segments([(True, data)]), by_client=True))
     assert ([ours(one) for one in side.messages], side.stopped) == (wanted, None)
 
 
@@ -614,7 +613,7 @@ def test_requests_as_h11_reads_them(said: list[tuple[list[tuple[str, str]], byte
 def test_answers_as_h11_reads_them(said: list[tuple[list[tuple[str, str]], bytes, int]], status: int) -> None:
     data = b"".join(wire_of(f"HTTP/1.1 {status} x", f, body, c) for f, body, c in said)
     wanted = [(s, sorted(h), b) for s, h, b in by_h11(data, len(said), asking=False)]
-    side = answers(GappyStream(assemble(segments([(False, data)]), by_client=False)), [b"POST"] * len(said))
+    side = answers(assemble(segments([(False, data)]), by_client=False), [b"POST"] * len(said))
     assert ([ours(one) for one in side.messages], side.stopped) == (wanted, None)
 
 

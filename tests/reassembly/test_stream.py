@@ -36,7 +36,7 @@ def test_any_cutting_in_any_order(
     for at, size in cuts:
         one.add((first + at) % WRAP, data[at : at + size], 0, 0, FRAMES)
     got = one.assemble()
-    assert (got.data, got.gaps, got.conflicts) == (data, (), 0)
+    assert (got.data, got.gaps) == (data, ())
     assert sum(piece.end - piece.start for piece in got.pieces) == len(data)
 
 
@@ -53,7 +53,7 @@ def test_a_lost_segment_is_a_gap_of_its_size(data: bytes, start: int, length: in
 @given(st.integers(1, 50), st.permutations(range(8)))
 def test_only_the_beginning_is_kept_and_all_bytes_are_counted(most: int, order: list[int]) -> None:
     data = bytes(range(80))
-    one = Stream(Limits(), keep=True, most=most)
+    one = Stream(Limits(), keep=True, max_bytes=most)
     one.anchor(1000)
     for at in order:
         one.add(1000 + 10 * at, data[10 * at : 10 * at + 10], 0, 0, FRAMES)
@@ -72,13 +72,13 @@ def test_lost_tail_is_known_from_fin_or_acknowledgement() -> None:
     assert not by_ack.assemble().ended
 
 
-def test_first_wins_and_conflicts_are_counted() -> None:
+def test_what_came_first_is_kept() -> None:
     one = stream()
     one.add(1000, b"good", 0, 0, FRAMES)
     one.add(1000, b"evil", 0, 0, FRAMES)
     one.add(1003, b"?", 0, 0, FRAMES)  # a keep-alive probe
     got = one.assemble()
-    assert (got.data, got.conflicts) == (b"good", 4)
+    assert (got.data, got.gaps) == (b"good", ())
 
 
 def test_a_false_beginning_is_not_believed() -> None:
@@ -156,7 +156,6 @@ def test_a_duplicated_frame_is_no_retransmission() -> None:
     later = copy._replace(frames=(5,), ts=copy.ts + 300_000_000, ident=8)
     (one,) = follow(segment(1, True, SYN, 100), segment(2, False, SYN | ACK, 900), copy, again, later)
     assert one.duplicates == 1
-    assert one.streams["client"].retransmitted == 5
     assert one.streams["client"].bytes == 5
 
 

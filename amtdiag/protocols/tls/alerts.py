@@ -34,7 +34,7 @@ def clear_alerts(side: EndpointStream, *, is_13: bool | None) -> list[ClearAlert
     broken = side.found.breaks[0].before if side.found.breaks else len(side.records)
     held = b""
     for at, record in enumerate(side.records if is_13 else side.records[: side.change]):
-        if record.kind != ALERT or side.gaps.within(record.start, record.end):
+        if record.kind != ALERT or side.stream.gaps_in(record.start, record.end):
             held = b""
             continue
         body = side.stream.data[record.start : record.end]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from amtdiag.model.evidence import Evidence
@@ -10,8 +9,8 @@ from amtdiag.model.tls import TlsSide
 from amtdiag.protocols.tls import handshake, records
 from amtdiag.protocols.tls.constants import APPLICATION, CHANGE_CIPHER
 from amtdiag.protocols.tls.handshake import Lost, Raw
-from amtdiag.protocols.tls.records import HEADER, Gaps, Record
-from amtdiag.reassembly.stream import Assembled
+from amtdiag.protocols.tls.records import HEADER, Record
+from amtdiag.reassembly.stream import Assembled, Piece, evidence_of
 
 _MAX_FRAMES = 16
 """Frames kept of a fact."""
@@ -22,8 +21,7 @@ class EndpointStream:
 
     def __init__(self, who: TlsSide, stream: Assembled, files: Sequence[str]) -> None:
         self.who, self.stream, self._files = who, stream, files
-        self.gaps = Gaps(stream.gaps)
-        self.found = records.read(stream, self.gaps) if stream.anchored else None
+        self.found = records.read(stream) if stream.anchored else None
         self.records = self.found.records if self.found else ()
         self.parts: tuple[Raw | Lost, ...] = ()
         self.note: str | None = None
@@ -31,7 +29,6 @@ class EndpointStream:
             (at for at, record in enumerate(self.records) if is_change(record)), len(self.records)
         )
         """Index of the record that says that the rest is encrypted; the number of records without it."""
-        self._starts = [piece.start for piece in stream.pieces]
 
     @property
     def is_whole(self) -> bool:
@@ -55,11 +52,9 @@ class EndpointStream:
             # The other side proves that this is TLS.
             if self.stream.anchored and gaps and gaps[0][0] < HEADER:
                 reach = gaps[-1][1]
-                self.parts = (Lost(None, b"", 0, reach, self.gaps.missing(0, reach)),)
+                self.parts = (Lost(None, b"", 0, reach, self.stream.missing(0, reach)),)
             return
-        read = handshake.read(
-            self.stream.data, self.gaps, self.found, until, from_client=self.who == "client"
-        )
+        read = handshake.read(self.stream, self.found, until, from_client=self.who == "client")
         self.parts = read.parts
         self.note = read.note
 
@@ -73,38 +68,23 @@ class EndpointStream:
 
     def time(self, end: int) -> int:
         """Return when the byte before `end` came."""
-        at = bisect_right(self._starts, end - 1) - 1
-        return self.stream.pieces[at].ts if at >= 0 else 0
+        piece = self.stream.piece_at(end - 1)
+        return piece.ts if piece is not None else 0
 
     def evidence(self, start: int, end: int) -> tuple[Evidence, ...]:
         """Return the frames of the bytes from `start` to `end`."""
-        at = max(bisect_right(self._starts, start) - 1, 0)
-        found: dict[Evidence, None] = {}
-        for piece in self.stream.pieces[at : at + _MAX_FRAMES]:
-            if piece.start >= end:
-                break
-            if piece.end > start:
-                found.update(dict.fromkeys(self._named(piece.frames)))
-        return tuple(found)[:_MAX_FRAMES]
+        return self._evidence(*self.stream.pieces_in(start, end, _MAX_FRAMES))[:_MAX_FRAMES]
 
-    def _named(self, frames: tuple[int, tuple[int, ...]]) -> Iterator[Evidence]:
-        file, numbers = frames
-        if file < len(self._files):
-            yield from (Evidence(self._files[file], number) for number in numbers)
+    def _evidence(self, *pieces: Piece | None) -> tuple[Evidence, ...]:
+        return evidence_of([piece.frames for piece in pieces if piece], self._files, as_sent=True)
 
     def around(self, lost: Lost) -> tuple[Evidence | None, Evidence | None]:
         """Return the frames before and behind the first missing byte of a part."""
-        gap = next(iter(self.gaps.within(lost.start, max(lost.end, lost.start + 1))), None)
-        start, end = gap if gap is not None else (len(self.stream.data), len(self.stream.data))
-        before = after = None
-        at = bisect_right(self._starts, start - 1) - 1
-        if at >= 0:
-            before = next(reversed(list(self._named(self.stream.pieces[at].frames))), None)
+        gaps = self.stream.gaps_in(lost.start, max(lost.end, lost.start + 1))
+        before = self._evidence(self.stream.piece_at((gaps[0][0] if gaps else len(self.stream.data)) - 1))
         # The gap may be cut to the part: the piece behind it begins where the whole gap ends.
-        at = bisect_right(self._starts, end - 1)
-        if gap is not None and at < len(self._starts):
-            after = next(self._named(self.stream.pieces[at].frames), None)
-        return before, after
+        after = self._evidence(self.stream.piece_from(gaps[0][1])) if gaps else ()
+        return before[-1] if before else None, after[0] if after else None
 
 
 def is_change(record: Record) -> bool:

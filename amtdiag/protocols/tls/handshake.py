@@ -24,7 +24,8 @@ from amtdiag.protocols.tls.constants import (
     SSLV2_HELLO,
 )
 from amtdiag.protocols.tls.messages import fits
-from amtdiag.protocols.tls.records import Gaps, Record, Records
+from amtdiag.protocols.tls.records import Record, Records
+from amtdiag.reassembly.stream import Assembled
 
 HEADER = 4
 MAX_LENGTH = 1 << 17
@@ -81,9 +82,9 @@ class ClearHandshake(NamedTuple):
     """Why the reading stopped before the end."""
 
 
-def read(data: bytes, gaps: Gaps, found: Records, until: int, *, from_client: bool) -> ClearHandshake:
+def read(stream: Assembled, found: Records, until: int, *, from_client: bool) -> ClearHandshake:
     """Return the messages in the records before index `until`."""
-    reader = _HandshakeReader(data, gaps, found, until, _BY_CLIENT if from_client else _BY_SERVER)
+    reader = _HandshakeReader(stream, found, until, _BY_CLIENT if from_client else _BY_SERVER)
     reader.run()
     return ClearHandshake(tuple(reader.parts), reader.note)
 
@@ -91,8 +92,8 @@ def read(data: bytes, gaps: Gaps, found: Records, until: int, *, from_client: bo
 class _HandshakeReader:
     """The bodies of one side's handshake records as one text, with its holes, and the place in it."""
 
-    def __init__(self, data: bytes, gaps: Gaps, found: Records, until: int, expected: frozenset[int]) -> None:
-        self.data, self.gaps, self.expected = data, gaps, expected
+    def __init__(self, stream: Assembled, found: Records, until: int, expected: frozenset[int]) -> None:
+        self.stream, self.expected = stream, expected
         self.parts: list[Raw | Lost] = []
         self.note: str | None = None
         self.starts: list[int] = []
@@ -107,7 +108,7 @@ class _HandshakeReader:
         """The side changed to encryption where the text ends."""
         holes: list[tuple[int, int]] = []
         self.text = self._joined(found, until, holes)
-        self.holes = Gaps(tuple(holes))
+        self.joined = Assembled(self.text, tuple(holes))
 
     def _joined(self, found: Records, until: int, holes: list[tuple[int, int]]) -> bytes:
         chunks: list[bytes] = []
@@ -119,11 +120,11 @@ class _HandshakeReader:
                 self.cuts.append((size, gap.start, gap.end))
                 gap = next(breaks, None)
             if record.kind == HANDSHAKE:
-                chunk = self.data[record.start : record.end]
+                chunk = self.stream.data[record.start : record.end]
                 self.starts.append(size)
                 self.places.append(record.start)
                 shift = size - record.start
-                missing = self.gaps.within(record.start, record.start + len(chunk))
+                missing = self.stream.gaps_in(record.start, record.start + len(chunk))
                 holes += [(start + shift, end + shift) for start, end in missing]
                 chunks.append(chunk)
                 size += len(chunk)
@@ -139,8 +140,10 @@ class _HandshakeReader:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _sslv2(self, record: Record) -> None:
-        missing = max(record.end - len(self.data), 0) + self.gaps.missing(record.start, len(self.data))
-        body = self.data[record.start + 1 : record.end]
+        missing = max(record.end - len(self.stream.data), 0) + self.stream.missing(
+            record.start, len(self.stream.data)
+        )
+        body = self.stream.data[record.start + 1 : record.end]
         if not missing:
             self.parts.append(Raw(CLIENT_HELLO, body, 0, record.end, old_format=True))
         else:
@@ -165,8 +168,8 @@ class _HandshakeReader:
             if len(self.parts) >= MAX_MESSAGES:
                 self.note = f"more than {MAX_MESSAGES} handshake messages"
                 return
-            if self.holes.within(at, min(at + HEADER, stop)):
-                start, end = self.holes.within(at, stop)[0]
+            if self.joined.gaps_in(at, min(at + HEADER, stop)):
+                start, end = self.joined.gaps_in(at, stop)[0]
                 self._lose(self.text[at] if start > at else None, at, end, end - start)
                 at = None if following else self._resume(end)
                 continue
@@ -181,7 +184,7 @@ class _HandshakeReader:
             if end > stop:
                 self._unfinished(at, stop, end, following)
                 return
-            holes = self.holes.within(at, end)
+            holes = self.joined.gaps_in(at, end)
             if holes:
                 known = self.text[at + HEADER : holes[0][0]]
                 self._lose(kind, at, end, sum(b - a for a, b in holes), known)
@@ -193,7 +196,7 @@ class _HandshakeReader:
             at = end
         if following is not None:
             start, end = following
-            missing = self.gaps.missing(start, end)
+            missing = self.stream.missing(start, end)
             self.parts.append(Lost(None, b"", start, end, missing))
 
     def _unfinished(self, at: int, stop: int, end: int | None, following: tuple[int, int] | None) -> None:
@@ -201,13 +204,13 @@ class _HandshakeReader:
         if self.closed and following is None:
             self.note = f"a handshake message is not finished at offset {self._place(at):,}"
             return
-        holes = self.holes.within(at, stop)
+        holes = self.joined.gaps_in(at, stop)
         known = self.text[at + HEADER : holes[0][0] if holes else stop]
-        gap = self.gaps.missing(*following) if following else 0
+        gap = self.stream.missing(*following) if following else 0
         in_stream = sum(b - a for a, b in holes) + gap + self.cut_short * (stop == len(self.text))
         in_message = sum(b - a for a, b in holes) + (at + HEADER if end is None else end) - stop
         missing = in_message if not gap or (end is not None and in_message < in_stream) else in_stream
-        place = following[1] if following else len(self.data)
+        place = following[1] if following else len(self.stream.data)
         self.parts.append(Lost(self.text[at], known, self._place(at), place, missing))
 
     def _lose(self, kind: int | None, at: int, end: int, missing: int, body: bytes = b"") -> None:
@@ -240,7 +243,7 @@ class _HandshakeReader:
             found.append((kind, at + HEADER, end))
             at, rank = end, _RANK[kind]
         return all(
-            not self.holes.within(start - HEADER, end) and fits(kind, text[start:end])
+            not self.joined.gaps_in(start - HEADER, end) and fits(kind, text[start:end])
             for kind, start, end in found
         )
 

@@ -56,20 +56,18 @@ class _ClearSide(NamedTuple):
     @classmethod
     def of(cls, stream: Assembled, *, from_client: bool) -> _ClearSide | None:
         """Return what a side sends; None where some of it is missing."""
-        gaps = records.Gaps(stream.gaps)
-        found = records.read(stream, gaps) if stream.anchored else None
+        found = records.read(stream) if stream.anchored else None
         if found is None:
             return None
         kinds = [record.kind for record in found.records]
         change = kinds.index(CHANGE_CIPHER) if CHANGE_CIPHER in kinds else len(kinds)
-        parts = handshake.read(stream.data, gaps, found, change, from_client=from_client).parts
+        parts = handshake.read(stream, found, change, from_client=from_client).parts
         if any(not isinstance(part, Raw) for part in parts):
             return None
         encrypted = next((record for record in found.records[change + 1 :] if record.kind == HANDSHAKE), None)
-        reach = stream.gaps[0][0] if stream.gaps else len(stream.data)
         body = (
             stream.data[encrypted.start : encrypted.end]
-            if encrypted is not None and encrypted.end <= reach
+            if encrypted is not None and encrypted.end <= stream.first_gap()
             else None
         )
         return cls(tuple(part for part in parts if isinstance(part, Raw)), body)

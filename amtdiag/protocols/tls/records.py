@@ -4,7 +4,6 @@ A gap inside a record's body therefore costs only bytes. A gap that holds a head
 headers behind it prove each other: each leads to the next, to the end of what was captured.
 """
 
-from bisect import bisect_right
 from typing import NamedTuple
 
 from amtdiag.protocols.tls.constants import ALERT, HANDSHAKE, RECORD_TYPES, SSLV2_HELLO
@@ -48,44 +47,20 @@ class Records(NamedTuple):
     """Offset of bytes that are no record."""
 
 
-class Gaps:
-    """Where a stream's bytes are missing."""
-
-    __slots__ = ("_ends", "_gaps", "_starts")
-
-    def __init__(self, gaps: tuple[tuple[int, int], ...]) -> None:
-        self._gaps = gaps
-        self._starts = [start for start, _ in gaps]
-        self._ends = [end for _, end in gaps]
-
-    def within(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Return the parts of `start` to `end` that are missing."""
-        at = bisect_right(self._ends, start)
-        found = []
-        while at < len(self._gaps) and self._starts[at] < end:
-            found.append((max(self._starts[at], start), min(self._ends[at], end)))
-            at += 1
-        return found
-
-    def missing(self, start: int, end: int) -> int:
-        """Return how many bytes are missing there."""
-        return sum(stop - first for first, stop in self.within(start, end))
-
-
-def read(stream: Assembled, gaps: Gaps) -> Records | None:
+def read(stream: Assembled) -> Records | None:
     """Return the records of one side; None where it does not begin with TLS."""
     data, size = stream.data, len(stream.data)
-    reach = max(size, stream.gaps[-1][1] if stream.gaps else 0)
+    reach = stream.reach
     found: list[Record] = []
     breaks: list[Break] = []
     at = 0
-    if len(data) > HEADER and data[0] & 0x80 and data[2:4] == b"\x01\x03" and not gaps.within(0, 4):
+    if len(data) > HEADER and data[0] & 0x80 and data[2:4] == b"\x01\x03" and stream.has(0, 4):
         at = 2 + int.from_bytes(data[:2]) % 0x8000
         found.append(Record(SSLV2_HELLO, 2, at))
     while at < reach:
-        lost = gaps.within(at, at + HEADER)
+        lost = stream.gaps_in(at, at + HEADER)
         if lost:
-            after = _resume(data, gaps, lost[-1][1])
+            after = _resume(stream, lost[-1][1])
             if after is None and not found:
                 return None
             breaks.append(Break(len(found), at, reach if after is None else after))
@@ -112,25 +87,25 @@ def _end(data: bytes, at: int) -> int | None:
     return at + HEADER + length if length <= MAX_LENGTH else None
 
 
-def _resume(data: bytes, gaps: Gaps, since: int) -> int | None:
+def _resume(stream: Assembled, since: int) -> int | None:
     """Return the first place behind a gap from which headers lead to the end of the bytes."""
-    dead: set[int] = set()
+    data, dead = stream.data, set[int]()
     at = data.find(b"\x03", since + 1)
     while at != -1:
-        if _leads_to_the_end(data, gaps, at - 1, dead):
+        if _leads_to_the_end(stream, at - 1, dead):
             return at - 1
         at = data.find(b"\x03", at + 1)
     return None
 
 
-def _leads_to_the_end(data: bytes, gaps: Gaps, at: int, dead: set[int]) -> bool:
+def _leads_to_the_end(stream: Assembled, at: int, dead: set[int]) -> bool:
     """True for a chain of headers to the last byte; `dead` are places from which there is none."""
-    size, whole, path = len(data), 0, []
+    data, size, whole, path = stream.data, len(stream.data), 0, []
     while at not in dead:
         if at == size:
             return True
         path.append(at)
-        if at + HEADER > size or gaps.within(at, at + HEADER):
+        if not stream.has(at, at + HEADER):
             break
         end = _end(data, at)
         if end is None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from amtdiag.protocols.protocol import Field
-from amtdiag.protocols.web.gappy_stream import GappyStream
+from amtdiag.reassembly.stream import Assembled
 
 MAX_MESSAGES = 512
 """Read of one side; of the rest nothing is known."""
@@ -77,7 +77,7 @@ class _Body(NamedTuple):
     """No message can be told after it."""
 
 
-def requests(view: GappyStream) -> HttpMessages:
+def requests(view: Assembled) -> HttpMessages:
     """Return a client's requests. Never raises."""
     found: list[HttpMessage] = []
     at = 0
@@ -97,7 +97,7 @@ def requests(view: GappyStream) -> HttpMessages:
     return HttpMessages(tuple(found), _stopped(view, at))
 
 
-def answers(view: GappyStream, methods: Sequence[bytes]) -> HttpMessages:
+def answers(view: Assembled, methods: Sequence[bytes]) -> HttpMessages:
     """Return a server's answers, `100 Continue` and its like left out. Never raises.
 
     `methods` are those of the requests, as far as they are known: an answer to HEAD has no body.
@@ -124,7 +124,7 @@ def answers(view: GappyStream, methods: Sequence[bytes]) -> HttpMessages:
     return HttpMessages(tuple(found), _stopped(view, at))
 
 
-def _stopped(view: GappyStream, at: int) -> int | None:
+def _stopped(view: Assembled, at: int) -> int | None:
     """Where the reading stopped, if not at the very end of the data."""
     return None if at == len(view.data) else min(at, len(view.data))
 
@@ -135,13 +135,13 @@ class _Head(NamedTuple):
     end: int
 
 
-def _skip_empty(view: GappyStream, at: int) -> int:
+def _skip_empty(view: Assembled, at: int) -> int:
     while view.data.startswith(b"\r\n", at):
         at += 2
     return at
 
 
-def _head(view: GappyStream, at: int) -> _Head | None:
+def _head(view: Assembled, at: int) -> _Head | None:
     """The head that begins at an offset; None where it is not whole or none at all."""
     end = view.data.find(b"\r\n\r\n", at, at + _MAX_HEAD)
     if end < 0 or not view.has(at, end + 4):
@@ -159,7 +159,7 @@ def _head(view: GappyStream, at: int) -> _Head | None:
     return _Head(line, fields, end + 4)
 
 
-def _body(view: GappyStream, head: _Head, without: int | None = 0) -> _Body | None:
+def _body(view: Assembled, head: _Head, without: int | None = 0) -> _Body | None:
     """The body that a head announces, `without` bytes where it does not; None where that cannot be told."""
     coding = b",".join(head.fields.get(b"transfer-encoding", ())).lower().replace(b" ", b"")
     if coding == b"chunked":
@@ -174,14 +174,13 @@ def _body(view: GappyStream, head: _Head, without: int | None = 0) -> _Body | No
             return None
         length = int(stated)
     if length is None:
-        stream = view.stream
-        ends = stream.ended and view.has(head.end, len(view.data)) and not stream.gaps
+        ends = view.ended and view.has(head.end, len(view.data)) and not view.gaps
         return _Body(len(view.data), view.data[head.end :] if ends else None, last=True)
     end = head.end + length
     return _Body(end, view.data[head.end : end] if view.has(head.end, end) else None, last=False)
 
 
-def _answer_body(view: GappyStream, head: _Head, status: int, method: bytes) -> _Body | None:
+def _answer_body(view: Assembled, head: _Head, status: int, method: bytes) -> _Body | None:
     if status == _SWITCHED or (method == b"CONNECT" and 200 <= status < 300):
         return _Body(head.end, b"", last=True)
     if method == b"HEAD" or status in (_NO_CONTENT, _NOT_MODIFIED):
@@ -192,7 +191,7 @@ def _answer_body(view: GappyStream, head: _Head, status: int, method: bytes) -> 
     return _body(view, head, without=None)
 
 
-def _chunked(view: GappyStream, at: int) -> _Body | None:
+def _chunked(view: Assembled, at: int) -> _Body | None:
     """A body in chunks: its frame must be whole, its content may have holes."""
     data = view.data
     parts: list[bytes] = []

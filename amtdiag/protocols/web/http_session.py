@@ -17,7 +17,6 @@ from amtdiag.model.web import Denial, Exchange, HttpConversation, WebCall, WebRe
 from amtdiag.protocols.protocol import EvidenceOf, Field, ReaderContext
 from amtdiag.protocols.web import return_values, soap
 from amtdiag.protocols.web.credentials import Challenge, read_challenge, read_credentials
-from amtdiag.protocols.web.gappy_stream import GappyStream
 from amtdiag.protocols.web.http_messages import HttpMessage, HttpMessages, answers, requests
 from amtdiag.protocols.web.nonces import Nonces
 from amtdiag.protocols.web.server_banner import amt_web_server
@@ -80,7 +79,7 @@ def read_web(
     nonces = Nonces() if nonces is None else nonces
     nonces.begin()
     limit = min(room, MAX_EXCHANGES)
-    views = GappyStream(client), GappyStream(server)
+    views = client, server
     asked = requests(views[0])
     answered = answers(views[1], [request.method for request in asked.messages] if client.anchored else [])
     first = amt_web_server(server.data[: views[1].first_gap()])
@@ -119,28 +118,20 @@ class WebReader:
 # ------------------------------------------------------------------------------------------------ both sides
 
 
-def _complete(view: GappyStream, side: HttpMessages) -> bool:
+def _complete(view: Assembled, side: HttpMessages) -> bool:
     """True where the side sent nothing but what was read."""
-    stream = view.stream
-    return (
-        stream.anchored
-        and stream.ended
-        and not stream.gaps
-        and side.stopped is None
-        and len(view.data) < _FULL
-    )
+    return view.anchored and view.ended and not view.gaps and side.stopped is None and len(view.data) < _FULL
 
 
-def _unknown(name: str, view: GappyStream, side: HttpMessages) -> Iterator[str]:
+def _unknown(name: str, view: Assembled, side: HttpMessages) -> Iterator[str]:
     """What is not known of a side's bytes."""
-    stream = view.stream
-    if not stream.anchored:
+    if not view.anchored:
         yield f"{name}: the beginning"
     if side.stopped is not None:
         yield f"{name}: from byte {side.stopped} on"
-    elif stream.gaps:
-        yield f"{name}: {sum(end - start for start, end in stream.gaps)} bytes"
-    elif not stream.ended or len(view.data) >= _FULL:
+    elif view.gaps:
+        yield f"{name}: {sum(end - start for start, end in view.gaps)} bytes"
+    elif not view.ended or len(view.data) >= _FULL:
         yield f"{name}: the end"
 
 
@@ -205,14 +196,14 @@ def _exchange(
     request: _Part | None,
     answer: _Part | None,
     *,
-    views: tuple[GappyStream, GappyStream],
+    views: tuple[Assembled, Assembled],
     complete: tuple[bool, bool],
     nonces: Nonces,
     evidence: EvidenceOf,
 ) -> Exchange:
     ask, reply = request and request.message, answer and answer.message
     pieces = [
-        list(view.pieces(message.begin, message.end)) if message else []
+        list(view.pieces_in(message.begin, message.end)) if message else []
         for view, message in zip(views, (ask, reply), strict=True)
     ]
     credentials = read_credentials(ask.field(b"authorization")) if ask else None
