@@ -47,7 +47,7 @@ class TsharkError(Exception):
     """tshark did not do its work; the text says why."""
 
 
-class Shaken(NamedTuple):
+class DecryptedRow(NamedTuple):
     """What the handshake messages and alerts in one frame say, once decrypted."""
 
     frame: int
@@ -82,13 +82,13 @@ class Decrypter:
             records = Pcapng(ReadBuffer(io.BytesIO(target.read_bytes())), self._limits).records()
             return [bytes(data[start:end]) for _, _, data, start, end, _ in records]
 
-    def handshakes(self) -> list[Shaken]:
+    def handshakes(self) -> list[DecryptedRow]:
         """Return the handshake messages and alerts, frame by frame."""
         fields = ("frame.number", "tls.handshake.type", "tls.handshake.certificate", "tls.alert_message.desc")
         words = [word for field in fields for word in ("-e", field)]
         with self._handed_over() as folder:
             lines = self._run(folder, "-T", "fields", *words, "-E", "occurrence=a").splitlines()
-        return list(filter(None, map(_shaken, lines)))
+        return list(filter(None, map(_row, lines)))
 
     @contextmanager
     def _handed_over(self) -> Iterator[Path]:
@@ -123,12 +123,12 @@ class Decrypter:
         return done.stdout.decode("ascii", "replace")
 
 
-def _shaken(line: str) -> Shaken | None:
+def _row(line: str) -> DecryptedRow | None:
     """Read a line of fields; None where it is none, or says nothing."""
     cells = [[part for part in cell.split(",") if part] for cell in line.split("\t")]
     try:
         (frame,), kinds, certificates, alerts = cells
-        found = Shaken(
+        found = DecryptedRow(
             int(frame),
             tuple(map(int, kinds)),
             tuple(bytes.fromhex(certificate.replace(":", "")) for certificate in certificates),

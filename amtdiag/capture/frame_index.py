@@ -22,7 +22,7 @@ class FrameIndex:
         """The files of each sensor."""
         self._frames: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
         self._asked: defaultdict[tuple[int, bytes, bytes], array[int]] = defaultdict(lambda: array("Q"))
-        """DNS, by file and addresses: that of other machines is nobody's business."""
+        """DNS, by file and addresses: that of other machines is left out."""
 
     def add(self, packets: PacketBatch) -> None:
         """Note a batch."""

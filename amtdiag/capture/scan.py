@@ -157,7 +157,7 @@ class Scan:
 
     @property
     def evicted(self) -> int:
-        """Conversations on unexpected ports that were given up for want of room."""
+        """Conversations on unexpected ports that were given up because there was no room."""
         return self._selection.evicted
 
     @property

@@ -150,7 +150,7 @@ class Connections:
             yield from self._sweep()
 
     def finish(self) -> Iterator[Connection]:
-        """Yield all that is left, oldest first; each is let go of as it is taken."""
+        """Yield all that is left, oldest first; each leaves the table as it is taken."""
         self._one_sided.clear()
         self._over.clear()
         while self._table:
@@ -168,8 +168,8 @@ class Connections:
     def _sweep(self) -> Iterator[Connection]:
         over = [
             key
-            for key, one in self._table.items()
-            if self._clock - one.last_ts > (IDLE_CLOSED if one.is_closed else IDLE_OPEN)
+            for key, connection in self._table.items()
+            if self._clock - connection.last_ts > (IDLE_CLOSED if connection.is_closed else IDLE_OPEN)
         ]
         for key in over:
             yield self._drop(key)
@@ -220,7 +220,7 @@ class Connections:
         share = self._memory // len(self._table)
         if key in self._table and self._table[key].memory > share * _MUCH:
             return key
-        return next(one for one, other in self._table.items() if other.memory >= share)
+        return next(connection for connection, other in self._table.items() if other.memory >= share)
 
     def _is_new(self, connection: Connection, segment: Segment) -> bool:
         """True where a segment on the same addresses and ports begins another connection."""

@@ -21,13 +21,22 @@ class Datagrams:
 
     def feed(self, packets: PacketBatch) -> Iterator[Segment]:
         """Yield what is new in a batch."""
-        for one in packets.rows(UDP, ARP, ICMP, ICMPV6):
-            key = (one.src, one.dst, one.sport, one.dport, one.ident, one.checksum, one.mac, one.payload)
+        for datagram in packets.rows(UDP, ARP, ICMP, ICMPV6):
+            key = (
+                datagram.src,
+                datagram.dst,
+                datagram.sport,
+                datagram.dport,
+                datagram.ident,
+                datagram.checksum,
+                datagram.mac,
+                datagram.payload,
+            )
             seen = self._recent.pop(key, None)
-            self._recent[key] = one.ts
+            self._recent[key] = datagram.ts
             if len(self._recent) > _REMEMBERED:
                 self._recent.popitem(last=False)
-            if seen is not None and abs(one.ts - seen) <= _WINDOW:
+            if seen is not None and abs(datagram.ts - seen) <= _WINDOW:
                 self.duplicates += 1
             else:
-                yield one
+                yield datagram

@@ -49,10 +49,10 @@ class DecryptedConversation(NamedTuple):
 
 
 class HandshakeFrame(Protocol):
-    """What tshark tells of the handshake in one frame; see `amtdiag.capture.decryptor.Shaken`."""
+    """What tshark tells of the handshake in one frame, as `amtdiag.capture.decryptor` reads it."""
 
     @property
-    def frame(self) -> int: ...  # noqa: D102 - said there
+    def frame(self) -> int: ...  # noqa: D102 - by_conversation there
     @property
     def messages(self) -> tuple[int, ...]: ...  # noqa: D102
     @property
@@ -74,22 +74,22 @@ class EncryptedSessions:
 
     def __init__(self, most_bytes: int) -> None:
         self._room = most_bytes
-        self._talks: list[tuple[Assembled, Assembled]] = []
+        self._conversations: list[tuple[Assembled, Assembled]] = []
         self.left_out = 0
         """Conversations for which there was no room."""
 
     def __len__(self) -> int:
-        return len(self._talks)
+        return len(self._conversations)
 
     def add(self, client: Assembled, server: Assembled) -> int | None:
         """Keep a conversation and return its number; None where there is no room."""
         size = len(client.data) + len(server.data)
-        if size > self._room or len(self._talks) >= _MAX_CONVERSATIONS:
+        if size > self._room or len(self._conversations) >= _MAX_CONVERSATIONS:
             self.left_out += 1
             return None
         self._room -= size
-        self._talks.append((client, server))
-        return len(self._talks) - 1
+        self._conversations.append((client, server))
+        return len(self._conversations) - 1
 
     def capture(self) -> bytes:
         """Return all conversations as a pcap file."""
@@ -97,7 +97,7 @@ class EncryptedSessions:
         return header + b"".join(packet for packet, _ in self._packets())
 
     def opened(
-        self, exported: Iterable[bytes], shaken: Iterable[HandshakeFrame] = ()
+        self, exported: Iterable[bytes], handshakes: Iterable[HandshakeFrame] = ()
     ) -> dict[int, DecryptedConversation]:
         """Return by number what could be decrypted: exported PDUs, and handshake messages. Never raises."""
         places = [place for _, place in self._packets()]
@@ -110,51 +110,51 @@ class EncryptedSessions:
                 continue
             # A record may end in a frame that begins another: the frame alone does not tell the side.
             number, from_server = pdu.source & (_MAX_CONVERSATIONS - 1), pdu.source >= _SERVERS
-            if number >= len(self._talks):
+            if number >= len(self._conversations):
                 continue
             body = bodies.setdefault(number, (bytearray(), bytearray()))[from_server]
             start = len(body)
             body += pdu.data
             listed = pieces.setdefault(number, ([], []))[from_server]
             listed.append(Piece(start, len(body), place.piece.ts, place.piece.frames))
-        said: defaultdict[int, list[DecryptedHandshake]] = defaultdict(list)
-        for one in shaken:
-            place = places[one.frame - 1] if 0 < one.frame <= len(places) else None
+        by_conversation: defaultdict[int, list[DecryptedHandshake]] = defaultdict(list)
+        for frame in handshakes:
+            place = places[frame.frame - 1] if 0 < frame.frame <= len(places) else None
             if place is not None:
-                told = DecryptedHandshake(
-                    bool(place.side), place.piece, one.messages, one.certificates, one.alerts
+                decrypted = DecryptedHandshake(
+                    bool(place.side), place.piece, frame.messages, frame.certificates, frame.alerts
                 )
-                said[place.number].append(told)
+                by_conversation[place.number].append(decrypted)
         opened = {}
-        for number in sorted({*bodies, *said}):
+        for number in sorted({*bodies, *by_conversation}):
             client, server = (
                 Assembled(bytes(body), (), tuple(listed), ended=side.ended)
                 for body, listed, side in zip(
                     bodies.get(number, (b"", b"")),
                     pieces.get(number, ([], [])),
-                    self._talks[number],
+                    self._conversations[number],
                     strict=True,
                 )
             )
-            opened[number] = DecryptedConversation(client, server, tuple(said[number]))
+            opened[number] = DecryptedConversation(client, server, tuple(by_conversation[number]))
         return opened
 
     def _packets(self) -> Iterator[tuple[bytes, _PacketPlace | None]]:
         """Yield each packet of the capture with what it carries, in the order of its frames."""
-        for number, talk in enumerate(self._talks):
+        for number, conversation in enumerate(self._conversations):
             there = _Way(_CLIENTS + number, _CLIENT_PORT, _SERVERS + number, TLS_PORT)
             ways = there, _Way(there.dst, there.dport, there.src, there.sport)
-            pieces = [(piece, side) for side in (0, 1) for piece in talk[side].pieces]
+            pieces = [(piece, side) for side in (0, 1) for piece in conversation[side].pieces]
             first = min((piece.ts for piece, _ in pieces), default=0)
             yield _packet(first, ways[0], (0, 0), _SYN), None
             yield _packet(first, ways[1], (0, 1), _SYN | _ACK), None
             reached = [0, 0]
-            for piece, side in sorted(pieces, key=lambda one: (one[0].ts, one[0].frames)):
+            for piece, side in sorted(pieces, key=lambda entry: (entry[0].ts, entry[0].frames)):
                 for start in range(piece.start, piece.end, _MAX_PAYLOAD):
                     end = min(start + _MAX_PAYLOAD, piece.end)
                     numbers = 1 + start, 1 + reached[1 - side]
                     reached[side] = max(reached[side], end)
-                    data = talk[side].data[start:end]
+                    data = conversation[side].data[start:end]
                     yield (
                         _packet(piece.ts, ways[side], numbers, _PUSH_ACK, data),
                         _PacketPlace(number, side, piece),
@@ -171,7 +171,7 @@ class _Way(NamedTuple):
 
 
 def _packet(ts: int, way: _Way, numbers: tuple[int, int], flags: int, data: bytes = b"") -> bytes:
-    """A pcap record; checksums are left out, nobody checks them."""
+    """A pcap record; checksums are left out, no reader checks them."""
     total = 40 + len(data)
     header = struct.pack(">BBHHHBBHII", 0x45, 0, total, 0, 0x4000, 64, 6, 0, way.src, way.dst)
     segment = struct.pack(">HHIIBBHHH", way.sport, way.dport, *numbers, 0x50, flags, 0xFFFF, 0, 0)

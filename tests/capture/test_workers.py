@@ -44,7 +44,7 @@ INTEREST = Interest(TCP_PORTS.union(HELLO_PORTS), DATAGRAM_PORTS, HEAD)
 
 
 class Inline:
-    """A crew without processes: the worker's code runs here once its file is wanted.
+    """A pool without processes: the worker's code runs here once its file is wanted.
 
     Which conversations it is told of in the beginning is a matter of chance, as it is with processes.
     """

@@ -92,7 +92,7 @@ class Pcapng:
         self._last: tuple[_Interface, int, int] | None = None
         """Of the record last yielded: its interface, and where its options begin and end in the buffer."""
         self._closed_drops: int | None = None
-        self._said: set[str] = set()
+        self._noted: set[str] = set()
         self.watched_until: int | None = None
         self._clocks = b""
         self._tallies = Tallies()
@@ -392,8 +392,8 @@ class Pcapng:
                 return
 
     def _once(self, note: str) -> None:
-        if note not in self._said:
-            self._said.add(note)
+        if note not in self._noted:
+            self._noted.add(note)
             self.notes.append(note)
 
     def _cut(self) -> None:

@@ -60,7 +60,7 @@ class Sensors:
             if self._sensors[number].pattern == new.pattern and start - end <= _PAUSE
         ]
         if same or alike:
-            number = max(same or alike, key=lambda one: free[one])
+            number = max(same or alike, key=lambda sensor: free[sensor])
             self._sensors[number].files.append(file)
             return number
         self._sensors.append(new)

@@ -30,7 +30,7 @@ class Copy:
         return not self._room
 
     def close(self) -> None:
-        """Let go of the copy, which then is no more."""
+        """Close the copy, which removes it."""
         self._file.close()
 
     def again(self) -> ByteStream:

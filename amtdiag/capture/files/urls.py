@@ -36,7 +36,7 @@ def expand(url: str, most: int) -> list[str]:
     system, path = _system(url)
     try:
         found = sorted(system.glob(path))[: most + 1]
-        return [str(system.unstrip_protocol(one)) for one in found]
+        return [str(system.unstrip_protocol(name)) for name in found]
     except Exception as error:
         raise _failure(error, url) from error
 
@@ -70,7 +70,7 @@ class UrlFile:
             raise _failure(error, self._url) from error
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection behind it."""
         self._file.close()
 
 

@@ -1,6 +1,6 @@
 """A cluster of dask.distributed that reads for this process, a file a task.
 
-It stands in the place of `crew.Crew`: the tasks and what comes back are bytes of our own format
+It takes the place of `pool.WorkerPool`: the tasks and what comes back are bytes of our own format
 (`capture.task`), handed out in the order of the files' first packets, so many at a time that every worker has
 one in hand and one to come. What has been read waits on the workers until it is wanted here.
 
@@ -70,7 +70,7 @@ class Fleet:
         self._threads = self._count_threads()
         self._task = _task()
         self._lost = False
-        """Nobody reads any more: what is left is read here."""
+        """The cluster reads no more: what is left is read here."""
         self._order()
 
     def take(self, number: int) -> Delivery | None:
@@ -112,7 +112,7 @@ class Fleet:
             raise InputError(delivery.problem)
 
     def close(self) -> None:
-        """Let go of the cluster; what it is in the middle of is of no use any more."""
+        """Leave the cluster and cancel what it has under way."""
         self._tasks.clear()
         self._client.close(timeout=_LOOK_SECONDS)
 

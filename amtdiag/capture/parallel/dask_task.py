@@ -19,7 +19,7 @@ from amtdiag.safetext import safe
 
 MAGIC = b"amtdiag answer 1\n"
 MAX_BYTES = 64 << 20
-"""Of one answer: memory of the worker until somebody takes it. A file that needs more is read by the scan."""
+"""Of one answer: memory of the worker until it is fetched. A file that needs more is read by the scan."""
 _IDENTITY_BYTES = 100
 _PROBLEM_CHARACTERS = 500
 

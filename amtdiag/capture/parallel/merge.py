@@ -29,11 +29,11 @@ from amtdiag.model import CaptureInfo
 _THE_END = 1 << 64
 
 
-class Hands(Protocol):
+class Readers(Protocol):
     """Those who read for this process: children of it, or a cluster."""
 
     def take(self, number: int, /) -> Delivery | None:
-        """Return what comes of a file; None where nobody reads it, nor will."""
+        """Return what comes of a file; None where no process reads it, nor will."""
         ...
 
     def parts(self, number: int, delivery: Delivery, /) -> Iterator[Part]:
@@ -69,21 +69,21 @@ class Remotes:
         order = sorted(range(len(inputs)), key=lambda number: (inputs[number].first_ts, number))
         files = [(number, known) for number in order if (known := inputs[number].known()) is not None]
         setup = pack_setup(interest, limits, seed)
-        self.crew: Hands
+        self.readers: Readers
         if cluster is None:
-            self.crew = WorkerPool(files, workers, setup, lambda: list(selection.watched))
+            self.readers = WorkerPool(files, workers, setup, lambda: list(selection.watched))
         else:
             from amtdiag.capture.parallel.dask import Fleet
 
-            self.crew = Fleet(files, cluster, setup, lambda: list(selection.watched), kernel)
+            self.readers = Fleet(files, cluster, setup, lambda: list(selection.watched), kernel)
 
-    def file(self, number: int, one: Input, fragments: Fragments) -> FileScan:
+    def file(self, number: int, source: Input, fragments: Fragments) -> FileScan:
         """Return the walk over one of the files."""
-        return RemoteFile(number, one, fragments, self)
+        return RemoteFile(number, source, fragments, self)
 
     def close(self) -> None:
-        """Let go of the workers."""
-        self.crew.close()
+        """End the workers."""
+        self.readers.close()
 
     def left_out(self, key: bytes, part: Part) -> bool:
         """Tell whether a part may lack segments of a conversation's direction."""
@@ -106,10 +106,10 @@ class Remotes:
 class RemoteFile(FileScan):
     """One file: what a worker sends of it, and where that does not suffice, the file itself."""
 
-    def __init__(self, number: int, one: Input, fragments: Fragments, remotes: Remotes) -> None:
-        super().__init__(number, one, remotes.selection, fragments)
+    def __init__(self, number: int, source: Input, fragments: Fragments, remotes: Remotes) -> None:
+        super().__init__(number, source, remotes.selection, fragments)
         self._remotes = remotes
-        self._told: CaptureInfo | None = None
+        self._info: CaptureInfo | None = None
         self._position = 0
         self._watching: set[bytes] = set()
         """Conversations of which the worker sends everything, as of `_at`."""
@@ -125,15 +125,15 @@ class RemoteFile(FileScan):
 
     def segments(self) -> Iterator[Segment]:
         """Yield the file's wanted segments in file order."""
-        crew = self._remotes.crew
-        delivery = crew.take(self.number)
+        readers = self._remotes.readers
+        delivery = readers.take(self.number)
         if delivery is None:
             yield from super().segments()
             return
         self._watching.update(delivery.carried)
         self._remotes.open.add(self)
         try:
-            for part in crew.parts(self.number, delivery):
+            for part in readers.parts(self.number, delivery):
                 yield from self._replay(part)
         except (OSError, InputError) as error:
             self._notes.append(f"reading stopped: {getattr(error, 'strerror', None) or error}")
@@ -141,7 +141,7 @@ class RemoteFile(FileScan):
             self._remotes.open.discard(self)
             self._own.close()
             self._part = None
-        last = self._told.last_ts if self._told else None
+        last = self._info.last_ts if self._info else None
         self.end = self.input.first_ts if last is None else last
 
     def suspect(self, key: bytes) -> None:
@@ -151,7 +151,7 @@ class RemoteFile(FileScan):
             self.suspects.add(key)
 
     def _replay(self, part: Part) -> Iterator[Segment]:
-        self._told, self._position, self._part = part.info, part.position, part
+        self._info, self._position, self._part = part.info, part.position, part
         self._entries = part.entries()
         self._entry = next(self._entries, None)
         self._pass_entries(self._at + 1)
@@ -226,15 +226,15 @@ class RemoteFile(FileScan):
     @property
     def packets(self) -> int:
         """Packets read so far."""
-        return self._told.packets if self._told else super().packets
+        return self._info.packets if self._info else super().packets
 
     @property
     def position(self) -> int:
         """Bytes of the file read so far, packed where it is packed."""
-        return self._position if self._told else super().position
+        return self._position if self._info else super().position
 
     def info(self) -> CaptureInfo:
         """The file as the report shows it."""
-        if self._told is None:
+        if self._info is None:
             return super().info()
-        return self._told._replace(notes=(*self._told.notes, *self._notes))
+        return self._info._replace(notes=(*self._info.notes, *self._notes))

@@ -1,9 +1,9 @@
 """The processes that read for this one, and who of them reads which file.
 
 A thread here for each of them gives it the next file, in the order of their first packets, and collects what
-it sends. All parts that wait together are bounded: a worker whose parts nobody takes is not listened to until
-somebody does. A file that no worker has begun when it is wanted is left to whoever wants it, so that there is
-always somebody who can go on.
+it sends. All parts that wait together are bounded: a worker whose parts are not taken waits until
+they are. A file that no worker has begun when it is wanted is left to the scan, so that the scan can always
+go on.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class WorkerPool:
             thread.start()
 
     def take(self, number: int) -> Delivery | None:
-        """Return what comes of a file; None where nobody reads it, nor will."""
+        """Return what comes of a file; None where no process reads it, nor will."""
         with self._changed:
             self._queue.pop(number, None)
             return self._deliveries.pop(number, None)
@@ -181,7 +181,7 @@ class WorkerPool:
         return False
 
     def _enter(self, number: int, delivery: Delivery, data: bytes) -> None:
-        """Put a part with those that wait, once there is room or somebody waits for it."""
+        """Put a part with those that wait, once there is room or the scan waits for it."""
         with self._changed:
             while self._waiting >= WAITING_BYTES and self._wanted != number and not self._closed:
                 self._changed.wait()
@@ -195,14 +195,14 @@ class WorkerPool:
             self._changed.notify_all()
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
-        """Let go of a process."""
+        """End a process."""
         with self._changed:
             self.processes.discard(process)
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                with suppress(OSError):  # what was still to be written has nobody to read it
+                with suppress(OSError):  # what was still to be written has no reader
                     pipe.close()
 
 

@@ -129,7 +129,7 @@ class Part(NamedTuple):
             last_frame, position, info_size, seen_size = _PART.unpack_from(data)
             at = _PART.size + info_size
             fields = json.loads(data[_PART.size : at])
-            info = CaptureInfo._make(tuple(one) if isinstance(one, list) else one for one in fields)
+            info = CaptureInfo._make(tuple(field) if isinstance(field, list) else field for field in fields)
             sound = _is_sound(info)
         except (struct.error, ValueError, TypeError, RecursionError) as error:
             raise InputError(_DAMAGED) from error
@@ -143,13 +143,13 @@ def _is_sound(info: CaptureInfo) -> bool:
     """Tell whether every field is what it should be: workers of a cluster are not to be believed."""
     optional = (info.first_ts, info.last_ts, info.snaplen, info.drops, info.watched_until)
     texts: list[object] = [info.file, info.format, *info.linktypes, *info.notes]
-    numbers: list[object] = [info.bytes, info.packets, *(one for one in optional if one is not None)]
+    numbers: list[object] = [info.bytes, info.packets, *(number for number in optional if number is not None)]
     flags: list[object] = [info.truncated]
     return (
         type(info.linktypes) is type(info.notes) is tuple
-        and all(isinstance(one, str) and _is_safe(one) for one in texts)
-        and all(type(one) is int and abs(one) < _MOST for one in numbers)
-        and all(isinstance(one, bool) for one in flags)
+        and all(isinstance(text, str) and _is_safe(text) for text in texts)
+        and all(type(number) is int and abs(number) < _MOST for number in numbers)
+        and all(isinstance(flag, bool) for flag in flags)
         and min(info.bytes, info.packets) >= 0
     )
 

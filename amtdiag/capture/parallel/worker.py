@@ -43,16 +43,16 @@ class _Unjoined(Fragments):
 
 
 class Scout(FileScan):
-    """The walk over one file for somebody else."""
+    """The walk over one file for the scan of another process."""
 
     def __init__(  # noqa: PLR0917
-        self, one: Input, interest: Interest, limits: Limits, sieve: Sieve,
+        self, source: Input, interest: Interest, limits: Limits, sieve: Sieve,
         carried: Iterable[bytes], send_part: Callable[[Part], None],
     ) -> None:  # fmt: skip
         """Make ready to walk; `carried` are keys of conversations of which everything is wanted."""
         self._sieve = sieve
         self._unjoined = _Unjoined(Limits())
-        super().__init__(0, one, FlowFilter(interest, limits, sieve, self), self._unjoined)
+        super().__init__(0, source, FlowFilter(interest, limits, sieve, self), self._unjoined)
         self._carried = frozenset(carried)
         for key in self._carried:
             self._sieve.watch(key, key)

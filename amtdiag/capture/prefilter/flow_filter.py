@@ -19,7 +19,7 @@ _SYN = 2
 _RST = 4
 _ACK = 16
 _FLOOD = 8
-"""One undecided conversation in so many that nobody answered makes a flood of them."""
+"""One undecided conversation in so many that got no answer makes a flood of them."""
 _FAR = 1 << 31
 _WRAP = 1 << 32
 
@@ -63,7 +63,7 @@ class FlowFilter:
         """Conversations that began otherwise: what looks like a Hello later in them is none."""
         self._held = 0
         self.evicted = 0
-        """Conversations that were given up for want of room although they began like a wanted one."""
+        """Conversations that were given up because there was no room though they began like a wanted one."""
 
     def offer(self, key: bytes, reverse: bytes, segment: Segment, out: list[Segment]) -> None:
         """Decide about a segment on an unexpected port; append to `out` what is to be kept.
@@ -156,7 +156,7 @@ class FlowFilter:
         self._forget(oldest)
 
     def _reject(self, state: _Undecided) -> None:
-        """Let go of a conversation that is none; remember it where its beginning is certain."""
+        """Drop a conversation that is none; remember it where its beginning is certain."""
         reverse = self._undecided[state.client]
         self._forget(state.client)
         if state.opened:

@@ -42,7 +42,7 @@ def _extension() -> Callable[..., Sieve] | None:
 
 
 def is_missing() -> bool:
-    """True where the compiled kernel would be used and is not there, and nobody said that it should be."""
+    """True where the compiled kernel would be used and is not there, and was not asked for."""
     return not os.environ.get(_CHOICE) and not _is_required() and _extension() is None
 
 
@@ -86,7 +86,7 @@ def sieve_for(interest: Interest, seed: int | None = None) -> tuple[Sieve, Kerne
 
 
 def new_seed() -> int:
-    """Return a seed that nobody knows."""
+    """Return a seed that cannot be guessed."""
     return int.from_bytes(os.urandom(8))
 
 

@@ -43,8 +43,8 @@ def compiled(expression: str, linktype: int) -> Sequence[Instruction]:
     try:
         text = expression.encode("utf-8", "surrogateescape")
         if library.pcap_compile(handle, ctypes.byref(program), text, 1, _NO_NETMASK):
-            said = library.pcap_geterr(handle).decode("utf-8", "replace")
-            raise UsageError(f"-f {safe(expression, 200)}: {safe(said, 400)}")
+            reason = library.pcap_geterr(handle).decode("utf-8", "replace")
+            raise UsageError(f"-f {safe(expression, 200)}: {safe(reason, 400)}")
         found = [
             Instruction(instruction.code, instruction.jt, instruction.jf, instruction.k)
             for instruction in program.instructions[: program.length]

@@ -59,10 +59,10 @@ class PlainSieve:
 
     def unwatch(self, key: bytes, reverse: bytes, /) -> None:
         """Take back one call of `watch`."""
-        for one in (key, reverse):
-            self._watched[one] -= 1
-            if self._watched[one] <= 0:
-                del self._watched[one]
+        for pair in (key, reverse):
+            self._watched[pair] -= 1
+            if self._watched[pair] <= 0:
+                del self._watched[pair]
 
     def slot(self, key: bytes, /) -> int:
         """Return the bit of a conversation's direction in what `seen` gives."""

@@ -111,7 +111,7 @@ def test_what_was_said_comes_back(genuine: Talk) -> None:
         assert server.data == b"".join(HEARD)
         frames = [piece.frames for piece in client.pieces]
         assert all(file == 3 for file, _ in frames)
-        sent = sealed._talks[number][0].pieces
+        sent = sealed._conversations[number][0].pieces
         assert set(frames) <= {piece.frames for piece in sent}
         assert frames == sorted(frames)
 
