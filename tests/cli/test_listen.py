@@ -19,6 +19,8 @@ import pytest
 from helpers import OTHER_UUID, UUID, run
 
 from amtdiag.cli import listen
+from amtdiag.live import listener as listener_module
+from amtdiag.live.listener import MAX_BYTES, MAX_OPEN_OF_ONE, HelloListener, open_listener
 from amtdiag.protocols.hello import build
 
 HELLO = build(uuid=UUID, version=3, digests=[(2, bytes(range(32)))] * 20)
@@ -152,11 +154,11 @@ def test_a_hello_that_is_cut_is_read_as_far_as_it_goes() -> None:
 
 
 def test_one_address_cannot_take_all_places() -> None:
-    many = listen.MOST_OPEN_OF_ONE + 5
+    many = MAX_OPEN_OF_ONE + 5
     with listening() as there:
         devices = [there.connect() for _ in range(many)]
         try:
-            turned_away = devices[listen.MOST_OPEN_OF_ONE :]
+            turned_away = devices[MAX_OPEN_OF_ONE:]
             assert all(drain(one) == b"" for one in turned_away)  # closed at once
             devices[0].sendall(HELLO)
             _, lines, err = until(there, 1)
@@ -168,13 +170,13 @@ def test_one_address_cannot_take_all_places() -> None:
 
 
 def test_a_flood_of_hellos_writes_so_many_lines_and_no_more(tmp_path: Path) -> None:
-    many = listen.MOST_LINES_OF_ONE + 30
+    many = listen.MAX_LINES_OF_ONE + 30
     with listening("-w", str(tmp_path / "record.jsonl")) as there:
         came: list[str] = []
         out = there.process.stdout
         assert out is not None
         # A pipe holds a few lines only. All are read here: what lies in this reader's buffer, no other sees.
-        reader = Thread(target=lambda: came.extend(out.readline() for _ in range(listen.MOST_LINES_OF_ONE)))
+        reader = Thread(target=lambda: came.extend(out.readline() for _ in range(listen.MAX_LINES_OF_ONE)))
         reader.start()
         for _ in range(many):
             with there.connect() as device:
@@ -186,7 +188,7 @@ def test_a_flood_of_hellos_writes_so_many_lines_and_no_more(tmp_path: Path) -> N
     assert f"{many} Hellos" in err
     assert "30 lines kept back" in err
     record = (tmp_path / "record.jsonl").read_text("ascii").splitlines()
-    assert len(record) == listen.MOST_LINES_OF_ONE
+    assert len(record) == listen.MAX_LINES_OF_ONE
     assert [json.loads(line) for line in record] == [json.loads(line) for line in came]
     assert lines == []
 
@@ -196,23 +198,23 @@ def test_endless_bytes_end_at_the_limit() -> None:
         with there.connect() as device, pytest.raises(ConnectionError):
             device.sendall(bytes(256 << 20))
         _, (line,), _ = until(there, 1)
-    assert line["bytes"] == listen.MAX_BYTES
+    assert line["bytes"] == MAX_BYTES
     assert line["reason"].endswith("it sent more than 65,536 bytes")
 
 
 @contextmanager
-def a_listener(*, lines: bool = True) -> Iterator[tuple[listen.HelloListener, int]]:
+def a_listener(*, lines: bool = True) -> Iterator[tuple[HelloListener, int]]:
     """A listener in this process."""
-    with listen._ear("127.0.0.1", 0) as ear:
-        listener = listen.HelloListener([ear], listen._ConnectionLog(lines, None))
-        yield listener, ear.getsockname()[1]
+    with open_listener("127.0.0.1", 0) as opened:
+        listener = HelloListener([opened], listen._ConnectionLog(lines, None).write)
+        yield listener, opened.getsockname()[1]
         listener.close()
 
 
 def test_a_slow_sender_has_so_long_and_no_longer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(listen, "MOST_SECONDS", 0.3)
+    monkeypatch.setattr(listener_module, "MAX_SECONDS", 0.3)
     with a_listener() as (listener, port), socket.create_connection(("127.0.0.1", port)) as device:
         began = time.monotonic()
         while not listener.others + listener.hellos and time.monotonic() - began < 10:
@@ -225,7 +227,7 @@ def test_a_slow_sender_has_so_long_and_no_longer(
 def test_after_a_hello_it_hangs_up(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(listen, "SILENCE", 0.1)
+    monkeypatch.setattr(listener_module, "SILENCE", 0.1)
     with a_listener() as (listener, port), socket.create_connection(("127.0.0.1", port)) as device:
         device.sendall(HELLO)
         for _ in range(8):
