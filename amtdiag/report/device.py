@@ -127,6 +127,7 @@ class Device:
 
     def _repr_html_(self) -> str:
         """Show the whole of it."""
-        from amtdiag.report.notebook.html import device_html
+        from amtdiag.report.notebook.html import html_of
 
-        return device_html(self)
+        listing = next((record for record in reversed(self.hellos) if record.digests), None)
+        return html_of("device", self, list(steps_of(self.record)), listing)

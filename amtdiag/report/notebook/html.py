@@ -1,22 +1,19 @@
-"""How an analysis, a device, a finding and a Hello look in a notebook."""
+"""How an analysis, a finding and a Hello look in a notebook."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amtdiag.model import Diagnosis, Evidence, Finding, Hello, HelloRecord
 from amtdiag.report.causes import device_count, gravest, grouped, same_rule
 from amtdiag.report.device_names import device_names
 from amtdiag.report.overview import capture_span, count_unknowns
-from amtdiag.report.story import device_filter, steps_of
+from amtdiag.report.story import device_filter
 from amtdiag.report.templates import template
 from amtdiag.report.verdict import title_of, trouble, troubled_first, verdict
 from amtdiag.rules.base import frames
-
-if TYPE_CHECKING:
-    from amtdiag.report.device import Device
 
 MAX_FINDINGS = 12
 """Of a device."""
@@ -33,28 +30,22 @@ _FLAGS = {0: "not set", 1: "set"}
 
 def hello_html(hello: Hello) -> str:
     """A Hello as it was sent."""
-    return _shown("hello", hello)
+    return html_of("hello", hello)
 
 
 def record_html(record: HelloRecord) -> str:
     """A Hello of a capture: whose it is, where it went, and what each digest is worth."""
-    return _shown("hello_record", record)
+    return html_of("hello_record", record)
 
 
 def finding_html(finding: Finding) -> str:
     """A finding with what to do about it, under the name of its rule."""
-    return _shown("finding", finding, headline(finding, finding.rule.replace("-", " ").capitalize()))
-
-
-def device_html(device: Device) -> str:
-    """A device: what is known and what was found, its stages and its Hellos."""
-    listing = next((record for record in reversed(device.hellos) if record.digests), None)
-    return _shown("device", device, list(steps_of(device.record)), listing)
+    return html_of("finding", finding, headline(finding, finding.rule.replace("-", " ").capitalize()))
 
 
 def analysis_html(found: Diagnosis) -> str:
     """The verdict, the devices, what to do, and what cannot be known."""
-    return _shown(
+    return html_of(
         "analysis",
         found,
         verdict(found),
@@ -81,7 +72,7 @@ def frames_of(evidence: Sequence[Evidence]) -> str:
     return f"frame{'s' * (len(numbers) > 1)} {' '.join(numbers[:_MAX_FRAMES])}{more} of {evidence[0].file}"
 
 
-def _shown(macro: str, *values: object) -> str:
+def html_of(macro: str, *values: object) -> str:
     """Return what a macro of the template makes of some values, without line breaks."""
     html: str = getattr(_macros(), macro)(*values)
     return "".join(html.splitlines())
