@@ -35,7 +35,7 @@ from amtdiag.report.charts.style import (
     text_of,
 )
 from amtdiag.report.charts.timescale import TimeScale, duration, thinned
-from amtdiag.report.charts.view import ChartData, titled
+from amtdiag.report.charts.view import ChartData, Charted, titled
 from amtdiag.report.timezones import Wanted
 from amtdiag.tables import Event, EventKind
 from amtdiag.times import span
@@ -63,22 +63,18 @@ _ALWAYS: tuple[EventKind, ...] = ("hello", "connection", "connect_back")
 _SEEN_BY: dict[EventKind, str] = {"connection": "device_to_server", "connect_back": "server_to_device"}
 
 
-def device_timeline(diagnosis: Diagnosis, device_id: str, ax: Place = None, tz: Wanted = "UTC") -> Axes:
+def device_timeline(found: Charted, device_id: str, ax: Place = None, tz: Wanted = "UTC") -> Axes:
     """Draw what one device and its server did, in lanes: DHCP, DNS, Hello, the connections, RMCP.
 
     The strip at the top is the mode. Numbers over the Hellos are their retry counts, arrows the gaps between
     them. Times are of the zone `tz`, as for `Analysis.timeline`. Raises `UsageError` for a device that the
     diagnosis does not know, and for a zone that there is not.
     """
-    return draw_timeline(ChartData(diagnosis, tz), device_id, ax)
-
-
-def draw_timeline(view: ChartData, device_id: str, place: Place) -> Axes:
-    """As `device_timeline`."""
+    view = ChartData.of(found, tz)
     device = view.device(device_id)
     events = view.events.get(device.id, [])
     lanes = [kind for kind in _LANES if kind in _ALWAYS or any(event.kind == kind for event in events)]
-    ax = axes_at(place, 1.9 + 0.9 * len(lanes))
+    ax = axes_at(ax, 1.9 + 0.9 * len(lanes))
     row = {kind: len(lanes) - 1 - number for number, kind in enumerate(lanes)}
     times = [
         device.first_seen,
@@ -237,20 +233,16 @@ def _device_line(view: ChartData, device: DeviceRecord) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def device_failures(diagnosis: Diagnosis, device_id: str, ax: Place = None) -> Axes:
+def device_failures(found: Charted, device_id: str, ax: Place = None) -> Axes:
     """Draw the findings about one device: how often each was seen, gravest first, coloured by severity.
 
     Raises `UsageError` for a device that the diagnosis does not know.
     """
-    return draw_failures(ChartData(diagnosis), device_id, ax)
-
-
-def draw_failures(view: ChartData, device_id: str, place: Place) -> Axes:
-    """As `device_failures`."""
+    view = ChartData.of(found)
     device = view.device(device_id)
     own = sorted(view.findings[device.id], key=lambda finding: -SEVERITIES.index(finding.severity))
     shown = own[:MAX_RULES]
-    ax = axes_at(place, 1.7 + 0.68 * max(len(shown), 1))
+    ax = axes_at(ax, 1.7 + 0.68 * max(len(shown), 1))
     if not own:
         headings(ax, "No findings", _device_line(view, device))
         return draw_sentence(ax, "Nothing was found about this device")

@@ -25,16 +25,16 @@ Format = Literal["png", "svg"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 _FLEET: dict[str, Callable[[ChartData, Place], Axes]] = {
-    "timeline": fleet.draw_timeline,
-    "failures": fleet.draw_failures,
-    "failures-over-time": overtime.draw_over_time,
-    "funnel": funnel.draw_funnel,
-    "stages": stagemap.draw_stages,
-    "modes": fleet.draw_modes,
-    "retry-gaps": lambda view, place: gaps.draw_gaps(view, None, place),
-    "roots": roots.draw_roots,
+    "timeline": fleet.fleet_timeline,
+    "failures": fleet.fleet_failures,
+    "failures-over-time": overtime.fleet_failures_over_time,
+    "funnel": funnel.fleet_funnel,
+    "stages": stagemap.fleet_stages,
+    "modes": fleet.fleet_modes,
+    "retry-gaps": gaps.fleet_retry_gaps,
+    "roots": roots.fleet_roots,
 }
-_DEVICE = {"timeline": device.draw_timeline, "failures": device.draw_failures}
+_DEVICE = {"timeline": device.device_timeline, "failures": device.device_failures}
 
 
 def write_charts(

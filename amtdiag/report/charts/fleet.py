@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
-from amtdiag.model import SEVERITIES, DeviceRecord, Diagnosis, Mode, Severity
+from amtdiag.model import SEVERITIES, DeviceRecord, Mode, Severity
 from amtdiag.report.causes import grouped, same_rule
 from amtdiag.report.charts.parts import (
     FAILED,
@@ -38,7 +38,7 @@ from amtdiag.report.charts.style import (
     wrapped,
 )
 from amtdiag.report.charts.timescale import TimeScale
-from amtdiag.report.charts.view import ChartData, labelled, titled
+from amtdiag.report.charts.view import ChartData, Charted, labelled, titled
 from amtdiag.report.timezones import Wanted
 from amtdiag.report.verdict import verdict
 from amtdiag.report.wording import count_devices
@@ -53,20 +53,16 @@ MAX_ROWS = 40
 """Devices that get a row of their own in the timeline; more are grouped by what stops them."""
 
 
-def fleet_timeline(diagnosis: Diagnosis, ax: Place = None, tz: Wanted = "UTC") -> Axes:
+def fleet_timeline(found: Charted, ax: Place = None, tz: Wanted = "UTC") -> Axes:
     """Draw all devices over time: a row each or, beyond `MAX_ROWS`, a row for each thing that stops them.
 
     Times are of the zone `tz`. Raises `UsageError` where there is none such.
     """
-    return draw_timeline(ChartData(diagnosis, tz), ax)
-
-
-def draw_timeline(view: ChartData, place: Place) -> Axes:
-    """As `fleet_timeline`."""
+    view = ChartData.of(found, tz)
     count = len(view.devices)
     if not count:
-        return draw_sentence(axes_at(place, 3), "No devices")
-    return _rows(view, place) if count <= MAX_ROWS else _heat(view, place)
+        return draw_sentence(axes_at(ax, 3), "No devices")
+    return _rows(view, ax) if count <= MAX_ROWS else _heat(view, ax)
 
 
 _ON_THE_WAY: tuple[EventKind, ...] = ("dhcp", "dns", "connection")
@@ -183,18 +179,14 @@ def _times(view: ChartData, device: str) -> Iterator[int]:
     return (event.ts for event in view.events.get(device, ()))
 
 
-def fleet_failures(diagnosis: Diagnosis, ax: Place = None) -> Axes:
+def fleet_failures(found: Charted, ax: Place = None) -> Axes:
     """Draw how many devices each rule speaks about, gravest first, coloured by severity."""
-    return draw_failures(ChartData(diagnosis), ax)
-
-
-def draw_failures(view: ChartData, place: Place) -> Axes:
-    """As `fleet_failures`."""
+    view = ChartData.of(found)
     findings = view.diagnosis.findings
     if not view.devices and not findings:
-        return draw_sentence(axes_at(place, 3), "No devices")
+        return draw_sentence(axes_at(ax, 3), "No devices")
     if not findings:
-        return draw_sentence(axes_at(place, 3), "No findings")
+        return draw_sentence(axes_at(ax, 3), "No findings")
     rules = {group[0].rule: group for group in grouped(findings, same_rule)}
     # Who has it, by severity; a finding without a device counts for itself.
     having: defaultdict[str, dict[str, Severity]] = defaultdict(dict)
@@ -206,7 +198,7 @@ def draw_failures(view: ChartData, place: Place) -> Axes:
 
     order = sorted(rules, key=rank)
     shown = order[:MAX_RULES]
-    ax = axes_at(place, 1.7 + 0.46 * max(len(shown), 2))
+    ax = axes_at(ax, 1.7 + 0.46 * max(len(shown), 2))
     for row, rule in enumerate(shown):
         counts = Counter(having[rule].values())
         left = 0
@@ -235,15 +227,11 @@ def _how_many(having: Mapping[str, Severity], devices: int) -> str:
     return f"{len(having) - aside:,} of {devices:,}"
 
 
-def fleet_modes(diagnosis: Diagnosis, ax: Place = None) -> Axes:
+def fleet_modes(found: Charted, ax: Place = None) -> Axes:
     """Draw how many devices ended in each mode; hatched where the mode is inferred."""
-    return draw_modes(ChartData(diagnosis), ax)
-
-
-def draw_modes(view: ChartData, place: Place) -> Axes:
-    """As `fleet_modes`."""
+    view = ChartData.of(found)
     listed = view.diagnosis.devices
-    ax = axes_at(place, 3.4 if listed else 3)
+    ax = axes_at(ax, 3.4 if listed else 3)
     if not listed:
         return draw_sentence(ax, "No devices")
     counts = Counter((device.mode.name, device.mode.basis == "inferred") for device in listed)

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from amtdiag.model import DeviceRecord, Diagnosis, Stage
+from amtdiag.model import DeviceRecord, Stage
 from amtdiag.report.charts.parts import Fill, count_axis, fills_legend
 from amtdiag.report.charts.style import BLUE, DARK, GREEN, ORANGE, PALE, axes_at, draw_sentence, headings
-from amtdiag.report.charts.view import ChartData
+from amtdiag.report.charts.view import ChartData, Charted
 from amtdiag.report.wording import STAGES, count_devices, stage_name
 
 if TYPE_CHECKING:
@@ -29,21 +29,17 @@ FUNNEL: dict[Part, Fill] = {
 """What the parts of a bar mean, from the left."""
 
 
-def fleet_funnel(diagnosis: Diagnosis, ax: Place = None) -> Axes:
+def fleet_funnel(found: Charted, ax: Place = None) -> Axes:
     """Draw how many devices came as far as each stage or further, and how many stopped at it.
 
     A device that is seen at a later stage has been through the earlier ones, in this capture or not: which
     of the two is shown.
     """
-    return draw_funnel(ChartData(diagnosis), ax)
-
-
-def draw_funnel(view: ChartData, place: Place) -> Axes:
-    """As `fleet_funnel`."""
+    view = ChartData.of(found)
     if not view.amt:
-        return draw_sentence(axes_at(place, 3), "No devices")
+        return draw_sentence(axes_at(ax, 3), "No devices")
     counts = _counts(view.amt)
-    ax = axes_at(place, 6)
+    ax = axes_at(ax, 6)
     for row, stage in enumerate(STAGES):
         left = 0
         for part, fill in FUNNEL.items():

@@ -8,7 +8,6 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 from amtdiag.devices.retry_schedules import SCHEDULES
-from amtdiag.model import Diagnosis
 from amtdiag.report.charts.style import (
     BLUE,
     DARK,
@@ -29,7 +28,7 @@ from amtdiag.report.charts.style import (
     text_of,
 )
 from amtdiag.report.charts.timescale import duration
-from amtdiag.report.charts.view import ChartData
+from amtdiag.report.charts.view import ChartData, Charted
 from amtdiag.times import SECOND
 
 if TYPE_CHECKING:
@@ -52,22 +51,21 @@ Gaps = Mapping[int, Sequence[int]]
 """Nanoseconds before a Hello, by its retry count."""
 
 
-def fleet_retry_gaps(diagnosis: Diagnosis, ax: Place = None) -> Axes:
+def fleet_retry_gaps(found: Charted, ax: Place = None) -> Axes:
     """Draw how long devices waited before each Hello, by its retry count, beside the documented schedules.
 
     Up to `MAX_LINES` devices have a line each; of more, the median, the middle half and the extremes are
     drawn. Intel gives no intervals: a schedule is what others have documented, and no verdict.
     """
-    return draw_gaps(ChartData(diagnosis), None, ax)
+    return _draw(ChartData.of(found), None, ax)
 
 
-def device_retry_gaps(diagnosis: Diagnosis, device_id: str, ax: Place = None) -> Axes:
-    """As `fleet_retry_gaps`, for one device. Raises `UsageError` for one that the diagnosis does not know."""
-    return draw_gaps(ChartData(diagnosis), device_id, ax)
+def device_retry_gaps(found: Charted, device_id: str, ax: Place = None) -> Axes:
+    """Draw the same of one device. Raises `UsageError` for one that the diagnosis does not know."""
+    return _draw(ChartData.of(found), device_id, ax)
 
 
-def draw_gaps(view: ChartData, device_id: str | None, place: Place) -> Axes:
-    """As `fleet_retry_gaps`, of all devices or one."""
+def _draw(view: ChartData, device_id: str | None, place: Place) -> Axes:
     gaps = _gaps(view, None if device_id is None else view.device(device_id).id)
     if not gaps:
         nothing = "No device says Hello twice, with a retry count" if view.devices else "No devices"

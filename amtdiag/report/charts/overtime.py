@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from amtdiag.model import SEVERITIES, Diagnosis, Finding
+from amtdiag.model import SEVERITIES, Finding
 from amtdiag.report.causes import device_count, gravest, grouped, same_rule
 from amtdiag.report.charts.parts import severity_legend
 from amtdiag.report.charts.style import (
@@ -20,7 +20,7 @@ from amtdiag.report.charts.style import (
     wrapped,
 )
 from amtdiag.report.charts.timescale import TimeScale
-from amtdiag.report.charts.view import MAX_CAUSES, ChartData, titled
+from amtdiag.report.charts.view import MAX_CAUSES, ChartData, Charted, titled
 from amtdiag.report.timezones import Wanted
 from amtdiag.report.verdict import verdict
 from amtdiag.report.wording import count_devices
@@ -35,22 +35,18 @@ _TALLEST = 0.68
 """Of a row."""
 
 
-def fleet_failures_over_time(diagnosis: Diagnosis, ax: Place = None, tz: Wanted = "UTC") -> Axes:
+def fleet_failures_over_time(found: Charted, ax: Place = None, tz: Wanted = "UTC") -> Axes:
     """Draw for each cause, over time, how many devices have that trouble; all rows have one scale.
 
     A device counts from the first to the last packet that shows its trouble, so that one which got through
     later stops counting then. Times are of the zone `tz`. Raises `UsageError` where there is none such.
     """
-    return draw_over_time(ChartData(diagnosis, tz), ax)
-
-
-def draw_over_time(view: ChartData, place: Place) -> Axes:
-    """As `fleet_failures_over_time`."""
+    view = ChartData.of(found, tz)
     causes = _causes(view)
     if not causes:
-        return draw_sentence(axes_at(place, 3), "No failures" if view.devices else "No devices")
+        return draw_sentence(axes_at(ax, 3), "No failures" if view.devices else "No devices")
     shown = causes[:MAX_CAUSES]
-    ax = axes_at(place, 2.1 + 0.7 * max(len(shown), 2))
+    ax = axes_at(ax, 2.1 + 0.7 * max(len(shown), 2))
     scale = TimeScale(_moments(view), view.zone)
     counts = [_counted(group, scale) for group in shown]
     most = max(max(line.values()) for line in counts)

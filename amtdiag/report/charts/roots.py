@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from amtdiag.model import Diagnosis, JudgedDigest
+from amtdiag.model import JudgedDigest
 from amtdiag.report.charts.parts import Fill, count_axis, fills_legend
 from amtdiag.report.charts.style import (
     BLUE,
@@ -19,7 +19,7 @@ from amtdiag.report.charts.style import (
     headings,
     text_of,
 )
-from amtdiag.report.charts.view import ChartData
+from amtdiag.report.charts.view import ChartData, Charted
 from amtdiag.report.wording import count_devices
 from amtdiag.trust.verdicts import DUPLICATE, EXPIRED, MALFORMED, UNKNOWN, UNUSABLE, WEAK, ZERO
 
@@ -48,24 +48,20 @@ class _Held(NamedTuple):
     devices: frozenset[str]
 
 
-def fleet_roots(diagnosis: Diagnosis, ax: Place = None) -> Axes:
+def fleet_roots(found: Charted, ax: Place = None) -> Axes:
     """Draw in how many devices' lists each root stands; digests that no catalogue names come first.
 
     A root counts once for a device, by whichever of its digests it is listed. Devices whose lists were not
     captured whole count as far as theirs was.
     """
-    return draw_roots(ChartData(diagnosis), ax)
-
-
-def draw_roots(view: ChartData, place: Place) -> Axes:
-    """As `fleet_roots`."""
+    view = ChartData.of(found)
     listed, devices, partial = _held(view)
     if not listed:
         return draw_sentence(
-            axes_at(place, 3), "No Hello with a list of roots" if view.devices else "No devices"
+            axes_at(ax, 3), "No Hello with a list of roots" if view.devices else "No devices"
         )
     shown, rest = _fewest(listed)
-    ax = axes_at(place, 1.8 + 0.28 * max(len(shown), 3))
+    ax = axes_at(ax, 1.8 + 0.28 * max(len(shown), 3))
     for row, root in enumerate(shown):
         root.fill.barh(ax, row, len(root.devices), 0, thick=0.66)
         ax.annotate(

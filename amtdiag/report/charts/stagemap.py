@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from amtdiag.model import DeviceRecord, Diagnosis, Stage
+from amtdiag.model import DeviceRecord, Stage
 from amtdiag.report.charts.parts import legend
 from amtdiag.report.charts.style import (
     BLUE,
@@ -23,7 +23,7 @@ from amtdiag.report.charts.style import (
     text_of,
     wrapped,
 )
-from amtdiag.report.charts.view import ChartData, labelled
+from amtdiag.report.charts.view import ChartData, Charted, labelled
 from amtdiag.report.verdict import verdict
 from amtdiag.report.wording import OUTCOMES, STAGES, count_devices, stage_name
 
@@ -56,16 +56,12 @@ MARKS: dict[State, Mark] = {
 }
 
 
-def fleet_stages(diagnosis: Diagnosis, ax: Place = None) -> Axes:
+def fleet_stages(found: Charted, ax: Place = None) -> Axes:
     """Draw which device passed which stage; beyond `MAX_MAPPED`, how many of each group did."""
-    return draw_stages(ChartData(diagnosis), ax)
-
-
-def draw_stages(view: ChartData, place: Place) -> Axes:
-    """As `fleet_stages`."""
+    view = ChartData.of(found)
     if not view.amt:
-        return draw_sentence(axes_at(place, 3), "No devices")
-    return _rows(view, place) if len(view.amt) <= MAX_MAPPED else _groups(view, place)
+        return draw_sentence(axes_at(ax, 3), "No devices")
+    return _rows(view, ax) if len(view.amt) <= MAX_MAPPED else _groups(view, ax)
 
 
 def _states(device: DeviceRecord) -> dict[Stage, State]:

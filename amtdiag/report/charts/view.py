@@ -40,6 +40,11 @@ class ChartData:
         for finding in diagnosis.findings:
             self.findings[finding.device].append(finding)
 
+    @classmethod
+    def of(cls, found: Charted, tz: Wanted = "UTC") -> ChartData:
+        """Return a diagnosis sorted for drawing; one that is so already stays as it is, with its zone."""
+        return found if isinstance(found, ChartData) else cls(found, tz)
+
     @cached_property
     def events(self) -> Mapping[str, list[Event]]:
         """The events of each device, in time order."""
@@ -83,6 +88,10 @@ class ChartData:
             return device.state != "stuck", -gravity, device.first_seen
 
         return sorted(self.diagnosis.devices, key=rank)
+
+
+Charted = Diagnosis | ChartData
+"""What charts are drawn of: whoever draws several of a diagnosis has it sorted once."""
 
 
 def labelled(device: DeviceRecord) -> str:
