@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from amtdiag.protocols.addresses import address_text
-from amtdiag.protocols.protocol import Field, LaneReader, Port, Protocol
+from amtdiag.protocols.protocol import Field
 from amtdiag.safetext import safe
 
 DNS_PORT = 53
@@ -168,20 +168,3 @@ def address_of_reverse(name: str) -> str | None:
 def is_discovery(name: str) -> bool:
     """True for the name that a device finds its server by."""
     return name == HOST or name.startswith(HOST + ".")
-
-
-def _reader() -> LaneReader:
-    from amtdiag.protocols.dns_transactions import DnsReader  # questions wait there for their answers
-
-    return DnsReader()
-
-
-PROTOCOL = Protocol(
-    "dns",
-    "DNS",
-    ports=(
-        Port("dns", DNS_PORT, "udp", "lane", "DNS"),
-        Port("dns", DNS_PORT, "tcp", "lane", "DNS"),
-    ),
-    lane=_reader,
-)

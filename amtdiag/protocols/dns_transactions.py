@@ -9,7 +9,7 @@ from amtdiag.capture.decode.packet import Segment
 from amtdiag.model import Evidence, LookupEvent
 from amtdiag.protocols import dns
 from amtdiag.protocols.addresses import address_text
-from amtdiag.protocols.protocol import EvidenceOf, LaneReader
+from amtdiag.protocols.protocol import EvidenceOf, LaneReader, Port, Protocol
 from amtdiag.reassembly.connections import Connection
 from amtdiag.times import SECOND
 
@@ -201,3 +201,14 @@ class DnsReader(LaneReader):
                 yield lookup
             else:
                 self._others.append(lookup)
+
+
+PROTOCOL = Protocol(
+    "dns",
+    "DNS",
+    ports=(
+        Port("dns", dns.DNS_PORT, "udp", "lane", "DNS"),
+        Port("dns", dns.DNS_PORT, "tcp", "lane", "DNS"),
+    ),
+    lane=DnsReader,
+)

@@ -12,6 +12,7 @@ from amtdiag.model.tls import (
     TlsConversation,
     TlsMessage,
 )
+from amtdiag.protocols.protocol import Field
 from amtdiag.protocols.tls import handshake, messages
 from amtdiag.protocols.tls.alerts import ClearAlert, clear_alerts, hidden_alerts
 from amtdiag.protocols.tls.constants import (
@@ -40,6 +41,40 @@ from amtdiag.reassembly.stream import Assembled
 from amtdiag.safetext import safe
 
 _BEHIND_CERTIFICATE = frozenset({SERVER_KEY_EXCHANGE, CERTIFICATE_REQUEST, SERVER_HELLO_DONE})
+
+FIELDS = {
+    TlsConversation: (
+        Field("finished", "flag", "ChangeCipherSpec of both sides"),
+        Field("alert_by", "word", "sender of the alert that ends the handshake"),
+        Field("alert", "number", "AlertDescription (RFC 8446, 6)"),
+        Field("version", "number", "ServerHello: version"),
+        Field("client_version", "number", "ClientHello: client_version"),
+        Field("client_versions", "number", "ClientHello: extension 43, supported_versions"),
+        Field("suite", "number", "ServerHello: cipher_suite"),
+        Field("suites", "number", "ClientHello: cipher_suites"),
+        Field("server_name", "name", "ClientHello: extension 0, server_name"),
+        Field("renegotiation_info", "flag", "ServerHello: extension 65281 (RFC 5746)"),
+        Field("resumed", "flag", "session_id of both hellos, or extension 41"),
+        Field("client_chain", "certificate", "Certificate of the client"),
+        Field("server_chain", "certificate", "Certificate of the server"),
+        Field("certificate_request", "certificate", "CertificateRequest"),
+        Field(
+            "psk_identity", "secret", "ClientKeyExchange (RFC 4279, 2), or extension 41 of the ClientHello"
+        ),
+        Field("psk_hint", "secret", "ServerKeyExchange (RFC 4279, 2)"),
+        Field("alerts", "number", "alerts in the clear"),
+        Field("hidden_alerts", "flag", "encrypted alerts: that they are there"),
+        Field("messages", "word", "handshake messages in the clear: their names"),
+        Field("missing", "word", "handshake messages that were not captured"),
+        Field("client_changed", "flag", "ChangeCipherSpec of the client"),
+        Field("server_changed", "flag", "ChangeCipherSpec of the server"),
+        Field("client_finished", "flag", "encrypted handshake record of the client"),
+        Field("server_finished", "flag", "encrypted handshake record of the server"),
+        Field("certificates_hidden", "flag", "certificates are encrypted (RFC 8446)"),
+        Field("retry_requested", "flag", "HelloRetryRequest (RFC 8446, 4.1.4)"),
+        Field("notes", "word", "limits that were hit, bytes that are not what they should be"),
+    )
+}
 
 
 def read(client_stream: Assembled, server_stream: Assembled, files: Sequence[str]) -> TlsConversation | None:

@@ -52,7 +52,24 @@ FIELDS = {
         Field("result", "text", "SOAP envelope of the answer"),
         Field("missing", "word", "parts that were not captured"),
         Field("problems", "word", "why a body was not read"),
-    )
+    ),
+    WebCall: (
+        Field("protocol", "word", "namespace of the body, or a WS-Addressing Action"),
+        Field("service", "word", "last part of the resource, or namespace of the body"),
+        Field("method", "word", "last part of the action, or name of the body"),
+        Field("action", "word", "wsa:Action (WS-Addressing)"),
+        Field("resource", "word", "wsman:ResourceURI (DSP0226)"),
+        Field("selectors", "word", "wsman:Selector: its Name (DSP0226)"),
+        Field("changes", "word", "what the call does"),
+    ),
+    WebResult: (
+        Field("return_value", "number", "ReturnValue, or Status of EOI"),
+        Field("name", "word", "name of that number"),
+        Field("meaning", "word", "what that number means"),
+        Field("fault", "word", "Fault: Code/Value (SOAP 1.2) or faultcode (SOAP 1.1)"),
+        Field("subcode", "word", "Fault: Code/Subcode/Value (SOAP 1.2)"),
+        Field("reason", "text", "Fault: Reason/Text (SOAP 1.2) or faultstring (SOAP 1.1)"),
+    ),
 }
 
 
