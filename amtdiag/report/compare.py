@@ -41,10 +41,13 @@ class Trait(NamedTuple):
     """One thing that two devices have in common or not."""
 
     stage: Stage
+    """The stage that shows it."""
     name: str
+    """Unique in its stage."""
     value: str
     """What is compared, and shown; safe to show."""
     evidence: tuple[Evidence, ...] = ()
+    """Frames that show it."""
     detail: str = ""
     """What is shown beside the value, and not compared."""
     setting: bool = False
@@ -67,10 +70,14 @@ class Line(NamedTuple):
 
     stage: Stage
     name: str
+    """Of the trait, unique in its stage."""
     standing: Standing
     setting: bool
+    """It may differ without harm."""
     good: str
+    """What the device that works shows, or why it shows nothing."""
     bad: str
+    """The same of the device that does not work."""
 
 
 class Subject(NamedTuple):
@@ -99,8 +106,11 @@ class Comparison(NamedTuple):
     """All traits of two devices, in the order of the stages."""
 
     good: Subject
+    """The device that works."""
     bad: Subject
+    """The device that does not."""
     lines: tuple[Line, ...]
+    """What is the same, differs, or is not seen of one of them."""
 
     @property
     def differences(self) -> tuple[Line, ...]:

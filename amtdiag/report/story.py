@@ -25,6 +25,7 @@ class StoryStep(NamedTuple):
     stage: str
     """As people read it."""
     outcome: Outcome
+    """Passed, failed, or open: the capture does not tell."""
     detail: str
     """What happened, with the frames that show it."""
     basis: Basis
@@ -35,6 +36,7 @@ class Story(NamedTuple):
 
     device: DeviceRecord
     steps: tuple[StoryStep, ...]
+    """Its stages."""
     cause: Finding
     """What stops it, or is not proven to."""
     others: int

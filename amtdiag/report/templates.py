@@ -6,6 +6,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from amtdiag.report.verdict import label_of
 from amtdiag.report.wording import count_devices, stage_name
 from amtdiag.safetext import plain
 from amtdiag.times import clock, rfc3339, span
@@ -36,6 +37,7 @@ def template(package: str, name: str) -> Template:
         "devices": count_devices,
         "ours": Markup,  # style and script are files of this package
         "stage": stage_name,
+        "label": label_of,
         "begun": lambda text: f"{text[:1].upper()}{text[1:]}",
     }
     return made.from_string((files(package) / name).read_text(encoding="utf-8"))

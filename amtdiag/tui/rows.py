@@ -38,6 +38,7 @@ class DeviceRow(NamedTuple):
     event: str
     """What that was."""
     verdict: str
+    """What is first to say of it, in a word or two."""
     severity: Severity | None
     """Of what the verdict names; None where nothing is wrong."""
     words: str

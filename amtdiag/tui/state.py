@@ -30,6 +30,7 @@ class AlertLine(NamedTuple):
     severity: Severity | None
     """None for what concerns the capture."""
     text: str
+    """In a sentence or two."""
     finding: str = ""
     """Its id."""
     device: str | None = None

@@ -199,8 +199,8 @@ def test_without_a_script_the_page_says_the_essential() -> None:
     for cause in outline.causes:
         assert cause.title in words
         assert cause.first.remedy in words
-    for one in outline.troubled():
-        assert one.name in words
+    for device, _ in outline.troubled():
+        assert outline.names[device.id] in words
     assert "<noscript>" in fleet_page()
 
 

@@ -93,8 +93,10 @@ class Fill(NamedTuple):
     """How a part of a bar looks: not by its colour alone."""
 
     label: str
+    """What it means, in the legend."""
     colour: str
     hatch: str = ""
+    """In matplotlib's signs; empty for none."""
 
     def barh(self, ax: Axes, row: float, width: float, left: float, thick: float = 0.6) -> None:
         """Draw it."""

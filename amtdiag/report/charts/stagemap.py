@@ -43,8 +43,11 @@ class Mark(NamedTuple):
     """How a state looks: colour of the cell, and a sign in it."""
 
     label: str
+    """What it means, in the legend."""
     colour: str
+    """Of the cell."""
     sign: str
+    """A marker of matplotlib's; empty for none."""
     sign_colour: str
 
 

@@ -38,9 +38,12 @@ class Look(NamedTuple):
     """How the mark of an event looks."""
 
     label: str
+    """What it means, in the legend."""
     marker: str
+    """One of matplotlib's."""
     colour: str
     filled: bool = True
+    """False for an outline."""
 
 
 LOOKS: dict[EventOutcome, Look] = {
@@ -87,7 +90,7 @@ def _glyphs(font: str) -> frozenset[int]:
 
 
 def wrapped(text: str, width: int, lines: int = 2) -> str:
-    """As `text_of`, in so many lines; what does not fit is cut."""
+    """Return text that the font can show in so many lines; what does not fit is cut."""
     cut = text_of(text, width * lines + 20)
     return "\n".join(textwrap.wrap(cut, width, max_lines=lines, placeholder=" …")) or cut
 

@@ -40,12 +40,16 @@ class LaneEvent(NamedTuple):
     last_ts: int
     """When it ended."""
     kind: LaneKind
+    """The lane that it stands in."""
     ends: Endpoints
+    """An address that is not known is empty, a port 0."""
     outcome: EventOutcome
     detail: str
+    """What happened, in words."""
     retry: int | None
     """The retry count of a Hello."""
     evidence: tuple[Evidence, ...]
+    """Frames that show it."""
     judgement: Judgement | None = None
     """Of a Hello: what its digests are worth."""
 

@@ -6,12 +6,12 @@ from collections import Counter
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from amtdiag.model import STATES, CaptureInfo, DeviceRecord, Diagnosis, Finding, Severity, Stage, State
+from amtdiag.model import STATES, CaptureInfo, DeviceRecord, Diagnosis, Finding, Stage, State
 from amtdiag.report.causes import device_count, grouped
 from amtdiag.report.device_names import device_names
 from amtdiag.report.overview import all_notes, capture_span, count_unknowns
 from amtdiag.report.story import own_root_line, tshark_command
-from amtdiag.report.verdict import label_of, title_of, trouble, troubled_first, verdict
+from amtdiag.report.verdict import title_of, trouble, troubled_first, verdict
 from amtdiag.report.wording import LANES, STAGES
 from amtdiag.tables import MODES
 
@@ -46,6 +46,7 @@ class FunnelStep(NamedTuple):
 
     stage: Stage
     meaning: str
+    """What a device does at it, in words."""
     reached: int
     """Devices that attempted this stage, or a later one."""
     stuck: int
@@ -81,18 +82,6 @@ class Cause(NamedTuple):
         if grave and not first.overcome:
             return "stops" if first.category == "provisioning" or first.severity == "critical" else "look"
         return "know" if first.severity == "info" or first.overcome else "look"
-
-
-class Troubled(NamedTuple):
-    """A device with a cause, as a row."""
-
-    device: DeviceRecord
-    name: str
-    address: str
-    state: State
-    severity: Severity
-    label: str
-    summary: str
 
 
 class Outline:
@@ -170,16 +159,10 @@ class Outline:
         """Return those of a heading, what most devices have first within a severity."""
         return [cause for cause in self.causes if cause.place == place][:_MAX_CAUSES]
 
-    def troubled(self) -> list[Troubled]:
-        """Return the devices in trouble, stuck ones first, as many as a printed page can bear."""
-        return [
-            Troubled(
-                device, self.names[device.id], device.ips[-1] if device.ips else "", device.state,
-                first.severity, label_of(first.rule), first.summary,
-            )
-            for device in troubled_first(self.in_trouble)[:_MAX_TROUBLED]
-            if (first := trouble(device)) is not None
-        ]  # fmt: skip
+    def troubled(self) -> list[tuple[DeviceRecord, Finding]]:
+        """Return the devices in trouble with it, stuck ones first, as many as a printed page can bear."""
+        listed = ((device, trouble(device)) for device in troubled_first(self.in_trouble)[:_MAX_TROUBLED])
+        return [(device, finding) for device, finding in listed if finding is not None]
 
     @property
     def captures(self) -> list[CaptureInfo]:
