@@ -3,8 +3,6 @@
 Each limit that is hit becomes a note that the reader of the report sees.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 MIB = 1 << 20

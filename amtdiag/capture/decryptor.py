@@ -1,7 +1,5 @@
 """tshark as one that opens what is encrypted, given the secrets; and where it is."""
 
-from __future__ import annotations
-
 import io
 import os
 import shutil

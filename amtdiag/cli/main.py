@@ -108,4 +108,5 @@ def entry() -> None:
         code = main()
     except KeyboardInterrupt:
         code = 130
+    gc.freeze()  # nor does it have to be searched when the process ends
     sys.exit(code)

@@ -1,11 +1,11 @@
 """The records that travel through amtdiag: facts first, then what is concluded from them.
 
 Events are facts that frames prove. Devices, findings and unknowns are conclusions; each says whether it was
-observed or inferred. All are named tuples, which Python makes in a seventh of the time that a frozen, slotted
-dataclass takes, at import and for each record; times are nanoseconds since 1970 UTC, None where unknown.
-"""
+observed or inferred. Times are nanoseconds since 1970 UTC, None where unknown.
 
-from __future__ import annotations
+All are named tuples, made in a seventh of the time of a frozen, slotted dataclass. Modules of records do
+without `from __future__ import annotations`: with it, a record takes twice as long to define.
+"""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -399,6 +399,40 @@ class KnownSchedule(NamedTuple):
     """The measured gaps are like a part of it; None where there are too few."""
 
 
+class Candidate(NamedTuple):
+    """One possible cause, and what would decide for or against it."""
+
+    cause: str
+    would_decide: str
+
+
+class Finding(NamedTuple):
+    """A judgement about one device, or about the capture where `device` is None."""
+
+    id: str
+    rule: str
+    catalogue: str | None
+    category: Category
+    severity: Severity
+    device: str | None
+    basis: Basis
+    confidence: Confidence
+    count: int  # type: ignore[assignment]
+    first_ts: int | None
+    last_ts: int | None
+    summary: str
+    remedy: str
+    evidence: tuple[Evidence, ...]
+    display_filter: str
+    candidates: tuple[Candidate, ...] = ()
+    overcome: bool = False
+    """A later attempt got through: history, not a verdict."""
+
+    def _repr_html_(self) -> str:
+        """Show a finding in a notebook."""
+        return _html(self, "finding_html")
+
+
 class DeviceRecord(NamedTuple):
     """One device over the whole capture."""
 
@@ -436,40 +470,6 @@ class DeviceRecord(NamedTuple):
     """What stops it; None where nothing is proven to."""
     doubt: Finding | None = None
     """The first trouble that is not proven to stop it; None where there is none."""
-
-
-class Candidate(NamedTuple):
-    """One possible cause, and what would decide for or against it."""
-
-    cause: str
-    would_decide: str
-
-
-class Finding(NamedTuple):
-    """A judgement about one device, or about the capture where `device` is None."""
-
-    id: str
-    rule: str
-    catalogue: str | None
-    category: Category
-    severity: Severity
-    device: str | None
-    basis: Basis
-    confidence: Confidence
-    count: int  # type: ignore[assignment]
-    first_ts: int | None
-    last_ts: int | None
-    summary: str
-    remedy: str
-    evidence: tuple[Evidence, ...]
-    display_filter: str
-    candidates: tuple[Candidate, ...] = ()
-    overcome: bool = False
-    """A later attempt got through: history, not a verdict."""
-
-    def _repr_html_(self) -> str:
-        """Show a finding in a notebook."""
-        return _html(self, "finding_html")
 
 
 class Unknown(NamedTuple):

@@ -1,7 +1,5 @@
 """The frame that proves a fact."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

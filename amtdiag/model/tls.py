@@ -1,7 +1,5 @@
 """What TLS conversations with a device show."""
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 from amtdiag.model.evidence import Evidence
@@ -152,7 +150,7 @@ class TlsConversation(NamedTuple):
     notes: tuple[str, ...] = ()
     """Limits that were hit, and bytes that are not what they should be."""
 
-    def earlier(self, offset: int) -> TlsConversation:
+    def earlier(self, offset: int) -> "TlsConversation":
         """Return the same by a clock that is so many nanoseconds behind."""
         return self._replace(
             messages=tuple(one._replace(ts=one.ts - offset) for one in self.messages),

@@ -4,12 +4,9 @@ All text in these records is safe to show. None of them holds a password, a nonc
 cookie: the parsers drop those where they read them.
 """
 
-from __future__ import annotations
+from typing import Literal, NamedTuple
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-if TYPE_CHECKING:
-    from amtdiag.model import Evidence
+from amtdiag.model.evidence import Evidence
 
 Denial = Literal["challenge", "stale", "refused", "likely", "open"]
 """Why a 401 came. challenge: the request named nobody, which is how every conversation begins. stale: the
@@ -117,7 +114,7 @@ class HttpConversation(NamedTuple):
     dropped: int
     """Exchanges beyond those that are kept of one connection."""
 
-    def earlier(self, offset: int) -> HttpConversation:
+    def earlier(self, offset: int) -> "HttpConversation":
         """Return the same by a clock that is so many nanoseconds behind."""
         return self._replace(
             exchanges=tuple(
@@ -147,7 +144,7 @@ class Redirection(NamedTuple):
     accepted: bool | None
     """The device took the credentials; None where that was not seen."""
 
-    def earlier(self, offset: int) -> Redirection:
+    def earlier(self, offset: int) -> "Redirection":
         """Return the same by a clock that is so many nanoseconds behind."""
         return self._replace(ts=self.ts - offset)
 
@@ -168,6 +165,6 @@ class Apf(NamedTuple):
     forwarded: tuple[int, ...]
     """Ports of the device that it asks the server to forward."""
 
-    def earlier(self, offset: int) -> Apf:
+    def earlier(self, offset: int) -> "Apf":
         """Return the same by a clock that is so many nanoseconds behind."""
         return self._replace(ts=self.ts - offset)

@@ -8,12 +8,13 @@ from importlib import import_module
 from types import ModuleType
 
 from amtdiag import protocols
+from amtdiag.discovery import modules_of
 from amtdiag.protocols.protocol import Field, Protocol
 
 
 def _found() -> Iterator[Protocol]:
-    for module in pkgutil.iter_modules(protocols.__path__):
-        found = getattr(import_module(f"{protocols.__name__}.{module.name}"), "PROTOCOL", None)
+    for module in modules_of(protocols):
+        found = getattr(module, "PROTOCOL", None)
         if isinstance(found, Protocol):
             yield found
 

@@ -5,8 +5,6 @@ TCP over IPv4: so it matters neither in what tunnel, in which order, or in how m
 and what it says is read back to the frames that they came in.
 """
 
-from __future__ import annotations
-
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """One direction of a TCP connection: segments in any order, bytes and gaps out."""
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter, itemgetter
@@ -105,7 +103,7 @@ class Assembled(NamedTuple):
         at = bisect_left(self.pieces, offset, key=_PIECE_START)
         return self.pieces[at] if at < len(self.pieces) else None
 
-    def without_first_byte(self) -> Assembled:
+    def without_first_byte(self) -> "Assembled":
         """Return the same stream from its second byte on."""
         return self._replace(
             data=self.data[1:],

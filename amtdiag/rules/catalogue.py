@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import NamedTuple
 
 from amtdiag import rules
 from amtdiag.config import Options
 from amtdiag.devices.evidence import DeviceEvidence
+from amtdiag.discovery import modules_of
 from amtdiag.model import SEVERITIES, Basis, Category, Confidence, Finding, Severity, Unknown
 from amtdiag.rules.base import DeviceRule, FleetEvidence, FleetRule, Rule, registered
 from amtdiag.rules.failure_catalogue import ROWS, CatalogueRow
@@ -21,8 +20,8 @@ from amtdiag.rules.preconditions import marks_of
 
 
 def _discovered() -> tuple[type[Rule], ...]:
-    for module in iter_modules(rules.__path__):
-        import_module(f"{rules.__name__}.{module.name}")
+    for _ in modules_of(rules):
+        pass  # each registers its rules when it is imported
     return tuple(sorted(registered.values(), key=lambda rule: rule.precedence))
 
 

@@ -1,7 +1,5 @@
 """The catalogue of built-in root certificates: digest to root. The data is `roots.csv` in this package."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping
 from functools import lru_cache

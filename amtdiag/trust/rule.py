@@ -1,7 +1,5 @@
 """What a rule about certificate chains is: its standing text, and how its results are made."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar, Literal, NamedTuple

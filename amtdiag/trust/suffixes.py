@@ -5,8 +5,6 @@ The common name has to end in the suffix (Intel's guide). From AMT 2.6 on the la
 paper of Intel's that could not be read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple

@@ -1,7 +1,5 @@
 """IP fragments put together again, bounded in number, bytes and age."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -4,8 +4,6 @@
 that were captured; checksums are not verified, since offloading leaves them wrong on good packets.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from amtdiag.capture.decode.linktypes import IPV4, IPV6, ethernet

@@ -9,8 +9,6 @@ Numbers are those of tcpdump.org's registry of link types, of IANA's EtherTypes 
 address families of BSD, Linux and macOS.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Mapping
 from enum import IntEnum

@@ -1,7 +1,5 @@
 """What leaves the scan: packets as columns, so that no later stage parses a header again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

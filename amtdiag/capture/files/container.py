@@ -1,7 +1,5 @@
 """What every container gives: records, and what there is to say of the file as a whole."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 

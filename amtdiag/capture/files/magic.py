@@ -1,7 +1,5 @@
 """Files that are not captures we read: what each is, and the command that makes a capture of it."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 _EDITCAP = "editcap -F pcapng {file} out.pcapng"

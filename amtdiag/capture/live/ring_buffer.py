@@ -4,8 +4,6 @@ Names and conditions are those of dumpcap's -b and -a. Each batch is handed to t
 what a killed process leaves behind is a valid capture up to its last batch.
 """
 
-from __future__ import annotations
-
 import os
 from collections import deque
 from collections.abc import Sequence

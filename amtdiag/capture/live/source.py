@@ -1,7 +1,5 @@
 """What every source of live packets gives, whichever system it runs on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 

@@ -4,8 +4,6 @@ An answer says who read (version and kernel), then has the messages that a worke
 and a `LAST` one, or `FAILED`, or `TOO_MUCH`. Whatever comes back is checked before it is used.
 """
 
-from __future__ import annotations
-
 from io import BytesIO
 from typing import NamedTuple
 

@@ -6,8 +6,6 @@ more than two VLAN tags, link types whose header varies. A tag that the network 
 packet that the filter sees.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What matters: the one definition that sieves, the filters of live captures and the decoder read."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import NamedTuple
