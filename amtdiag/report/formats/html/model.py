@@ -53,26 +53,26 @@ _MIN_REPEATS = 2
 def table(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return rows, which all have the same names, as a table. Texts become safe to show."""
     columns: dict[str, list[Any]] = {}
+    number = 0
     for row in rows:
-        for name, value in row.items():
-            columns.setdefault(name, []).append(value)
-    number = len(next(iter(columns.values()), ()))
-    return {"rows": number, "columns": {name: _column(values) for name, values in columns.items()}}
+        columns = columns or {name: [] for name in row}
+        for name, column in columns.items():
+            column.append(row[name])
+        number += 1
+    return {"rows": number, "columns": {name: _column(column) for name, column in columns.items()}}
 
 
 def _column(values: Sequence[Any]) -> list[Any] | dict[str, list[Any]]:
-    different: list[Any] = []
-    place_of: dict[object, int] = {}
-    places = []
-    for value in values:
-        key = json.dumps(value) if isinstance(value, list | dict) else value
-        place = place_of.setdefault(key, len(different))
-        if place == len(different):
-            different.append(_safe(value))
-        places.append(place)
+    """Return a column; where one value is a list or a dict, all are."""
+    keys = [json.dumps(value) for value in values] if isinstance(values[0], list | dict) else values
+    different = dict(zip(keys, values, strict=True))
     if len(different) * _MIN_REPEATS > len(values):
-        return [different[place] for place in places]
-    return {"values": different, "places": places}
+        return [_safe(value) for value in values]
+    place_of = {key: place for place, key in enumerate(different)}
+    return {
+        "values": [_safe(value) for value in different.values()],
+        "places": [place_of[key] for key in keys],
+    }
 
 
 def _safe(value: Any) -> Any:
