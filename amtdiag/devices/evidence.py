@@ -165,8 +165,8 @@ class DeviceEvidence:
 
     def sets_out_after(self, ts: int) -> bool:
         """True where the device reached out to a server after `ts`: by whatever way, it knows one."""
-        return any(link.ts >= ts for link in self.attempts) or any(
-            record.event.ts >= ts for record in self.hellos
+        return any([link.ts >= ts for link in self.attempts]) or any(
+            [record.event.ts >= ts for record in self.hellos]
         )
 
     @property

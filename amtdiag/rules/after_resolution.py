@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from amtdiag.devices.evidence import DeviceEvidence
-from amtdiag.model import Candidate, Finding, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, frames, proof, rule
+from amtdiag.model import Candidate, Finding, LookupEvent, Unknown
+from amtdiag.rules.base import DeviceRule, address_filter, frames, proof, rule, where
 from amtdiag.rules.discovery import CONNECTS
 from amtdiag.times import span
 
 
-def _tries_anything(case: DeviceEvidence) -> bool:
+def _tries_anything(device: DeviceEvidence, found: Sequence[LookupEvent]) -> bool:
     """True where the device does something with the address that DNS gave it.
 
-    A server that calls back has been told to: its Hello is only not in this capture.
+    A server that calls back has had its Hello: that is only not in this capture.
     """
-    servers = {address for lookup in case.resolved for address in lookup.addresses}
-    called = any(link.ends.src in servers for link in (*case.returns, *case.visits))
-    return called or bool(case.odd_attempts or case.server_gone) or case.sets_out_after(case.resolved[0].ts)
+    if device.odd_attempts or device.server_gone or device.sets_out_after(found[0].ts):
+        return True
+    servers = {address for lookup in found for address in lookup.addresses}
+    return any(link.ends.src in servers for link in device.links)
 
 
-def _is_ipv6_only(case: DeviceEvidence) -> bool:
+def _idle(device: DeviceEvidence) -> list[LookupEvent]:
+    """The lookups that gave an address, where the device does nothing with it."""
+    found = device.resolved
+    return [] if not found or _tries_anything(device, found) else found
+
+
+def _is_ipv6_only(device: DeviceEvidence) -> bool:
     """True where all that DNS knows of the server is IPv6 addresses."""
-    return all(":" in address for lookup in case.resolved for address in lookup.addresses)
+    return all(":" in address for lookup in device.resolved for address in lookup.addresses)
 
 
-def _too_soon(case: DeviceEvidence, waited: int) -> Unknown:
+def _too_soon(device: DeviceEvidence, waited: int) -> Unknown:
     return Unknown(
-        f"whether the device connects to {case.resolved[-1].addresses[0]}",
+        f"whether the device connects to {device.resolved[-1].addresses[0]}",
         f"the capture ends {span(waited)} after DNS gave the address",
-        case.id,
+        device.id,
         "a capture that goes on for a minute",
     )
 
@@ -39,7 +46,7 @@ def _too_soon(case: DeviceEvidence, waited: int) -> Unknown:
 class ResolvedButSilent(DeviceRule):
     """DNS gives the server's address, and the device never connects to it."""
 
-    needs = "idle"
+    subject = staticmethod(_idle)
     id = "resolved-no-connection"
     precedence = 510
     title = "The device finds its server and does not connect"
@@ -56,32 +63,30 @@ class ResolvedButSilent(DeviceRule):
     example = (("lookup", 0, "server"), ("arp", 0, "server"))
     near_miss = (*example, ("link", 50, "unanswered"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """An address in DNS, then nothing to any Hello port for a minute."""
-        found = case.resolved
-        if not found or _tries_anything(case) or _is_ipv6_only(case):
+        found = _idle(device)
+        if not found or _is_ipv6_only(device):
             return
-        waited = case.covered_until - found[-1].ts
+        waited = device.covered_until - found[-1].ts
         target = found[-1].addresses[0]
         if waited < CONNECTS:
-            yield _too_soon(case, waited)
+            yield _too_soon(device, waited)
             return
-        if not case.server_in_view:
+        if not device.server_in_view:
             yield Unknown(
                 f"whether the device connects to {target}",
                 "this capture shows nothing that the server sent: it may be taken beside the way to it",
-                case.id,
+                device.id,
                 "a capture on the device's own switch port, or on the server",
             )
             return
-        yield self.finding(
-            case,
-            f"DNS says that the server is {target} ({frames(proof(found))}); within {span(waited)} the "
+        yield self.about(
+            device,
+            found,
+            f"DNS says that the server is {target} ({where(found)}); within {span(waited)} the "
             "device connects to no Hello port.",
-            proof(found),
             f"{address_filter(found[-1].client, target)} || dns",
-            times=[one.ts for one in found],
-            count=len(found),
             candidates=(
                 Candidate(
                     "the capture does not show the way from device to server",
@@ -101,7 +106,7 @@ class ResolvedButSilent(DeviceRule):
 class Ipv6Only(DeviceRule):
     """The server has an IPv6 address only, and the device does not say Hello to it."""
 
-    needs = "idle"
+    subject = staticmethod(_idle)
     id = "ipv6-no-hello"
     precedence = 500
     title = "The server has IPv6 only, and the device says no Hello"
@@ -118,26 +123,24 @@ class Ipv6Only(DeviceRule):
     example = (("lookup", 0, "fd00::10"), ("arp", 0, "fd00::10"))
     near_miss = (*example, ("lookup", 1, "server"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """An IPv6 address from DNS and no other, then nothing to any Hello port for a minute."""
-        found = case.resolved
-        if not found or _tries_anything(case) or not _is_ipv6_only(case):
+        found = _idle(device)
+        if not found or not _is_ipv6_only(device):
             return
-        waited = case.covered_until - found[-1].ts
+        waited = device.covered_until - found[-1].ts
         target = found[-1].addresses[0]
         if waited < CONNECTS:
-            yield _too_soon(case, waited)
+            yield _too_soon(device, waited)
             return
-        yield self.finding(
-            case,
-            f"DNS gives {target} and no IPv4 address ({frames(proof(found))}); within {span(waited)} the "
+        yield self.about(
+            device,
+            found,
+            f"DNS gives {target} and no IPv4 address ({where(found)}); within {span(waited)} the "
             "device connects to no Hello port.",
-            proof(found),
             f"dns || {address_filter(found[-1].client)}",
-            times=[one.ts for one in found],
-            count=len(found),
-            severity=None if case.server_in_view else "warning",
-            confidence=None if case.server_in_view else "low",
+            severity=None if device.server_in_view else "warning",
+            confidence=None if device.server_in_view else "low",
         )
 
 
@@ -145,7 +148,7 @@ class Ipv6Only(DeviceRule):
 class NotLooking(DeviceRule):
     """An AMT device that does not look for a server."""
 
-    needs = "pongs"
+    subject = "pongs"
     id = "not-looking"
     precedence = 520
     title = "A device that is not set up does not look for its server"
@@ -163,21 +166,21 @@ class NotLooking(DeviceRule):
     example = (("pong", 0, "factory"),)
     near_miss = (("pong", 0, "operational"),)
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A pong that says "not configured" or "in progress", and a minute without question or Hello."""
-        asked = [pong for pong in case.pongs if pong.mode in ("factory", "setup")]
-        looks = case.lookups or case.attempts or case.hellos or case.server_gone
-        if not asked or looks or case.device.mode.name == "operational" or case.lacks_lease:
+        asked = [pong for pong in device.pongs if pong.mode in ("factory", "setup")]
+        looks = device.lookups or device.attempts or device.hellos or device.server_gone
+        if not asked or looks or device.device.mode.name == "operational" or device.lacks_lease:
             return
-        watched = case.covered_until - asked[0].ts
+        watched = device.covered_until - asked[0].ts
         if watched < CONNECTS:
             return
         yield Unknown(
             "why the device does not look for its server",
-            f"it says that it is not provisioned ({frames(proof(asked))}), and within {span(watched)} it "
+            f"it says that it is not provisioned ({where(asked)}), and within {span(watched)} it "
             "asks for no server: its setup window may be closed or set to 0, AMT may have been enabled after "
             "the lease was given, or the lease has a fault",
-            case.id,
+            device.id,
             "a capture while setup is started by the local agent, after `ipconfig /renew`",
         )
 
@@ -186,7 +189,7 @@ class NotLooking(DeviceRule):
 class ServerOtherThanTold(DeviceRule):
     """The device says Hello to an address that DNS did not give it."""
 
-    needs = "untold-server"
+    subject = "resolved"
     id = "server-not-from-dns"
     precedence = 590
     title = "The Hello goes to another address than DNS gave"
@@ -203,18 +206,24 @@ class ServerOtherThanTold(DeviceRule):
     example = (("lookup", -9, "10.6.6.6"), ("hello", 0))
     near_miss = (("lookup", -9, "10.6.6.6"), ("lookup", -5, "server"), ("hello", 0))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A Hello to none of the addresses in the answers that came before it."""
-        for record in case.hellos:
+        return self.examine(device, device.resolved)
+
+    def examine(self, device: DeviceEvidence, resolved: Sequence[LookupEvent]) -> Iterator[Finding | Unknown]:
+        """Look at the Hellos beside the answers."""
+        for record in device.hellos:
             event = record.event
-            told = [lookup for lookup in case.resolved if lookup.ts <= event.ts]
-            known = {a for lookup in told for a in (*lookup.addresses, *lookup.other_addresses)}
+            if not resolved or event.ends.dst in resolved[0].addresses:
+                continue
+            answers = [lookup for lookup in resolved if lookup.ts <= event.ts]
+            known = {a for lookup in answers for a in (*lookup.addresses, *lookup.other_addresses)}
             if known and event.ends.dst not in known:
                 yield self.finding(
-                    case,
-                    f"DNS named {', '.join(sorted(known)[:3])} ({frames(proof(told))}); the Hello goes to "
+                    device,
+                    f"DNS named {', '.join(sorted(known)[:3])} ({where(answers)}); the Hello goes to "
                     f"{event.ends.dst} ({frames(event.evidence)}).",
-                    [*event.evidence, *proof(told)],
+                    [*event.evidence, *proof(answers)],
                     f"dns || tcp.port=={event.ends.dport} && {address_filter(event.ends.src)}",
                     times=[event.ts],
                 )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol, TypedDict, TypeVar, Unpack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypedDict, TypeVar, Unpack
 
 from amtdiag.config import Options
 from amtdiag.devices.evidence import DeviceEvidence
@@ -16,16 +16,16 @@ from amtdiag.model import (
     Confidence,
     ConnectionEvent,
     Crossing,
+    Endpoints,
     Evidence,
     Finding,
     Severity,
     Unknown,
 )
-from amtdiag.rules.preconditions import Mark
 from amtdiag.sessions.event_log import EventLog
 
-MOST_EVIDENCE = 8
-
+MAX_EVIDENCE = 8
+"""Frames that a finding names."""
 
 if TYPE_CHECKING:  # each takes longer to make than a dozen rules
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # each takes longer to make than a dozen rules
         times: Sequence[int]
         """When it happened, in ns; the first and the last are kept."""
         count: int
+        """How many events it speaks of; 1 where it is not given."""
         severity: Severity | None
         catalogue: str | None
         confidence: Confidence | None
@@ -42,8 +43,11 @@ if TYPE_CHECKING:  # each takes longer to make than a dozen rules
         remedy: str | None
         candidates: tuple[Candidate, ...]
         overcome: bool
+        """The trouble passed: a later attempt succeeded."""
 
-    class _Shown(Protocol):
+    class _Dated(Protocol):
+        @property
+        def ts(self) -> int: ...
         @property
         def evidence(self) -> tuple[Evidence, ...]: ...
 
@@ -94,7 +98,7 @@ class Rule(ABC):
         subject: str,
         device: str | None,
         text: tuple[str, str],
-        evidence: Sequence[Evidence],
+        shown: Sequence[Evidence],
         details: Details,
     ) -> Finding:
         """Return a finding; what is not given is the rule's own. One that was overcome is a warning."""
@@ -115,7 +119,7 @@ class Rule(ABC):
             last_ts=max(times, default=None),
             summary=summary,
             remedy=details.get("remedy") or self.remedy,
-            evidence=tuple(dict.fromkeys(evidence))[:MOST_EVIDENCE],
+            evidence=tuple(dict.fromkeys(shown))[:MAX_EVIDENCE],
             display_filter=display_filter,
             candidates=details.get("candidates", ()),
             overcome=overcome,
@@ -144,35 +148,83 @@ def rule(defined: _Rule) -> _Rule:
 class DeviceRule(Rule):
     """A rule about one device. Subclasses say what it means once, and look for it in `look`."""
 
-    needs: ClassVar[Mark | Literal[""]] = ""
-    """The mark without which there is nothing to look at in a case; empty where the rule always looks."""
+    subject: ClassVar[Any] = "id"
+    """What the rule is about: a field of `DeviceEvidence`, or a static function that finds it. Where that is
+    empty or None the rule is passed over. Of a device it is asked once, for all rules that name the same."""
     option: ClassVar[Literal["", "root_digests", "chain"]] = ""
     """The option of the caller's without which the rule has nothing to say."""
 
+    def examine(self, device: DeviceEvidence, _subject: Any) -> Iterator[Finding | Unknown]:
+        """Look at a device whose subject is found already, for rules that would only find it again."""
+        return self.look(device)
+
     @abstractmethod
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Yield what the rule finds at one device, or what it would need to see to tell."""
 
     def finding(
         self,
-        case: DeviceEvidence,
+        device: DeviceEvidence,
         summary: str,
-        evidence: Sequence[Evidence],
+        shown: Sequence[Evidence],
         display_filter: str,
         **details: Unpack[Details],
     ) -> Finding:
         """Return a finding about a device. Of a machine that nothing shows to have AMT all is conjecture."""
-        if case.prospect:
+        if device.prospect:
             details |= {"severity": "warning", "basis": "inferred", "confidence": "low"}
-        return self._make(case.id, case.id, (summary, display_filter), evidence, details)
+        return self._make(device.id, device.id, (summary, display_filter), shown, details)
+
+    def about(
+        self,
+        device: DeviceEvidence,
+        events: Sequence[_Dated],
+        summary: str,
+        display_filter: str,
+        **details: Unpack[Details],
+    ) -> Finding:
+        """Return a finding about events of a device: their frames, times and number."""
+        details.setdefault("times", [event.ts for event in events])
+        details.setdefault("count", len(events))
+        return self.finding(device, summary, proof(events), display_filter, **details)
+
+
+class Picking(Protocol):
+    """A rule about those events of a kind that it picks."""
+
+    id: str
+
+    @staticmethod
+    def picks(event: Any, /) -> bool:
+        """Tell whether the rule is about this event."""
+        ...
+
+
+def picked_by(
+    members: Iterable[Picking], events: Callable[[DeviceEvidence], Iterable[Any]]
+) -> Callable[[DeviceEvidence], dict[str, list[Any]]]:
+    """Return the subject of rules that go through the same events: those that each picks, by its id."""
+
+    def subject(device: DeviceEvidence) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {}
+        for event in events(device):
+            for member in members:
+                if member.picks(event):
+                    found.setdefault(member.id, []).append(event)
+        return found
+
+    return subject
 
 
 class FleetEvidence(NamedTuple):
     """All that a run shows: what rules about several devices, or about none, look at."""
 
     cases: Sequence[DeviceEvidence]
+    """Every device, with what was seen of it."""
     events: EventLog
+    """All events, whosoever they are."""
     captures: Sequence[CaptureInfo]
+    """The files that were read."""
     strays: Sequence[ConnectionEvent]
     """Connections to Hello ports that carried something else, or came from no device."""
     scanners: frozenset[str]
@@ -190,18 +242,23 @@ class FleetRule(Rule):
         self,
         subject: str,
         summary: str,
-        evidence: Sequence[Evidence],
+        shown: Sequence[Evidence],
         display_filter: str,
         device: str | None = None,
         **details: Unpack[Details],
     ) -> Finding:
         """Return a finding about `subject`, which tells it from others of the rule."""
-        return self._make(subject, device, (summary, display_filter), evidence, details)
+        return self._make(subject, device, (summary, display_filter), shown, details)
 
 
-def proof(events: Iterable[_Shown]) -> list[Evidence]:
+def proof(events: Iterable[_Dated]) -> list[Evidence]:
     """Return the frames that show these events."""
     return [frame for event in events for frame in event.evidence]
+
+
+def where(events: Iterable[_Dated]) -> str:
+    """Name the frames that show these events, in a sentence."""
+    return frames(proof(events))
 
 
 def times_tried(count: int) -> str:
@@ -221,27 +278,31 @@ def lost_between(crossing: Crossing | None) -> str:
 
 def address_filter(*addresses: str) -> str:
     """Return a Wireshark display filter for packets that have all of these addresses."""
-    return " && ".join(f"{'ipv6' if ':' in one else 'ip'}.addr=={one}" for one in addresses)
+    return " && ".join(f"{'ipv6' if ':' in address else 'ip'}.addr=={address}" for address in addresses)
 
 
-def discovery_filter(case: DeviceEvidence) -> str:
+def flow_filter(ends: Endpoints) -> str:
+    """Return a display filter for packets of a device to or from the port that it connects to."""
+    return f"tcp.port=={ends.dport} && {address_filter(ends.src)}"
+
+
+def discovery_filter(device: DeviceEvidence) -> str:
     """Return a display filter for what a device does before its Hello; by its MAC where that is known."""
-    if case.macs:
-        return f"eth.addr=={case.macs[0]} && (dhcp || dns || arp)"
-    return (
-        f"(dhcp || dns || arp) && {address_filter(case.device.ips[-1])}" if case.device.ips else "dhcp || dns"
-    )
+    if device.macs:
+        return f"eth.addr=={device.macs[0]} && (dhcp || dns || arp)"
+    ips = device.device.ips
+    return f"(dhcp || dns || arp) && {address_filter(ips[-1])}" if ips else "dhcp || dns"
 
 
-def frames(evidence: Sequence[Evidence], most: int = 5) -> str:
+def frames(shown: Sequence[Evidence], limit: int = 5) -> str:
     """Name frames in a sentence: `frame 20`, `frames 25, 27, 29 ...`, with their files where these differ."""
-    shown: dict[str, list[str]] = {}
-    for one in evidence[:most]:
-        shown.setdefault(one.file, []).append(str(one.frame))
-    several = len({one.file for one in evidence}) > 1
+    by_file: dict[str, list[str]] = {}
+    for frame in shown[:limit]:
+        by_file.setdefault(frame.file, []).append(str(frame.frame))
+    several = len({frame.file for frame in shown}) > 1
     named = ", ".join(
         f"{', '.join(numbers)} of {file}" if several else ", ".join(numbers)
-        for file, numbers in shown.items()
+        for file, numbers in by_file.items()
     )
-    more = " ..." if len(evidence) > most else ""
-    return f"frame {named}" if len(evidence) == 1 else f"frames {named}{more}"
+    more = " ..." if len(shown) > limit else ""
+    return f"frame {named}" if len(shown) == 1 else f"frames {named}{more}"

@@ -6,8 +6,9 @@ Every module of this package is imported, and the rules in it register themselve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from amtdiag import rules
 from amtdiag.config import Options
@@ -16,7 +17,6 @@ from amtdiag.discovery import modules_of
 from amtdiag.model import SEVERITIES, Basis, Category, Confidence, Finding, Severity, Unknown
 from amtdiag.rules.base import DeviceRule, FleetEvidence, FleetRule, Rule, registered
 from amtdiag.rules.failure_catalogue import ROWS, CatalogueRow
-from amtdiag.rules.preconditions import marks_of
 
 
 def _discovered() -> tuple[type[Rule], ...]:
@@ -30,8 +30,9 @@ RULES = _discovered()
 DEVICE_RULES = tuple(rule for rule in RULES if issubclass(rule, DeviceRule))
 FLEET_RULES = tuple(rule for rule in RULES if issubclass(rule, FleetRule))
 
-_MOST_CHOICES = 1024
-"""Different sets of marks for which the rules are remembered; fleets have a few dozen."""
+_MAX_CHOICES = 1024
+"""Different sets of subjects for which the rules are remembered; fleets have a few dozen."""
+_Look = Callable[[DeviceEvidence, Any], Iterator[Finding | Unknown]]
 
 
 def catalogue_rows() -> dict[str, CatalogueRow]:
@@ -93,60 +94,70 @@ def _first_paragraph(documented: object) -> str:
 
 def examine(scene: FleetEvidence, options: Options) -> tuple[list[Finding], list[Unknown]]:
     """Run every rule over every device, and over all that was seen."""
-    asked = (check for check in DEVICE_RULES if not check.option or getattr(options, check.option))
-    choose = _Choice([check(options) for check in asked])
+    wanted = [rule for rule in DEVICE_RULES if not rule.option or getattr(options, rule.option)]
+    look = _Examination([rule(options) for rule in wanted])
     results: list[Finding | Unknown] = []
-    for case in scene.cases:
-        for check in choose(case):
-            results += check.look(case)
-    for scene_check in FLEET_RULES:
-        results += scene_check(options).look(scene)
+    for device in scene.cases:
+        look(device, results)
+    for fleet_rule in FLEET_RULES:
+        results += fleet_rule(options).look(scene)
     findings = likeliest_first(result for result in results if isinstance(result, Finding))
     return findings, [result for result in results if isinstance(result, Unknown)]
 
 
-class _Choice:
-    """Which rules have something to look at: few devices have all that some rule needs."""
+class _Examination:
+    """All rules about a device, of which those look at it whose subject is there.
 
-    def __init__(self, checks: list[DeviceRule]) -> None:
-        self._checks = checks
-        self._chosen: dict[tuple[str, ...], list[DeviceRule]] = {}
+    Of a large fleet most devices are well: few have what some rule is about.
+    """
 
-    def __call__(self, case: DeviceEvidence) -> list[DeviceRule]:
-        """Return the rules for a device, in their order."""
-        marks = marks_of(case)
-        chosen = self._chosen.get(marks)
+    def __init__(self, rules: Sequence[DeviceRule]) -> None:
+        # Two at least, so that what gets them gives a tuple.
+        strings = [rule.subject for rule in rules if isinstance(rule.subject, str)]
+        names = dict.fromkeys(("id", "hellos", *strings))
+        finders = dict.fromkeys(rule.subject for rule in rules if not isinstance(rule.subject, str))
+        places = {subject: place for place, subject in enumerate((*names, *finders))}
+        self._rules = [(rule.examine, places[rule.subject]) for rule in rules]
+        self._fields = attrgetter(*names)
+        self._finders = list(finders)
+        self._chosen: dict[tuple[bool, ...], list[tuple[_Look, int]]] = {}
+
+    def __call__(self, device: DeviceEvidence, results: list[Finding | Unknown]) -> None:
+        """Add what all rules say of a device, in their order."""
+        subjects = [*self._fields(device), *[find(device) for find in self._finders]]
+        there = tuple(map(bool, subjects))
+        chosen = self._chosen.get(there)
         if chosen is None:
-            if len(self._chosen) >= _MOST_CHOICES:
+            if len(self._chosen) >= _MAX_CHOICES:
                 self._chosen.clear()
-            there = {"", *marks}
-            chosen = self._chosen[marks] = [check for check in self._checks if check.needs in there]
-        return chosen
+            chosen = self._chosen[there] = [(look, place) for look, place in self._rules if there[place]]
+        for look, place in chosen:
+            results += look(device, subjects[place])
 
 
 def without_blameless_prospects(
     cases: Sequence[DeviceEvidence], findings: Iterable[Finding]
 ) -> list[DeviceEvidence]:
     """Leave out the machines that nothing shows to have AMT, and in whose lease no rule found a fault."""
-    blamed = {one.device for one in findings}
-    return [case for case in cases if not case.prospect or case.id in blamed]
+    blamed = {finding.device for finding in findings}
+    return [device for device in cases if not device.prospect or device.id in blamed]
 
 
 def likeliest_first(findings: Iterable[Finding]) -> list[Finding]:
     """Sort: what stops devices before what threatens them, and what stops many before what stops one."""
     listed = list(findings)
-    devices = Counter((one.rule, one.severity, one.catalogue) for one in listed)
+    devices = Counter((finding.rule, finding.severity, finding.catalogue) for finding in listed)
     order = {rule.id: place for place, rule in enumerate(RULES)}
 
-    def rank(one: Finding) -> tuple[object, ...]:
+    def rank(finding: Finding) -> tuple[object, ...]:
         return (
-            -SEVERITIES.index(one.severity),
-            -devices[one.rule, one.severity, one.catalogue],
-            order.get(one.rule, len(order)),
-            one.rule,
-            one.catalogue or "",
-            one.first_ts or 0,
-            one.device or "",
+            -SEVERITIES.index(finding.severity),
+            -devices[finding.rule, finding.severity, finding.catalogue],
+            order.get(finding.rule, len(order)),
+            finding.rule,
+            finding.catalogue or "",
+            finding.first_ts or 0,
+            finding.device or "",
         )
 
     return sorted(listed, key=rank)

@@ -8,7 +8,6 @@ certificate expired, and unknown CA.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from amtdiag.devices.evidence import DeviceEvidence
@@ -58,34 +57,34 @@ class Suspects(NamedTuple):
         return (*(chain.evidence if chain else ()), *self.broken.evidence)
 
 
-@lru_cache(maxsize=1)
-def suspects(case: DeviceEvidence) -> Suspects | None:
-    """Judge the chain that a device has refused; None where it refused none that is seen.
-
-    The rules here come to a device one after the other: the last answer is kept.
-    """
-    broken = broken_off(case)
+def suspects(device: DeviceEvidence) -> Suspects | None:
+    """Judge the chain that a device has refused; None where it refused none that is seen."""
+    if not any([link.tls is not None and link.tls.client_chain is not None for link in device.returns]):
+        return None
+    broken = broken_off(device)
     if broken is None or broken.why != "chain" or broken.talk.client_chain is None:
         return None
     from amtdiag.trust.chain import judge
 
     chain = broken.talk.client_chain
-    context = context_of(case)._replace(when=broken.shown.ts, chain_complete=chain.complete)
+    context = context_of(device)._replace(when=broken.shown.ts, chain_complete=chain.complete)
     results = judge(chain.der, context)
-    doubts = [one for one in results if one.outcome != "holds" and one.severity == "warning"]
-    wrong = [one for one in results if one.outcome == "broken" and one.severity != "warning"]
+    doubts = [result for result in results if result.outcome != "holds" and result.severity == "warning"]
+    wrong = [result for result in results if result.outcome == "broken" and result.severity != "warning"]
     named = _MEANT.get(broken.alert or 0, frozenset())
-    meant = [one for one in (*wrong, *doubts) if one.rule in named]
+    meant = [result for result in (*wrong, *doubts) if result.rule in named]
     likely = tuple(dict.fromkeys(meant or wrong or doubts))
-    besides = tuple(one for one in (*wrong, *doubts) if one not in likely)
-    unseen = tuple(one for one in results if one.outcome == "unknown" and one.severity == "info")
+    besides = tuple(result for result in (*wrong, *doubts) if result not in likely)
+    unseen = tuple(result for result in results if result.outcome == "unknown" and result.severity == "info")
     return Suspects(broken, likely, tuple(dict.fromkeys(besides)), unseen)
 
 
 class _RefusedChain(DeviceRule):
     """A rule about a chain that a device refused."""
 
-    def about(self, case: DeviceEvidence, found: Suspects, summary: str, details: Details) -> Finding:
+    subject = staticmethod(suspects)
+
+    def report(self, device: DeviceEvidence, found: Suspects, summary: str, details: Details) -> Finding:
         """Return a finding with the frames of the certificates and of the refusal."""
         broken = found.broken
         details |= {
@@ -94,7 +93,7 @@ class _RefusedChain(DeviceRule):
             "overcome": broken.overcome,
         }
         shown = f"tls.handshake.certificate && {broken.display_filter}"
-        return self.finding(case, summary, [*found.evidence, *proof(broken.links)], shown, **details)
+        return self.finding(device, summary, [*found.evidence, *proof(broken.links)], shown, **details)
 
 
 def _shown(chain: str, alert: int = 42) -> Story:
@@ -109,7 +108,6 @@ def _shown(chain: str, alert: int = 42) -> Story:
 class ChainCheck(_RefusedChain):
     """A rule about one thing that is wrong with the chain that a device refused."""
 
-    needs = "shaken"
     policy: ClassVar[str]
     """The rule about chains behind it, in `amtdiag.trust.chain`."""
     source = (
@@ -118,21 +116,24 @@ class ChainCheck(_RefusedChain):
     )
     near_miss = _shown("good")
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A handshake that the device ended after it had seen the server's chain, which breaks the rule."""
-        found = suspects(case)
+        return self.examine(device, suspects(device))
+
+    def examine(self, device: DeviceEvidence, found: Suspects | None) -> Iterator[Finding | Unknown]:
+        """Look at what is wrong with the chain."""
         if found is None:
             return
-        likely = [one for one in found.likely if one.rule == self.policy]
-        results = likely or [one for one in found.besides if one.rule == self.policy]
+        likely = [result for result in found.likely if result.rule == self.policy]
+        results = likely or [result for result in found.besides if result.rule == self.policy]
         if not results:
             return
         from amtdiag.trust.chain import sentence
 
-        yield self.about(
-            case,
+        yield self.report(
+            device,
             found,
-            f"{' '.join(sentence(one) for one in results[:2])} {found.broken.refusal}.",
+            f"{' '.join(sentence(result) for result in results[:2])} {found.broken.refusal}.",
             {
                 "catalogue": results[0].catalogue,
                 "remedy": results[0].remedy,
@@ -142,10 +143,10 @@ class ChainCheck(_RefusedChain):
         )
 
 
-def _confidence(found: Suspects, one: RuleResult) -> Confidence:
+def _confidence(found: Suspects, result: RuleResult) -> Confidence:
     """High where a documented rule is broken, and no other."""
     alone = len({each.rule for each in found.likely}) == 1
-    return "high" if alone and one.outcome == "broken" and one.severity != "warning" else "medium"
+    return "high" if alone and result.outcome == "broken" and result.severity != "warning" else "medium"
 
 
 @rule
@@ -316,7 +317,6 @@ def shown_count(broken: Broken) -> str:
 class RefusedForNoVisibleReason(_RefusedChain):
     """The device refuses a chain that breaks no rule that can be seen in a capture."""
 
-    needs = "shaken"
     id = "refused-for-no-visible-reason"
     precedence = 320
     title = "The device refuses a chain that looks right"
@@ -335,15 +335,18 @@ class RefusedForNoVisibleReason(_RefusedChain):
     example = _shown("good")
     near_miss = (*example[:2], ("tls", 1, {"finished": True}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A handshake that the device ended after it had seen a chain that breaks no documented rule."""
-        found = suspects(case)
+        return self.examine(device, suspects(device))
+
+    def examine(self, device: DeviceEvidence, found: Suspects | None) -> Iterator[Finding | Unknown]:
+        """Look at what is wrong with the chain."""
         if found is None or found.likely or found.is_open:
             return
         broken = found.broken
         seen = f"having seen {shown_count(broken)}, and no documented rule is broken"
         candidates = (STAND_IN, *_CANDIDATES) if broken.alert == UNSUPPORTED else _CANDIDATES
-        yield self.about(case, found, f"{broken.refusal}, {seen}.", {"candidates": candidates})
+        yield self.report(device, found, f"{broken.refusal}, {seen}.", {"candidates": candidates})
 
 
 STAND_IN = Candidate(

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import FAILED, Candidate, ConnectionEvent, Finding, LookupEvent, UnansweredArp, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, frames, lost_between, proof, rule, times_tried
+from amtdiag.rules.base import (
+    DeviceRule,
+    address_filter,
+    frames,
+    lost_between,
+    proof,
+    rule,
+    times_tried,
+    where,
+)
 from amtdiag.times import SECOND, span
 
 PATIENCE = 30 * SECOND
@@ -14,11 +23,19 @@ PATIENCE = 30 * SECOND
 TLS_PORTS = frozenset({16993, 664})
 
 
+def _is_uncalled(device: DeviceEvidence) -> bool:
+    """True where no connection back came since the first Hello."""
+    if not device.hellos:
+        return False
+    first = device.hellos[0].event.ts
+    return not any([link.ts >= first for link in device.returns])
+
+
 @rule
 class NoConnectBack(DeviceRule):
     """The Hello arrives, and nobody ever connects to the device."""
 
-    needs = "uncalled"
+    subject = staticmethod(_is_uncalled)
     id = "no-connect-back"
     precedence = 480
     title = "The server gets the Hello and does nothing"
@@ -37,55 +54,53 @@ class NoConnectBack(DeviceRule):
     example = (("link", 0, "established"), ("hello", 0))
     near_miss = (*example, ("back", 5, "refused"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Silence after the Hello, where the capture could have shown a connection."""
-        hello = case.last_hello
-        if hello is None:
-            return
-        if case.sought or any(link.ts >= case.hellos[0].event.ts for link in case.returns):
+        hello = device.last_hello
+        if hello is None or not _is_uncalled(device) or device.sought:
             return
         ends = hello.ends
-        waited = case.covered_until - case.hellos[0].event.ts
+        waited = device.covered_until - device.hellos[0].event.ts
         stopped = any(
             link.outcome == "refused" and link.ts > hello.ts and link.ends.dst == ends.dst
-            for link in case.attempts
+            for link in device.attempts
         )
         what = f"whether the server {ends.dst} connects back to the device"
-        if case.elsewhere or _misnamed(case):
+        if device.elsewhere or _misnamed(device):
             return  # it does connect back, to the wrong address: a rule of its own
-        if case.neighbour_returns:
+        if device.neighbour_returns:
             yield Unknown(
                 what,
                 f"it connects to {ends.src}, which several devices share",
-                case.id,
+                device.id,
                 "a capture on the devices' own segment, behind the NAT or relay",
             )
             return
-        if not case.device.visibility["server_to_device"]:
+        if not device.device.visibility["server_to_device"]:
             yield Unknown(
                 what,
                 "this capture shows no packet from the server to the device",
-                case.id,
+                device.id,
                 "a capture on the server, or on a SPAN port with both directions",
             )
         elif waited < PATIENCE and not stopped:
             yield Unknown(
                 what,
                 f"the capture ends {span(waited)} after the Hello",
-                case.id,
+                device.id,
                 "a capture that goes on for a few minutes after the Hello",
             )
         else:
             psk = hello.hello.type == "psk"
-            evidence = [record.event.evidence[0] for record in case.hellos]
+            evidence = [record.event.evidence[0] for record in device.hellos]
             yield self.finding(
-                case,
+                device,
                 f"{ends.dst} accepts the Hello ({frames(evidence)}) and never connects back: "
                 f"nothing came to ports 16992-16995 or 664 within {span(waited)}.",
                 evidence,
                 f"{address_filter(ends.src)} && tcp.port in {{{ends.dport}, 16992..16995, 664}}",
-                times=[record.event.ts for record in case.hellos],
-                count=len(case.hellos),
+                times=[record.event.ts for record in device.hellos],
+                count=len(device.hellos),
                 catalogue="F13" if psk else None,
                 candidates=_psk_candidates() if psk else _pki_candidates(),
             )
@@ -118,13 +133,20 @@ def _psk_candidates() -> tuple[Candidate, ...]:
     )
 
 
-def calls_back(case: DeviceEvidence) -> tuple[list[ConnectionEvent], list[ConnectionEvent]]:
+def calls_back(device: DeviceEvidence) -> tuple[list[ConnectionEvent], list[ConnectionEvent]]:
     """Connections back after the first Hello: those that got through, those that did not."""
-    start = case.hellos[0].event.ts if case.hellos else 0
-    back = [link for link in case.returns if link.ts >= start and not case.had_left(link.ends.dst, link.ts)]
+    start = device.hellos[0].event.ts if device.hellos else 0
+    back = [
+        link for link in device.returns if link.ts >= start and not device.had_left(link.ends.dst, link.ts)
+    ]
     return [link for link in back if link.outcome not in FAILED], [
         link for link in back if link.outcome in FAILED
     ]
+
+
+def failed_calls(device: DeviceEvidence) -> list[ConnectionEvent | UnansweredArp]:
+    """Return the connections back that failed, and the ARP questions for the device that got no answer."""
+    return [*(link for link in device.returns if link.outcome in FAILED), *device.asked_for]
 
 
 _Attempts = Sequence[ConnectionEvent | UnansweredArp]
@@ -147,7 +169,7 @@ def _aftermath(reached: Sequence[ConnectionEvent], failed: _Attempts) -> str:
 class ConnectBackRefused(DeviceRule):
     """The server connects back and the device, or something on the way, answers RST."""
 
-    needs = "refused-back"
+    subject = staticmethod(failed_calls)
     id = "connect-back-refused"
     precedence = 450
     title = "The way back to the device is closed"
@@ -164,27 +186,25 @@ class ConnectBackRefused(DeviceRule):
     example = (("hello", 0), ("back", 1, "refused"))
     near_miss = (("hello", 2), ("back", 1, "refused"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Refused connections back; a trouble that passed where one got through."""
-        reached, failed = calls_back(case)
+        reached, failed = calls_back(device)
         refused = [link for link in failed if link.outcome == "refused"]
         if not refused:
             return
         ends = refused[0].ends
         plain = all(link.ends.dport in (16992, 16994) for link in refused)
-        yield self.finding(
-            case,
+        yield self.about(
+            device,
+            refused,
             f"{ends.src} tried {times_tried(len(refused))} to connect back to port {ends.dport} and was "
-            f"refused ({frames(proof(refused))}){_aftermath(reached, refused)}",
-            proof(refused),
+            f"refused ({where(refused)}){_aftermath(reached, refused)}",
             f"tcp.port=={ends.dport} && {address_filter(ends.dst)}",
-            times=[link.ts for link in refused],
-            count=len(refused),
             severity="warning" if reached else None,
             overcome=_came_later(reached, refused),
             catalogue="F49" if plain and any(link.ends.dport in TLS_PORTS for link in reached) else None,
-            basis="inferred" if case.shared_address else None,
-            confidence="medium" if case.shared_address else None,
+            basis="inferred" if device.shared_address else None,
+            confidence="medium" if device.shared_address else None,
             remedy="From AMT 16.1 on the plain ports 16992 and 16994 are closed: use TLS on 16993. "
             + self.remedy
             if plain
@@ -196,7 +216,7 @@ class ConnectBackRefused(DeviceRule):
 class ConnectBackUnanswered(DeviceRule):
     """The server connects back and nobody answers."""
 
-    needs = "silent-back"
+    subject = staticmethod(failed_calls)
     id = "connect-back-unanswered"
     precedence = 470
     title = "The way back to the device is silent"
@@ -211,50 +231,46 @@ class ConnectBackUnanswered(DeviceRule):
     example = (("hello", 0), ("back", 1, "unanswered", {"syns": 2}))
     near_miss = (("hello", 0), ("back", 1, "unanswered"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """SYNs back without an answer, repeated so that it is not the capture's end; or ARP in vain."""
-        reached, failed = calls_back(case)
+        reached, failed = calls_back(device)
         silent = [link for link in failed if link.outcome == "unanswered"]
         crossing = next((link.crossing for link in silent if link.crossing), None)
         # A new attempt may follow a refusal that this capture does not show, the likelier where it shows
         # others; a SYN that is sent again cannot.
         again = any(link.syns > 1 for link in silent)
         refuses = any(link.outcome == "refused" for link in failed)
-        if not again and crossing is None and (len(silent) < 2 or not case.is_heard or refuses):
+        if not again and crossing is None and (len(silent) < 2 or not device.is_heard or refuses):
             silent = []
         if not silent:
-            yield from self._gone(case, reached)
+            yield from self._gone(device, reached)
             return
         ends = silent[0].ends
-        yield self.finding(
-            case,
+        yield self.about(
+            device,
+            silent,
             f"{ends.src} connects back to port {ends.dport} and gets no answer: "
-            f"{sum(link.syns for link in silent)} SYNs ({frames(proof(silent))})"
+            f"{sum(link.syns for link in silent)} SYNs ({where(silent)})"
             f"{_aftermath(reached, silent)}{lost_between(crossing)}",
-            proof(silent),
             f"tcp.port=={ends.dport} && {address_filter(ends.dst)}",
-            times=[link.ts for link in silent],
-            count=len(silent),
             severity="warning" if reached else None,
             overcome=_came_later(reached, silent),
-            basis="inferred" if case.shared_address else None,
+            basis="inferred" if device.shared_address else None,
             confidence="high" if crossing is not None else None,
         )
 
-    def _gone(self, case: DeviceEvidence, reached: Sequence[ConnectionEvent]) -> Iterator[Finding]:
+    def _gone(self, device: DeviceEvidence, reached: Sequence[ConnectionEvent]) -> Iterator[Finding]:
         """The server does not even find the device's address."""
-        sought = [one for one in case.sought if not case.had_left(one.target, one.ts)]
+        sought = [question for question in device.sought if not device.had_left(question.target, question.ts)]
         if not sought:
             return
-        one = sought[0]
-        yield self.finding(
-            case,
-            f"{one.asker} wants to connect back and asks {times_tried(one.requests)} who has {one.target}; "
-            f"nobody answers ({frames(proof(sought))}){_aftermath(reached, sought)}",
-            proof(sought),
-            f"arp.dst.proto_ipv4=={one.target}",
-            times=[each.ts for each in sought],
-            count=len(sought),
+        question = sought[0]
+        yield self.about(
+            device,
+            sought,
+            f"{question.asker} wants to connect back and asks {times_tried(question.requests)} who has "
+            f"{question.target}; nobody answers ({where(sought)}){_aftermath(reached, sought)}",
+            f"arp.dst.proto_ipv4=={question.target}",
             severity="warning" if reached else None,
             overcome=_came_later(reached, sought),
             remedy="The device is off, asleep or cut from the network, or has another address since: look "
@@ -266,7 +282,7 @@ class ConnectBackUnanswered(DeviceRule):
 class ConnectBackRejected(DeviceRule):
     """The server connects back, and an ICMP message says that it cannot or may not pass."""
 
-    needs = "rejected-back"
+    subject = staticmethod(failed_calls)
     id = "connect-back-rejected"
     precedence = 460
     title = "The way back to the device is turned away"
@@ -280,43 +296,46 @@ class ConnectBackRejected(DeviceRule):
     example = (("hello", 0), ("back", 1, "rejected", {"rejection": "10.0.0.1 says: prohibited"}))
     near_miss = (("hello", 2), ("back", 1, "rejected", {"rejection": "10.0.0.1 says: prohibited"}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Connections back that an ICMP message answers."""
-        reached, failed = calls_back(case)
+        reached, failed = calls_back(device)
         rejected = [link for link in failed if link.outcome == "rejected"]
         if not rejected:
             return
         ends = rejected[0].ends
-        yield self.finding(
-            case,
+        yield self.about(
+            device,
+            rejected,
             f"{rejected[0].rejection}: {ends.src} tried {times_tried(len(rejected))} to connect back to port "
-            f"{ends.dport} ({frames(proof(rejected))}){_aftermath(reached, rejected)}",
-            proof(rejected),
+            f"{ends.dport} ({where(rejected)}){_aftermath(reached, rejected)}",
             f"(tcp.port=={ends.dport} || icmp || icmpv6) && {address_filter(ends.dst)}",
-            times=[link.ts for link in rejected],
-            count=len(rejected),
             severity="warning" if reached else None,
             overcome=_came_later(reached, rejected),
-            basis="inferred" if case.shared_address else None,
+            basis="inferred" if device.shared_address else None,
         )
 
 
-def _misnamed(case: DeviceEvidence) -> list[LookupEvent]:
+def _misnamed(device: DeviceEvidence) -> list[LookupEvent]:
     """What DNS told the server of the device's name that leads it to another address, or to none.
 
     Nothing where the name also leads to the device.
     """
-    asked = [one for one in case.names if one.type in ("A", "AAAA") and one.rcode is not None]
-    if not asked or any(set(one.addresses) & set(case.device.ips) for one in asked):
+    asked = [lookup for lookup in device.names if lookup.type in ("A", "AAAA") and lookup.rcode is not None]
+    if not asked or any(set(lookup.addresses) & set(device.device.ips) for lookup in asked):
         return []
     return asked
+
+
+def _is_astray(device: DeviceEvidence) -> bool:
+    """True where nothing comes back to the device, and something shows where it goes instead."""
+    return bool(not device.returns and (device.elsewhere or device.names))
 
 
 @rule
 class ConnectsElsewhere(DeviceRule):
     """The server connects to an address that no device has."""
 
-    needs = "strayed"
+    subject = staticmethod(_is_astray)
     id = "connect-back-elsewhere"
     precedence = 180
     title = "The server connects to another address than the device's"
@@ -333,35 +352,33 @@ class ConnectsElsewhere(DeviceRule):
     example = (("hello", 0), ("back", 1, "refused", {"dst": "10.7.7.7"}))
     near_miss = (*example, ("back", 2, "refused"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Connections to AMT ports of a stranger right after the Hello, or names that lead elsewhere."""
-        hello = case.last_hello
-        if hello is None or case.returns or case.sought:
+        hello = device.last_hello
+        if hello is None or not _is_astray(device) or device.sought:
             return
-        misnamed = _misnamed(case)
-        if not case.elsewhere and not misnamed:
+        misnamed = _misnamed(device)
+        if not device.elsewhere and not misnamed:
             return
-        told = [one for one in case.names if one.type == "PTR" and one.names]
-        name = told[0].names[0] if told else "?"
-        links = case.elsewhere
+        reverse = [lookup for lookup in device.names if lookup.type == "PTR" and lookup.names]
+        name = reverse[0].names[0] if reverse else "?"
+        links = device.elsewhere
         targets = sorted({link.ends.dst for link in links})
-        named = [address for one in misnamed for address in one.addresses]
-        evidence = [*proof(links), *proof(told), *proof(misnamed)]
+        named = [address for lookup in misnamed for address in lookup.addresses]
+        evidence = [*proof(links), *proof(reverse), *proof(misnamed)]
         if links:
-            what = (
-                f"the server {hello.ends.dst} connects to {', '.join(targets[:3])} ({frames(proof(links))})"
-            )
+            what = f"the server {hello.ends.dst} connects to {', '.join(targets[:3])} ({where(links)})"
         elif named:
             what = f"the server {hello.ends.dst} is told that its name {name} has the address {named[0]}"
         else:
             what = f"the server {hello.ends.dst} is told that its name {name} has no address"
-        asked = f" It had asked DNS for the name ({frames(proof([*told, *misnamed]))})." if told else ""
+        asked = f" It had asked DNS for the name ({where([*reverse, *misnamed])})." if reverse else ""
         yield self.finding(
-            case,
+            device,
             f"After the Hello from {hello.ends.src} {what}, and it never connects to the device.{asked}",
             evidence,
             f"{address_filter(hello.ends.dst)} && (dns || arp || tcp.port in {{16992..16995, 664}})",
-            times=[*(link.ts for link in links), *(one.ts for one in misnamed)],
+            times=[*(link.ts for link in links), *(lookup.ts for lookup in misnamed)],
             count=len(links) or len(misnamed),
         )
 
@@ -370,7 +387,7 @@ class ConnectsElsewhere(DeviceRule):
 class LeaseMoved(DeviceRule):
     """The device's address changed between its Hello and the connection back."""
 
-    needs = "leases"
+    subject = "leases"
     id = "address-changed"
     precedence = 190
     title = "The server connects to the device's old address"
@@ -391,27 +408,31 @@ class LeaseMoved(DeviceRule):
         ("lease", 10, {"address": "other"}),
     )
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A lease of another address after the Hello, and failing connections to the old one."""
-        hello = case.last_hello
+        hello = device.last_hello
         if hello is None:
             return
-        moved = [ack for ack in case.acks if ack.ts > hello.ts and ack.address not in (None, hello.ends.src)]
+        moved = [
+            ack for ack in device.acks if ack.ts > hello.ts and ack.address not in (None, hello.ends.src)
+        ]
         links = [
             link
-            for link in (*case.returns, *case.elsewhere)
-            if link.outcome in FAILED and case.had_left(link.ends.dst, link.ts)
+            for link in (*device.returns, *device.elsewhere)
+            if link.outcome in FAILED and device.had_left(link.ends.dst, link.ts)
         ]
-        sought = [one for one in case.sought if case.had_left(one.target, one.last_ts)]
+        sought = [
+            question for question in device.sought if device.had_left(question.target, question.last_ts)
+        ]
         if not moved or not (links or sought):
             return
         failed = [*proof(links), *proof(sought)]
         yield self.finding(
-            case,
+            device,
             f"The device got {moved[0].address} ({frames(moved[0].evidence)}) after its Hello from "
             f"{hello.ends.src}; the server looks for it at the old address ({frames(failed)}).",
             [*moved[0].evidence, *failed],
             f"{address_filter(hello.ends.src)} && (tcp.port in {{16992..16995, 664}} || arp || dhcp)",
-            times=[*(link.ts for link in links), *(one.ts for one in sought)],
+            times=[*(link.ts for link in links), *(question.ts for question in sought)],
             count=len(links) + len(sought),
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Candidate, Finding, LookupEvent, Unknown
 from amtdiag.protocols.dns import HOST
-from amtdiag.rules.base import DeviceRule, discovery_filter, frames, proof, rule, times_tried
+from amtdiag.rules.base import DeviceRule, discovery_filter, rule, times_tried, where
 from amtdiag.times import SECOND
 
 _PATIENCE = 5 * SECOND
@@ -23,11 +23,16 @@ def _names(lookups: list[LookupEvent]) -> str:
     return ", ".join(dict.fromkeys(lookup.name for lookup in lookups))
 
 
+def _unresolved(device: DeviceEvidence) -> Sequence[LookupEvent]:
+    """The device's questions for its server, where none is answered with an address."""
+    return () if any([lookup.addresses for lookup in device.lookups]) else device.lookups
+
+
 @rule
 class NoServerRecord(DeviceRule):
     """The name of the provisioning server does not exist in the device's zone."""
 
-    needs = "unresolved"
+    subject = staticmethod(_unresolved)
     id = "no-server-record"
     precedence = 60
     title = "DNS has no record for the provisioning server"
@@ -42,20 +47,18 @@ class NoServerRecord(DeviceRule):
     example = (("lookup", 0, {"rcode": "NXDOMAIN"}),)
     near_miss = (*example, ("lookup", 1, "server", {"name": "provisionserver.corp"}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Suffixed names that DNS denies, and none that it knows."""
-        denied = [one for one in case.lookups if one.name != HOST and _is_denied(one)]
-        if not denied or case.resolved:
+        denied = [lookup for lookup in device.lookups if lookup.name != HOST and _is_denied(lookup)]
+        if not denied or device.resolved:
             return
-        reached = case.sets_out_after(denied[-1].ts)
-        yield self.finding(
-            case,
-            f"{denied[0].server} knows no address for {_names(denied)} ({frames(proof(denied))})"
+        reached = device.sets_out_after(denied[-1].ts)
+        yield self.about(
+            device,
+            denied,
+            f"{denied[0].server} knows no address for {_names(denied)} ({where(denied)})"
             + (", and the device found a server all the same." if reached else "."),
-            proof(denied),
-            discovery_filter(case),
-            times=[one.ts for one in denied],
-            count=len(denied),
+            discovery_filter(device),
             overcome=reached,
         )
 
@@ -73,7 +76,7 @@ def _is_denied(lookup: LookupEvent) -> bool:
 class CustomNameUnknown(DeviceRule):
     """A device that is known to be in setup asks in vain for a name that may be its server's."""
 
-    needs = "vain-lookups"
+    subject = "vain_lookups"
     id = "custom-name-unknown"
     precedence = 70
     title = "DNS does not know a name that the device keeps asking for"
@@ -94,20 +97,18 @@ class CustomNameUnknown(DeviceRule):
     )
     near_miss = (("pong", 0, "setup"), ("lookup", 1, {"rcode": "NXDOMAIN", "name": "sca.example.com"}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A name that is asked for again and denied each time; nothing of ProvisionServer, no attempt."""
-        denied = case.vain_lookups
-        if not denied or case.lookups or case.attempts or case.hellos:
+        denied = device.vain_lookups
+        if not denied or device.lookups or device.attempts or device.hellos:
             return
-        yield self.finding(
-            case,
-            f"The device asks {times_tried(sum(one.queries for one in denied))} for {_names(denied)}, which "
-            f"{denied[0].server} does not know ({frames(proof(denied))}). It may be the name that was set "
+        yield self.about(
+            device,
+            denied,
+            f"The device asks {times_tried(sum(lookup.queries for lookup in denied))} for {_names(denied)}, "
+            f"which {denied[0].server} does not know ({where(denied)}). It may be the name that was set "
             "for its server.",
-            proof(denied),
-            discovery_filter(case),
-            times=[one.ts for one in denied],
-            count=len(denied),
+            discovery_filter(device),
             candidates=(
                 Candidate(
                     "it is the provisioning server's name, from MEBx or a USB file", "the FQDN in MEBx"
@@ -121,7 +122,7 @@ class CustomNameUnknown(DeviceRule):
 class NoSuffix(DeviceRule):
     """Only the bare name is asked for: the device has no domain."""
 
-    needs = "unresolved"
+    subject = staticmethod(_unresolved)
     id = "no-suffix"
     precedence = 80
     title = "The device does not know its domain"
@@ -134,29 +135,32 @@ class NoSuffix(DeviceRule):
     example = (("lookup", 0, {"rcode": "NXDOMAIN", "name": "provisionserver"}),)
     near_miss = (*example, ("lookup", 1, {"name": "provisionserver.corp"}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """The bare name without an address, and never a suffixed one."""
-        bare = [one for one in case.lookups if one.name == HOST]
-        suffixed = [one for one in case.lookups if one.name != HOST]
-        if not bare or suffixed or any(one.addresses for one in bare) or case.sets_out_after(bare[0].ts):
+        bare = [lookup for lookup in device.lookups if lookup.name == HOST]
+        suffixed = [lookup for lookup in device.lookups if lookup.name != HOST]
+        if (
+            not bare
+            or suffixed
+            or any(lookup.addresses for lookup in bare)
+            or device.sets_out_after(bare[0].ts)
+        ):
             return
         # While a question is open the resolver goes on asking it, and the other name has to wait.
-        answered = any(one.rcode is not None for one in bare)
-        if case.covered_until - bare[-1].ts < (_PATIENCE if answered else CONNECTS):
+        answered = any(lookup.rcode is not None for lookup in bare)
+        if device.covered_until - bare[-1].ts < (_PATIENCE if answered else CONNECTS):
             yield Unknown(
                 "whether the device asks for its server with a domain too",
                 "the capture ends right after it asked for the bare name",
-                case.id,
+                device.id,
                 "a capture that goes on for a minute",
             )
             return
-        yield self.finding(
-            case,
-            f"The device asks for the bare name {HOST} only ({frames(proof(bare))}): it has no domain.",
-            proof(bare),
-            discovery_filter(case),
-            times=[one.ts for one in bare],
-            count=len(bare),
+        yield self.about(
+            device,
+            bare,
+            f"The device asks for the bare name {HOST} only ({where(bare)}): it has no domain.",
+            discovery_filter(device),
         )
 
 
@@ -168,7 +172,7 @@ def _by_question(lookup: LookupEvent) -> tuple[str, str, int]:
 class DnsSilent(DeviceRule):
     """The device asks and DNS does not answer."""
 
-    needs = "silent-lookups"
+    subject = "lookups"
     id = "dns-silent"
     precedence = 100
     title = "DNS does not answer the device"
@@ -183,39 +187,38 @@ class DnsSilent(DeviceRule):
     example = (("lookup", 0, {"rcode": None, "queries": 2}),)
     near_miss = (("lookup", 0, {"rcode": None, "queries": 3}), ("lookup", 1, {"rcode": "NXDOMAIN"}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Questions that were repeated, or that an ICMP message answers, and none of which was answered."""
-        silent = [one for one in case.lookups if one.rcode is None]
-        if not silent or len(silent) < len(case.lookups):
+        silent = [lookup for lookup in device.lookups if lookup.rcode is None]
+        if not silent or len(silent) < len(device.lookups):
             return
-        asked = sum(one.queries for one in silent)
-        if case.sets_out_after(silent[0].ts):
+        asked = sum(lookup.queries for lookup in silent)
+        if device.sets_out_after(silent[0].ts):
             return  # it went on to a server, so that it was answered, elsewhere than here
         # The same question sent again says that no answer reached the device, wherever the capture was taken;
         # one that is asked anew says so where an answer would be in the capture.
-        again = any(one.queries > 1 for one in silent) or (
-            case.is_spoken_to
+        again = any(lookup.queries > 1 for lookup in silent) or (
+            device.is_spoken_to
             and any(
                 (a.name, a.type) == (b.name, b.type) and b.ts - a.ts <= _ASKS_AGAIN
                 for a, b in pairwise(sorted(silent, key=_by_question))
             )
         )
-        rejected = next((one.rejection for one in silent if one.rejection), None)
+        rejected = next((lookup.rejection for lookup in silent if lookup.rejection), None)
         if not again and rejected is None:
             yield Unknown(
                 f"whether {silent[0].server} answers the device's DNS question",
                 "no answer in this capture, and no question that the device sent again",
-                case.id,
+                device.id,
                 "a capture that goes on for a minute and shows both directions",
             )
             return
-        yield self.finding(
-            case,
+        yield self.about(
+            device,
+            silent,
             f"{silent[0].server} does not answer: {asked} questions for {_names(silent)} "
-            f"({frames(proof(silent))}){f'; {rejected}' if rejected else ''}.",
-            proof(silent),
-            discovery_filter(case),
-            times=[one.ts for one in silent],
+            f"({where(silent)}){f'; {rejected}' if rejected else ''}.",
+            discovery_filter(device),
             count=asked,
             candidates=()
             if rejected
@@ -232,7 +235,7 @@ class DnsSilent(DeviceRule):
 class DnsRefuses(DeviceRule):
     """DNS answers with an error of its own."""
 
-    needs = "unresolved"
+    subject = staticmethod(_unresolved)
     id = "dns-fails"
     precedence = 90
     title = "DNS fails to answer the device"
@@ -243,21 +246,19 @@ class DnsRefuses(DeviceRule):
     example = (("lookup", 0, {"rcode": "SERVFAIL"}),)
     near_miss = (*example, ("lookup", 1, "server"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """SERVFAIL, REFUSED and the like, and no address from anybody."""
         # Many servers refuse the bare name, and rightly: it counts where no other was asked for.
-        asked = [one for one in case.lookups if one.name != HOST] or case.lookups
-        failed = [one for one in asked if one.rcode not in (None, "NOERROR", "NXDOMAIN")]
-        if not failed or case.resolved:
+        asked = [lookup for lookup in device.lookups if lookup.name != HOST] or device.lookups
+        failed = [lookup for lookup in asked if lookup.rcode not in (None, "NOERROR", "NXDOMAIN")]
+        if not failed or device.resolved:
             return
-        yield self.finding(
-            case,
-            f"{failed[0].server} answers {failed[0].rcode} for {_names(failed)} ({frames(proof(failed))}).",
-            proof(failed),
-            discovery_filter(case),
-            times=[one.ts for one in failed],
-            count=len(failed),
-            overcome=case.sets_out_after(failed[0].ts),
+        yield self.about(
+            device,
+            failed,
+            f"{failed[0].server} answers {failed[0].rcode} for {_names(failed)} ({where(failed)}).",
+            discovery_filter(device),
+            overcome=device.sets_out_after(failed[0].ts),
         )
 
 
@@ -265,7 +266,7 @@ class DnsRefuses(DeviceRule):
 class ServerAmbiguous(DeviceRule):
     """One question for the server, two answers that disagree."""
 
-    needs = "two-answers"
+    subject = "lookups"
     id = "two-answers"
     precedence = 10
     title = "Two answers name different provisioning servers"
@@ -280,17 +281,15 @@ class ServerAmbiguous(DeviceRule):
     example = (("lookup", 0, "server", {"other_addresses": ("10.6.6.6",)}),)
     near_miss = (("lookup", 0, "server", "10.6.6.6"),)
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A second answer to the same question with other addresses."""
-        forged = [one for one in case.lookups if one.other_addresses]
+        forged = [lookup for lookup in device.lookups if lookup.other_addresses]
         if forged:
-            one = forged[0]
-            yield self.finding(
-                case,
-                f"{one.name} was answered twice: {', '.join(one.addresses) or one.rcode} and "
-                f"{', '.join(one.other_addresses)} ({frames(proof(forged))}).",
-                proof(forged),
-                discovery_filter(case),
-                times=[lookup.ts for lookup in forged],
-                count=len(forged),
+            lookup = forged[0]
+            yield self.about(
+                device,
+                forged,
+                f"{lookup.name} was answered twice: {', '.join(lookup.addresses) or lookup.rcode} and "
+                f"{', '.join(lookup.other_addresses)} ({where(forged)}).",
+                discovery_filter(device),
             )

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import FAILED, Finding, Unknown
-from amtdiag.rules.base import FleetEvidence, FleetRule, address_filter, frames, proof, rule
+from amtdiag.rules.base import (
+    FleetEvidence,
+    FleetRule,
+    address_filter,
+    flow_filter,
+    frames,
+    proof,
+    rule,
+    where,
+)
 
 _FEW_DEVICES = 4
 """Devices that agree on a server before one that does not is odd."""
@@ -37,15 +46,15 @@ class PidReused(FleetRule):
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """The same PID in the Hellos of two devices or more."""
         users: defaultdict[str, list[DeviceEvidence]] = defaultdict(list)
-        for case in scene.cases:
-            for record in case.hellos:
+        for device in scene.cases:
+            for record in device.hellos:
                 pid = record.event.hello.pid
-                if pid and (not users[pid] or users[pid][-1] is not case):
-                    users[pid].append(case)
+                if pid and (not users[pid] or users[pid][-1] is not device):
+                    users[pid].append(device)
         for pid, sharing in users.items():
             if len(sharing) < 2:
                 continue
-            events = [r.event for case in sharing for r in case.hellos if r.event.hello.pid == pid]
+            events = [r.event for device in sharing for r in device.hellos if r.event.hello.pid == pid]
             evidence = [event.evidence[0] for event in events]
             yield self.finding(
                 pid,
@@ -94,14 +103,14 @@ class UnexpectedServer(FleetRule):
 
     def _outside(self, scene: FleetEvidence) -> Iterator[Finding]:
         """Hellos and attempts to servers that the caller did not name."""
-        for case in scene.cases:
-            events = [record.event for record in case.hellos] or case.attempts
+        for device in scene.cases:
+            events = [record.event for record in device.hellos] or device.attempts
             strange = [event for event in events if event.ends.dst not in self.options.servers]
             if strange:
                 servers = sorted({event.ends.dst for event in strange})
                 yield self.finding(
-                    case.id,
-                    f"It turns to {', '.join(servers[:3])} ({frames(proof(strange))}), which is not among "
+                    device.id,
+                    f"It turns to {', '.join(servers[:3])} ({where(strange)}), which is not among "
                     "the servers that you named.",
                     proof(strange),
                     f"tcp.port=={strange[0].ends.dport} && {address_filter(servers[0])}",
@@ -110,31 +119,33 @@ class UnexpectedServer(FleetRule):
                     basis="observed",
                     confidence="high",
                     severity="error",
-                    device=case.id,
+                    device=device.id,
                 )
 
     def _alone(self, scene: FleetEvidence) -> Iterator[Finding]:
         """A device whose Hello goes where no other's does, while the others agree."""
-        targets = {case.id: {r.event.ends.dst for r in case.hellos} for case in scene.cases if case.hellos}
+        targets = {
+            device.id: {r.event.ends.dst for r in device.hellos} for device in scene.cases if device.hellos
+        }
         votes = Counter(server for servers in targets.values() for server in servers)
         if len(votes) < 2:
             return
         usual, count = votes.most_common(1)[0]
         if count < max(_FEW_DEVICES, _MAJORITY * len(targets)):
             return
-        for case in scene.cases:
-            servers = targets.get(case.id, set())
+        for device in scene.cases:
+            servers = targets.get(device.id, set())
             if len(servers) != 1 or usual in servers or votes[next(iter(servers))] > 1:
                 continue
             (server,) = servers
-            last = case.hellos[-1].event
+            last = device.hellos[-1].event
             yield self.finding(
-                case.id,
+                device.id,
                 f"Its Hello goes to {server} ({frames(last.evidence)}), those of {count} others to {usual}.",
                 last.evidence,
                 f"tcp.port=={last.ends.dport} && {address_filter(server)}",
                 times=[last.ts],
-                device=case.id,
+                device=device.id,
             )
 
 
@@ -210,25 +221,25 @@ def _odd_type(rule: FleetRule, scene: FleetEvidence, odd: str, usual: str) -> It
     if not {odd, usual} <= {event.hello.type for event in scene.events.hellos}:
         return
     follows: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for case in scene.cases:
-        if case.returns and any([link.outcome not in FAILED for link in case.returns]):
-            for event in {r.event.ends.dst: r.event for r in case.hellos}.values():
+    for device in scene.cases:
+        if device.returns and any([link.outcome not in FAILED for link in device.returns]):
+            for event in {r.event.ends.dst: r.event for r in device.hellos}.values():
                 follows[event.ends.dst][event.hello.type] += 1
-    for case in scene.cases:
-        last = case.last_hello
-        if last is None or case.returns or case.elsewhere or last.hello.type != odd or case.sought:
+    for device in scene.cases:
+        last = device.last_hello
+        if last is None or device.returns or device.elsewhere or last.hello.type != odd or device.sought:
             continue
         followed = follows[last.ends.dst]
-        if not followed[usual] or followed[odd] or case.covered_until - last.ts <= 0:
+        if not followed[usual] or followed[odd] or device.covered_until - last.ts <= 0:
             continue
-        version = f" The device says that it is {case.device.firmware}." if case.pongs else ""
+        version = f" The device says that it is {device.device.firmware}." if device.pongs else ""
         devices = "1 device" if followed[usual] == 1 else f"{followed[usual]} devices"
         yield rule.finding(
-            case.id,
+            device.id,
             f"Its Hello is of type {odd.upper()} ({frames(last.evidence)}); {last.ends.dst} connects back to "
             f"{devices} with {usual.upper()} and to none with {odd.upper()}.{version}",
             last.evidence,
-            f"tcp.port=={last.ends.dport} && {address_filter(last.ends.src)}",
+            flow_filter(last.ends),
             times=[last.ts],
-            device=case.id,
+            device=device.id,
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Candidate, ConnectionEvent, Finding, Unknown
 from amtdiag.protocols.tls.constants import is_13, version_name
-from amtdiag.rules.base import DeviceRule, frames, proof, rule
+from amtdiag.rules.base import DeviceRule, frames, proof, rule, where
 from amtdiag.rules.chain import STAND_IN, shown_count, suspects
 from amtdiag.rules.connect_back import TLS_PORTS, calls_back
 from amtdiag.rules.handshake_failures import (
@@ -151,11 +151,16 @@ class NoClientCertificate(HandshakeCheck):
         )
 
 
+def _answered_calls(device: DeviceEvidence) -> list[ConnectionEvent]:
+    """Connections back in which there is something of TLS, or of the device."""
+    return [link for link in device.returns if link.server_bytes or link.tls is not None]
+
+
 @rule
 class TlsEnded(DeviceRule):
     """The connection back is made, and the TLS handshake does not come to its end."""
 
-    needs = "answered-back"
+    subject = staticmethod(_answered_calls)
     id = "tls-ended"
     precedence = 400
     title = "The TLS handshake with the device breaks off"
@@ -171,16 +176,16 @@ class TlsEnded(DeviceRule):
     example = (("hello", 0), ("tls", 1, {"alert": 48}))
     near_miss = (("hello", 0), ("tls", 1, {"finished": True}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A handshake on a TLS port that ended before it was finished, where no other rule tells why."""
-        yield from _hidden(case)
-        broken = broken_off(case)
-        if broken is None or not _is_untold(case, broken):
+        yield from _hidden(device)
+        broken = broken_off(device)
+        if broken is None or not _is_untold(device, broken):
             return
         alerted = broken.alert is not None
-        yield from _unseen_chain(case, broken)
+        yield from _unseen_chain(device, broken)
         yield self.finding(
-            case,
+            device,
             f"{broken.refusal}.{_seen_chain(broken)}" if alerted else _hang_up(broken),
             [*broken.evidence, *proof(broken.links)],
             broken.display_filter,
@@ -194,11 +199,11 @@ class TlsEnded(DeviceRule):
         )
 
 
-def _is_untold(case: DeviceEvidence, broken: Broken) -> bool:
+def _is_untold(device: DeviceEvidence, broken: Broken) -> bool:
     """True where no other rule tells why the handshake ended."""
     if broken.why != "chain":
         return broken.why in ("other", "chain-unseen")
-    found = suspects(case)
+    found = suspects(device)
     return found is not None and found.is_open
 
 
@@ -208,7 +213,7 @@ def _seen_chain(broken: Broken) -> str:
     return f" It had seen {shown_count(broken)}: as far as can be tried here, nothing is wrong with them."
 
 
-def _unseen_chain(case: DeviceEvidence, broken: Broken) -> Iterator[Unknown]:
+def _unseen_chain(device: DeviceEvidence, broken: Broken) -> Iterator[Unknown]:
     """What of the server's chain, or of the device that refuses it, is not in the capture."""
     what = "why the device refuses the server's certificates"
     tls = broken.talk
@@ -216,45 +221,45 @@ def _unseen_chain(case: DeviceEvidence, broken: Broken) -> Iterator[Unknown]:
         yield Unknown(
             what,
             f"{lost(tls, 'client')} ({frames(broken.evidence)})",
-            case.id,
+            device.id,
             "a capture with all packets in full length, or --cert with the server's chain",
         )
         return
-    found = suspects(case)
+    found = suspects(device)
     if found is not None and found.unseen:
         yield Unknown(
             what,
-            "; ".join(f"{one.got}: {one.why}" if one.why else one.got for one in found.unseen),
-            case.id,
-            ", and ".join(dict.fromkeys(one.remedy for one in found.unseen)),
+            "; ".join(f"{result.got}: {result.why}" if result.why else result.got for result in found.unseen),
+            device.id,
+            ", and ".join(dict.fromkeys(result.remedy for result in found.unseen)),
         )
 
 
-def _hidden(case: DeviceEvidence) -> Iterator[Unknown]:
+def _hidden(device: DeviceEvidence) -> Iterator[Unknown]:
     """What TLS 1.3, or the capture, hides of the last handshake."""
-    reached, _ = calls_back(case)
-    talks = [link for link in reached if link.server_bytes and link.ends.dport in TLS_PORTS]
-    if broken_off(case) is not None:
+    reached, _ = calls_back(device)
+    handshakes = [link for link in reached if link.server_bytes and link.ends.dport in TLS_PORTS]
+    if broken_off(device) is not None:
         return
-    yield from _left_off(case)
-    if not talks:
+    yield from _left_off(device)
+    if not handshakes:
         return
-    last, what = talks[-1], "whether the TLS handshake with the device was finished"
+    last, what = handshakes[-1], "whether the TLS handshake with the device was finished"
     if _is_hidden(last):
         yield Unknown(
             what,
-            f"TLS 1.3 encrypts certificates and alerts; the device ended it ({frames(proof([last]))})",
-            case.id,
+            f"TLS 1.3 encrypts certificates and alerts; the device ended it ({where([last])})",
+            device.id,
             "the server's log at that time, or its TLS key log (--keylog)",
         )
     elif last.tls is not None and last.tls.finished is None and last.tls.alert is None and last.tls.missing:
-        yield Unknown(what, lost(last.tls), case.id, "a capture without losses")
+        yield Unknown(what, lost(last.tls), device.id, "a capture without losses")
 
 
-def _left_off(case: DeviceEvidence) -> Iterator[Unknown]:
+def _left_off(device: DeviceEvidence) -> Iterator[Unknown]:
     """A handshake that stops in the middle, without an alert that would tell why."""
-    link = left_off(case)
-    if link is None or case.device.mode.name == "operational":
+    link = left_off(device)
+    if link is None or device.device.mode.name == "operational":
         return
     after = span(link.last_ts - link.ts)
     how = {
@@ -266,7 +271,7 @@ def _left_off(case: DeviceEvidence) -> Iterator[Unknown]:
         "why the TLS handshake with the device is not finished",
         f"{how}: the device sent {link.server_bytes:,} bytes, the server {link.client_bytes:,} "
         f"({frames(link.evidence)})",
-        case.id,
+        device.id,
         "the server's log at that time",
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from amtdiag.devices.evidence import DeviceEvidence
@@ -76,7 +75,7 @@ class Broken(NamedTuple):
         if self.alert is not None:
             name = ALERTS.get(self.alert, "unknown")
             return f"{who} ends the handshake with alert {self.alert} ({name}; {where})"
-        hidden = any(one.sender == self.by for one in self.talk.hidden_alerts)
+        hidden = any(alert.sender == self.by for alert in self.talk.hidden_alerts)
         how = "with an encrypted alert" if hidden else "without an alert"
         return f"{who} ends the handshake {how} ({where})"
 
@@ -84,7 +83,7 @@ class Broken(NamedTuple):
     def evidence(self) -> tuple[Evidence, ...]:
         """The frames of what ended it, else those of the connection."""
         alerts: list[TlsAlert | HiddenAlert] = [*self.talk.alerts, *self.talk.hidden_alerts]
-        found = tuple(frame for one in alerts if one.sender == self.by for frame in one.evidence)
+        found = tuple(frame for alert in alerts if alert.sender == self.by for frame in alert.evidence)
         return found or self.shown.evidence
 
     @property
@@ -93,28 +92,27 @@ class Broken(NamedTuple):
         return f"tls && tcp.port=={self.shown.ends.dport} && {address_filter(self.shown.ends.dst)}"
 
 
-@lru_cache(maxsize=1)
-def broken_off(case: DeviceEvidence) -> Broken | None:
-    """Return what the handshakes with a device show, where one was broken off and it is not operational.
-
-    All rules about it are asked in turn for each device: the last answer is kept.
-    """
-    reached, _ = calls_back(case)
-    talks = [link for link in reached if link.ends.dport in TLS_PORTS]
-    broken = tuple(link for link in talks if _breaks_off(link))
-    if not broken or case.device.mode.name == "operational":
+def broken_off(device: DeviceEvidence) -> Broken | None:
+    """Return what the handshakes with a device show, where one was broken off and it is not operational."""
+    if not any([_breaks_off(link) for link in device.returns]):
         return None
-    causes = [(link, *_cause(case, link)) for link in broken]
-    shown, by, alert, why = next((one for one in reversed(causes) if one[3] != "other"), causes[-1])
+    reached, _ = calls_back(device)
+    broken = tuple(link for link in reached if link.ends.dport in TLS_PORTS and _breaks_off(link))
+    if not broken or device.device.mode.name == "operational":
+        return None
+    causes = [(link, *_cause(device, link)) for link in broken]
+    shown, by, alert, why = next((cause for cause in reversed(causes) if cause[3] != "other"), causes[-1])
     overcome = any(_gets_through(link) for link in reached if link.ts > broken[-1].ts)
-    hello = case.last_hello
+    hello = device.last_hello
     return Broken(broken, shown, by, alert, why, overcome, hello.hello.pid if hello is not None else None)
 
 
 def _gets_through(link: ConnectionEvent) -> bool:
     """True where a handshake is finished, or the device's web server lets the server in without one."""
     asked = link.talk.exchanges if link.talk is not None else ()
-    let_in = any(one.status == OK and (one.auth or "request" in one.missing) for one in asked)
+    let_in = any(
+        exchange.status == OK and (exchange.auth or "request" in exchange.missing) for exchange in asked
+    )
     return let_in or bool(link.tls and link.tls.finished)
 
 
@@ -130,17 +128,17 @@ def _breaks_off(link: ConnectionEvent) -> bool:
     return link.closed_by == "server" and bool(link.client_bytes) and _is_quick(link)
 
 
-def left_off(case: DeviceEvidence) -> ConnectionEvent | None:
+def left_off(device: DeviceEvidence) -> ConnectionEvent | None:
     """Return the last handshake with a device where it stops in the middle, and nothing tells why.
 
     The server ends it without a word, the device does so late, or neither ends it.
     """
-    reached, _ = calls_back(case)
-    talks = [link for link in reached if link.ends.dport in TLS_PORTS and link.client_bytes]
-    last = talks[-1] if talks else None
+    reached, _ = calls_back(device)
+    handshakes = [link for link in reached if link.ends.dport in TLS_PORTS and link.client_bytes]
+    last = handshakes[-1] if handshakes else None
     if last is None or last.tls is None or last.tls.finished is not False or last.ts < reached[-1].ts:
         return None
-    waited = case.covered_until - last.last_ts >= PATIENCE
+    waited = device.covered_until - last.last_ts >= PATIENCE
     return last if last.closed_by != "nobody" or waited else None
 
 
@@ -157,23 +155,24 @@ def _is_refused_unseen(link: ConnectionEvent) -> bool:
     tls = link.tls
     if tls is None or tls.finished or is_13(tls.version or 0):
         return False
-    lost_here = sum(one.bytes for one in tls.missing if one.side == "server")
+    lost_here = sum(part.bytes for part in tls.missing if part.side == "server")
     shown = tls.client_chain is not None
     if shown and link.closed_by == "server" and _is_quick(link) and 0 < lost_here < _FINISHED:
         return True
     return any(
-        one.sender == "server" and one.certain and one.after_data is False for one in tls.hidden_alerts
+        alert.sender == "server" and alert.certain and alert.after_data is False
+        for alert in tls.hidden_alerts
     )
 
 
-def _cause(case: DeviceEvidence, link: ConnectionEvent) -> tuple[TlsSide, int | None, Why]:
+def _cause(device: DeviceEvidence, link: ConnectionEvent) -> tuple[TlsSide, int | None, Why]:
     """Who ended a handshake, with which alert, and what that says."""
     tls = link.tls
     if tls is None:
         return "server", None, "other"
     by: TlsSide = tls.alert_by or ("client" if link.closed_by == "client" else "server")
     alert = tls.alert
-    return by, alert, _why_client(tls, alert) if by == "client" else _why_device(case, tls, alert)
+    return by, alert, _why_client(tls, alert) if by == "client" else _why_device(device, tls, alert)
 
 
 def _why_client(tls: TlsConversation, alert: int | None) -> Why:
@@ -191,11 +190,11 @@ def _why_client(tls: TlsConversation, alert: int | None) -> Why:
     return "other"
 
 
-def _why_device(case: DeviceEvidence, tls: TlsConversation, alert: int | None) -> Why:
+def _why_device(device: DeviceEvidence, tls: TlsConversation, alert: int | None) -> Why:
     """Why the device, which is the TLS server, ends a handshake."""
     if alert == VERSION:
         return "version"
-    hello = case.last_hello
+    hello = device.last_hello
     if tls.psk_identity is not None:
         return _why_key(tls, alert, hello.hello.pid if hello is not None else None)
     wants_psk = hello is not None and hello.hello.type == "psk"
@@ -212,7 +211,7 @@ def _why_device(case: DeviceEvidence, tls: TlsConversation, alert: int | None) -
         if tls.client_chain.der or not tls.client_chain.complete:
             return "chain"
         return "no-certificate"
-    lost = any(one.side == "client" for one in tls.missing)
+    lost = any(part.side == "client" for part in tls.missing)
     return "chain-unseen" if lost and (alert is None or alert in CERTIFICATE) else "other"
 
 
@@ -234,7 +233,7 @@ def _offers_psk(tls: TlsConversation) -> bool:
 class HandshakeCheck(DeviceRule):
     """A rule about a handshake that was broken off for one reason."""
 
-    needs = "shaken"
+    subject = staticmethod(broken_off)
     why: Why
 
     def sentence(self, broken: Broken) -> str:
@@ -249,12 +248,15 @@ class HandshakeCheck(DeviceRule):
         """What to do, where that depends on the handshake."""
         return None
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A handshake on a TLS port that ended before it was finished, for the reason that the rule names."""
-        broken = broken_off(case)
+        return self.examine(device, broken_off(device))
+
+    def examine(self, device: DeviceEvidence, broken: Broken | None) -> Iterator[Finding | Unknown]:
+        """Look at what the handshakes show."""
         if broken is not None and broken.why == self.why:
             yield self.finding(
-                case,
+                device,
                 self.sentence(broken),
                 [*broken.evidence, *proof(broken.links)],
                 broken.display_filter,

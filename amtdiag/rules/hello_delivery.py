@@ -6,21 +6,44 @@ from collections.abc import Iterator, Sequence
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import FAILED, Candidate, ConnectionEvent, Finding, UnansweredArp, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, frames, lost_between, proof, rule, times_tried
+from amtdiag.rules.base import (
+    DeviceRule,
+    address_filter,
+    frames,
+    lost_between,
+    proof,
+    rule,
+    times_tried,
+    where,
+)
 from amtdiag.times import SECOND
 
 
-def _overcome(case: DeviceEvidence, failed: Sequence[ConnectionEvent]) -> bool:
+def _overcome(device: DeviceEvidence, failed: Sequence[ConnectionEvent]) -> bool:
     """True where a later attempt got through: the trouble is history."""
     last = failed[-1].ts
-    return any(link.outcome not in FAILED and link.ts > last for link in case.attempts) or any(
-        record.event.ts > last for record in case.hellos
+    return any(link.outcome not in FAILED and link.ts > last for link in device.attempts) or any(
+        record.event.ts > last for record in device.hellos
     )
 
 
-def _failed(case: DeviceEvidence, outcome: str) -> list[ConnectionEvent]:
-    """The attempts to reach a Hello port that came to this."""
-    return [link for link in case.attempts if link.outcome == outcome]
+def failed_attempts(device: DeviceEvidence) -> list[ConnectionEvent]:
+    """Return the attempts to reach a Hello port that did not get through."""
+    return [link for link in device.attempts if link.outcome in FAILED]
+
+
+def _failed(device: DeviceEvidence, outcome: str) -> list[ConnectionEvent]:
+    return [link for link in failed_attempts(device) if link.outcome == outcome]
+
+
+def _is_missing(link: ConnectionEvent) -> bool:
+    rejection = link.rejection if link.outcome == "rejected" else None
+    return rejection is not None and ("not there" in rejection or "no route" in rejection)
+
+
+def _absent_server(device: DeviceEvidence) -> list[ConnectionEvent | UnansweredArp]:
+    """What shows that no host has the address of the server: ARP without answer, what routers say."""
+    return [*device.server_gone, *[link for link in device.attempts if _is_missing(link)]]
 
 
 def _filter(link: ConnectionEvent) -> str:
@@ -38,7 +61,7 @@ _STALE = Candidate(
 class ServerNotThere(DeviceRule):
     """The address that DNS gives for the provisioning server is nobody's."""
 
-    needs = "server-gone"
+    subject = staticmethod(_absent_server)
     id = "server-not-there"
     precedence = 110
     title = "DNS names an address that nobody has"
@@ -53,28 +76,28 @@ class ServerNotThere(DeviceRule):
     example = (("lookup", 0, "server"), ("unanswered-arp", 1, "server"))
     near_miss = (("lookup", 0, "server"), ("unanswered-arp", 1, "10.1.1.1"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """ARP for the server's address in vain, or a router that says that the host is not there."""
-        gone = [*case.server_gone]
-        missing = [link for link in _failed(case, "rejected") if _is_missing(link)]
-        if not gone and not missing:
+        events = _absent_server(device)
+        gone = device.server_gone
+        missing = [event for event in events if isinstance(event, ConnectionEvent)]
+        if not events:
             return
         target = gone[0].target if gone else missing[0].ends.dst
-        events: list[ConnectionEvent | UnansweredArp] = [*gone, *missing]
         last = max(event.ts for event in events)
-        overcome = any(link.outcome not in FAILED and link.ts > last for link in case.attempts)
-        told = [lookup for lookup in case.resolved if target in lookup.addresses]
-        named = f"DNS says that the server is {target} ({frames(proof(told))}). " if told else ""
-        said = (
-            f"The device asks {times_tried(sum(one.requests for one in gone))} who has {target}, and nobody "
-            f"answers ({frames(proof(gone))})"
+        overcome = any(link.outcome not in FAILED and link.ts > last for link in device.attempts)
+        lookups = [lookup for lookup in device.resolved if target in lookup.addresses]
+        named = f"DNS says that the server is {target} ({where(lookups)}). " if lookups else ""
+        what = (
+            f"The device asks {times_tried(sum(arp.requests for arp in gone))} who has {target}, and nobody "
+            f"answers ({where(gone)})"
             if gone
-            else f"{missing[0].rejection} ({frames(proof(missing))})"
+            else f"{missing[0].rejection} ({where(missing)})"
         )
         yield self.finding(
-            case,
-            f"{named}{said}{', later it got through.' if overcome else '.'}",
-            [*proof(gone), *proof(missing), *proof(told)],
+            device,
+            f"{named}{what}{', later it got through.' if overcome else '.'}",
+            [*proof(gone), *proof(missing), *proof(lookups)],
             f"arp.dst.proto_ipv4=={target} || icmp || dns" if ":" not in target else f"ipv6.addr=={target}",
             times=[event.ts for event in events],
             count=len(events),
@@ -86,15 +109,11 @@ class ServerNotThere(DeviceRule):
         )
 
 
-def _is_missing(link: ConnectionEvent) -> bool:
-    return bool(link.rejection and ("not there" in link.rejection or "no route" in link.rejection))
-
-
 @rule
 class ServerRefusesHello(DeviceRule):
     """The device's SYN to the Hello port is answered by RST."""
 
-    needs = "refused-attempts"
+    subject = staticmethod(failed_attempts)
     id = "server-refuses-hello"
     precedence = 130
     title = "The server refuses the connection for the Hello"
@@ -109,33 +128,33 @@ class ServerRefusesHello(DeviceRule):
     example = (("link", 0, "refused"),)
     near_miss = (("link", 0, "unanswered", {"syns": 3}),)
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Refused attempts; an error unless a later one got through."""
-        failed = _failed(case, "refused")
+        failed = _failed(device, "refused")
         if not failed:
             return
         ends = failed[0].ends
-        overcome = _overcome(case, failed)
-        before = [r.event for r in case.hellos if r.event.ends.dst == ends.dst and r.event.ts < failed[0].ts]
+        overcome = _overcome(device, failed)
+        before = [
+            r.event for r in device.hellos if r.event.ends.dst == ends.dst and r.event.ts < failed[0].ts
+        ]
         stopped = (
             f", although it took a Hello before ({frames(before[-1].evidence)}): it has stopped since."
             if before and not overcome
             else ", later it got through."
         )
-        yield self.finding(
-            case,
+        yield self.about(
+            device,
+            failed,
             f"{ends.dst} refuses port {ends.dport}: the device tried {times_tried(len(failed))} "
-            f"({frames(proof(failed))})" + (stopped if before or overcome else "."),
-            proof(failed),
+            f"({where(failed)})" + (stopped if before or overcome else "."),
             _filter(failed[0]),
-            times=[link.ts for link in failed],
-            count=len(failed),
             overcome=overcome,
-            candidates=_why_refused(bool(before), case),
+            candidates=_why_refused(bool(before), device),
         )
 
 
-def _why_refused(took_one: bool, case: DeviceEvidence) -> tuple[Candidate, ...]:
+def _why_refused(took_one: bool, device: DeviceEvidence) -> tuple[Candidate, ...]:
     """Candidates, likeliest first."""
     stopped = Candidate(
         "the server's process ended, perhaps over the Hello itself (MeshCentral 1.1.55 does so where its "
@@ -145,14 +164,14 @@ def _why_refused(took_one: bool, case: DeviceEvidence) -> tuple[Candidate, ...]:
     down = Candidate("the service does not run, or listens on another port", "netstat on the server")
     if took_one:
         return (stopped, down)
-    return (down, _STALE) if case.resolved else (down,)
+    return (down, _STALE) if device.resolved else (down,)
 
 
 @rule
 class ServerSilent(DeviceRule):
     """The device's SYNs to the Hello port get no answer at all."""
 
-    needs = "unanswered-attempts"
+    subject = staticmethod(failed_attempts)
     id = "server-silent"
     precedence = 150
     title = "The server does not answer the connection for the Hello"
@@ -168,22 +187,22 @@ class ServerSilent(DeviceRule):
     example = (("link", 0, "unanswered", {"syns": 2}),)
     near_miss = (("link", 0, "unanswered"),)
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Unanswered SYNs, a fault only where answers would have been seen."""
-        failed = _failed(case, "unanswered")
+        failed = _failed(device, "unanswered")
         if not failed:
             return
         ends = failed[0].ends
         crossing = next((link.crossing for link in failed if link.crossing), None)
         # A new attempt may follow a refusal that this capture does not show; a SYN that is sent again cannot.
         again = any(link.syns > 1 for link in failed)
-        repeated = again or (len(failed) > 1 and case.is_spoken_to)
-        patient = case.covered_until - failed[0].ts >= SECOND
+        repeated = again or (len(failed) > 1 and device.is_spoken_to)
+        patient = device.covered_until - failed[0].ts >= SECOND
         if not repeated and not patient:
             yield Unknown(
                 f"whether {ends.dst} answers on port {ends.dport}",
                 "the capture ends right after the device's SYN",
-                case.id,
+                device.id,
                 "a capture that goes on for a minute",
             )
             return
@@ -192,28 +211,26 @@ class ServerSilent(DeviceRule):
             yield Unknown(
                 f"whether {ends.dst} answers on port {ends.dport}",
                 "no answer in this capture, and no SYN that the device sent again",
-                case.id,
+                device.id,
                 "a capture that shows both directions",
             )
             return
-        overcome = _overcome(case, failed)
-        yield self.finding(
-            case,
+        overcome = _overcome(device, failed)
+        yield self.about(
+            device,
+            failed,
             f"{ends.dst} does not answer on port {ends.dport}: "
-            f"{sum(link.syns for link in failed)} SYNs without an answer ({frames(proof(failed))})"
+            f"{sum(link.syns for link in failed)} SYNs without an answer ({where(failed)})"
             + (", later it got through." if overcome else ".")
             + lost_between(crossing),
-            proof(failed),
             _filter(failed[0]),
-            times=[link.ts for link in failed],
-            count=len(failed),
             overcome=overcome,
             confidence="high" if crossing is not None else None,
-            candidates=() if crossing is not None else _why_silent(case),
+            candidates=() if crossing is not None else _why_silent(device),
         )
 
 
-def _why_silent(case: DeviceEvidence) -> tuple[Candidate, ...]:
+def _why_silent(device: DeviceEvidence) -> tuple[Candidate, ...]:
     """Candidates, likeliest first."""
     return (
         Candidate(
@@ -221,7 +238,7 @@ def _why_silent(case: DeviceEvidence) -> tuple[Candidate, ...]:
             "a capture on the server, read together with this one: does the SYN arrive?",
         ),
         Candidate("the answer is lost on the way back", "a capture on the server: does it send a SYN-ACK?"),
-        _STALE if case.resolved else Candidate("nobody has this address", "ARP on the server's segment"),
+        _STALE if device.resolved else Candidate("nobody has this address", "ARP on the server's segment"),
     )
 
 
@@ -229,7 +246,7 @@ def _why_silent(case: DeviceEvidence) -> tuple[Candidate, ...]:
 class ServerRejected(DeviceRule):
     """A firewall, router or the server itself answers the device's SYN with an ICMP message."""
 
-    needs = "rejected-attempts"
+    subject = staticmethod(failed_attempts)
     id = "server-rejected"
     precedence = 140
     title = "The connection for the Hello is turned away"
@@ -243,21 +260,19 @@ class ServerRejected(DeviceRule):
     example = (("link", 0, "rejected", {"rejection": "10.0.0.1 says: prohibited"}),)
     near_miss = (("link", 0, "rejected", {"rejection": "10.0.0.1 says: the host is not there"}),)
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Attempts that an ICMP message answers, other than that the host is not there."""
-        failed = [link for link in _failed(case, "rejected") if not _is_missing(link)]
+        failed = [link for link in _failed(device, "rejected") if not _is_missing(link)]
         if not failed:
             return
         ends = failed[0].ends
-        overcome = _overcome(case, failed)
-        yield self.finding(
-            case,
+        overcome = _overcome(device, failed)
+        yield self.about(
+            device,
+            failed,
             f"{failed[0].rejection}: the device tried {times_tried(len(failed))} to reach port {ends.dport} "
-            f"of {ends.dst} ({frames(proof(failed))})" + (", later it got through." if overcome else "."),
-            proof(failed),
+            f"of {ends.dst} ({where(failed)})" + (", later it got through." if overcome else "."),
             _filter(failed[0]),
-            times=[link.ts for link in failed],
-            count=len(failed),
             overcome=overcome,
         )
 
@@ -266,7 +281,7 @@ class ServerRejected(DeviceRule):
 class WrongPort(DeviceRule):
     """The device looks for its server on a port on which that does not listen."""
 
-    needs = "odd-attempts"
+    subject = "odd_attempts"
     id = "wrong-port"
     precedence = 120
     title = "The device tries another port than the server's"
@@ -283,21 +298,19 @@ class WrongPort(DeviceRule):
     example = (("lookup", 0, "server"), ("odd", 1))
     near_miss = (*example, ("link", 2, "refused"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Failing attempts to the address that DNS named, on a port that is no Hello port."""
-        odd = case.odd_attempts
-        if not odd or case.attempts or case.hellos:
+        odd = device.odd_attempts
+        if not odd or device.attempts or device.hellos:
             return
         ports = ", ".join(str(port) for port in sorted({link.ends.dport for link in odd})[:4])
         answer = "is refused" if odd[0].outcome == "refused" else "gets no answer"
-        yield self.finding(
-            case,
+        yield self.about(
+            device,
+            odd,
             f"DNS named {odd[0].ends.dst} as the server; the device tries its port {ports} and {answer} "
-            f"({frames(proof(odd))}), and tries no Hello port.",
-            proof(odd),
+            f"({where(odd)}), and tries no Hello port.",
             f"tcp.port=={odd[0].ends.dport} && {address_filter(odd[0].ends.src, odd[0].ends.dst)}",
-            times=[link.ts for link in odd],
-            count=len(odd),
             candidates=(
                 Candidate("the port was changed in MEBx or by a USB file", "the port field in MEBx"),
                 Candidate(
@@ -312,7 +325,7 @@ class WrongPort(DeviceRule):
 class RecordElsewhere(DeviceRule):
     """DNS sends the device to an address that takes no Hello, while another server does."""
 
-    needs = "failed-attempts"
+    subject = staticmethod(failed_attempts)
     id = "server-record-elsewhere"
     precedence = 160
     title = "DNS names another address than that of the server that works"
@@ -330,20 +343,20 @@ class RecordElsewhere(DeviceRule):
     )
     near_miss = (("lookup", 0, "10.6.6.6"), ("link", 1, "refused", {"dst": "10.6.6.6"}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Attempts that failed at the address from DNS, and Hellos of others that arrived elsewhere."""
-        told = {address for lookup in case.resolved for address in lookup.addresses}
-        failed = [link for link in case.attempts if link.outcome in FAILED and link.ends.dst in told]
-        others = case.working_servers - told
-        if not failed or not others or told & case.working_servers:
+        lookups = {address for lookup in device.resolved for address in lookup.addresses}
+        failed = [link for link in failed_attempts(device) if link.ends.dst in lookups]
+        others = device.working_servers - lookups
+        if not failed or not others or lookups & device.working_servers:
             return
         yield self.finding(
-            case,
-            f"DNS sends it to {failed[0].ends.dst} ({frames(proof(case.resolved))}), which takes no Hello; "
+            device,
+            f"DNS sends it to {failed[0].ends.dst} ({where(device.resolved)}), which takes no Hello; "
             f"{', '.join(sorted(others)[:3])} takes those of others.",
-            [*proof(case.resolved), *proof(failed)],
+            [*proof(device.resolved), *proof(failed)],
             f"dns || {_filter(failed[0])}",
             times=[link.ts for link in failed],
             count=len(failed),
-            overcome=_overcome(case, failed),
+            overcome=_overcome(device, failed),
         )

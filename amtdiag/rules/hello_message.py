@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
+from typing import ClassVar
 
 from amtdiag.devices.evidence import DeviceEvidence
-from amtdiag.model import Finding, HelloRecord, Unknown
+from amtdiag.model import Finding, HelloEvent, Unknown
 from amtdiag.protocols.hello import is_junk_uuid
-from amtdiag.rules.base import DeviceRule, address_filter, frames, rule
+from amtdiag.rules.base import DeviceRule, Picking, flow_filter, frames, picked_by, rule
 
 
-def _filter(records: list[HelloRecord]) -> str:
-    ends = records[0].event.ends
-    return f"tcp.port=={ends.dport} && {address_filter(ends.src)}"
-
-
-class _HelloCheck(DeviceRule):
+class _HelloRule(DeviceRule):
     """A rule that picks Hellos and says one sentence of them all."""
 
-    def picks(self, record: HelloRecord) -> bool:
-        """Whether the rule is about this Hello."""
-        raise NotImplementedError
+    _members: ClassVar[list[Picking]] = []
+    subject = staticmethod(picked_by(_members, lambda device: [record.event for record in device.hellos]))
 
-    def sentence(self, records: list[HelloRecord]) -> str:
-        """Say what is the matter with these Hellos."""
-        raise NotImplementedError
+    def __init_subclass__(cls) -> None:
+        """Take note of the rule: all of them go through the Hellos of a device at once."""
+        cls._members.append(cls)
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    @staticmethod
+    @abstractmethod
+    def picks(event: HelloEvent) -> bool:
+        """Tell whether the rule is about this Hello."""
+
+    @abstractmethod
+    def sentence(self, first: HelloEvent) -> str:
+        """Say what is the matter with such Hellos, by the first of them."""
+
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """One finding for all Hellos of the device that the rule picks."""
-        records = [record for record in case.hellos if self.picks(record)]
-        if records:
-            evidence = [frame for record in records for frame in record.event.evidence]
-            yield self.finding(
-                case,
-                self.sentence(records),
-                evidence,
-                _filter(records),
-                times=[record.event.ts for record in records],
-                count=len(records),
-            )
+        return self.examine(device, type(self).subject(device))
+
+    def examine(
+        self, device: DeviceEvidence, picked: dict[str, list[HelloEvent]]
+    ) -> Iterator[Finding | Unknown]:
+        """Look at the Hellos that it picks."""
+        events = picked.get(self.id)
+        if events:
+            yield self.about(device, events, self.sentence(events[0]), flow_filter(events[0].ends))
 
 
-def _is_cut_by_capture(record: HelloRecord) -> bool:
-    return any(
-        "not in the capture" in text or "cut by the capture" in text for text in record.event.hello.problems
-    )
+def _is_cut_by_capture(event: HelloEvent) -> bool:
+    return any("not in the capture" in text or "cut by the capture" in text for text in event.hello.problems)
 
 
 @rule
-class HelloDamaged(_HelloCheck):
+class HelloDamaged(_HelloRule):
     """The Hello stops before its list does, and the sender closed it like that."""
 
-    needs = "damaged-hello"
     id = "hello-damaged"
     precedence = 600
     title = "A Hello is cut or malformed"
@@ -65,22 +65,21 @@ class HelloDamaged(_HelloCheck):
     example = (("hello", 0, {"cut_by": "sender"}),)
     near_miss = (("hello", 0, {"cut_by": "capture"}),)
 
-    def picks(self, record: HelloRecord) -> bool:
-        """Documented version, incomplete, and not for want of capture."""
-        hello = record.event.hello
-        return hello.type != "unknown" and not hello.complete and not _is_cut_by_capture(record)
+    @staticmethod
+    def picks(event: HelloEvent) -> bool:
+        """Documented version, incomplete, and not because of the capture."""
+        hello = event.hello
+        return hello.type != "unknown" and not hello.complete and not _is_cut_by_capture(event)
 
-    def sentence(self, records: list[HelloRecord]) -> str:
+    def sentence(self, first: HelloEvent) -> str:
         """Name the first problem."""
-        first = records[0].event
         return f"The Hello in {frames(first.evidence)} is not whole: {first.hello.problems[-1]}."
 
 
 @rule
-class CaptureLoss(_HelloCheck):
+class CaptureLoss(_HelloRule):
     """Bytes of a Hello were sent, but are not in the capture."""
 
-    needs = "damaged-hello"
     id = "capture-loss"
     precedence = 810
     title = "The capture lost bytes of a Hello"
@@ -91,22 +90,21 @@ class CaptureLoss(_HelloCheck):
     example = (("hello", 0, {"cut_by": "capture"}),)
     near_miss = (("hello", 0, {"cut_by": "sender"}),)
 
-    def picks(self, record: HelloRecord) -> bool:
+    @staticmethod
+    def picks(event: HelloEvent) -> bool:
         """Incomplete because of the capture."""
-        return not record.event.hello.complete and _is_cut_by_capture(record)
+        return not event.hello.complete and _is_cut_by_capture(event)
 
-    def sentence(self, records: list[HelloRecord]) -> str:
+    def sentence(self, first: HelloEvent) -> str:
         """Name the first problem."""
-        first = records[0].event
         problem = next((text for text in first.hello.problems if "capture" in text), "bytes are missing")
         return f"The Hello in {frames(first.evidence)} cannot be read to its end: {problem}."
 
 
 @rule
-class HelloSplit(_HelloCheck):
+class HelloSplit(_HelloRule):
     """The Hello came in several segments."""
 
-    needs = "split-hello"
     id = "hello-split"
     precedence = 730
     title = "The Hello comes in several segments"
@@ -121,21 +119,20 @@ class HelloSplit(_HelloCheck):
     example = (("hello", 0, {"segments": 2}),)
     near_miss = (("hello", 0, {"segments": 2, "cut_by": "sender"}),)
 
-    def picks(self, record: HelloRecord) -> bool:
+    @staticmethod
+    def picks(event: HelloEvent) -> bool:
         """A whole PKI Hello in more than one segment."""
-        return record.event.segments > 1 and record.event.hello.complete
+        return event.segments > 1 and event.hello.complete
 
-    def sentence(self, records: list[HelloRecord]) -> str:
+    def sentence(self, first: HelloEvent) -> str:
         """Name the segments."""
-        first = records[0].event
         return f"The Hello came in {first.segments} TCP segments ({frames(first.evidence)}); it is whole."
 
 
 @rule
-class PidCheckFailed(_HelloCheck):
+class PidCheckFailed(_HelloRule):
     """The PID's check character does not fit."""
 
-    needs = "wrong-pid"
     id = "pid-check-failed"
     precedence = 620
     title = "The PID's check character is wrong"
@@ -149,20 +146,20 @@ class PidCheckFailed(_HelloCheck):
     example = (("hello", 0, {"pid": "0000037N"}),)
     near_miss = (("hello", 0, {"pid": "0000037M"}),)
 
-    def picks(self, record: HelloRecord) -> bool:
+    @staticmethod
+    def picks(event: HelloEvent) -> bool:
         """PSK with a wrong PID."""
-        return record.event.hello.pid_check_ok is False
+        return event.hello.pid_check_ok is False
 
-    def sentence(self, records: list[HelloRecord]) -> str:
+    def sentence(self, first: HelloEvent) -> str:
         """Show the PID."""
-        return f"The PID {records[0].event.hello.pid} does not fit its check character."
+        return f"The PID {first.hello.pid} does not fit its check character."
 
 
 @rule
-class AdminCredentialsUnset(_HelloCheck):
+class AdminCredentialsUnset(_HelloRule):
     """The device says that its administrator password is still the factory's."""
 
-    needs = "no-admin-password"
     id = "admin-credentials-unset"
     precedence = 710
     title = "The administrator password is still the default"
@@ -173,23 +170,23 @@ class AdminCredentialsUnset(_HelloCheck):
     example = (("hello", 0, {"admin_credentials": 0}),)
     near_miss = (("hello", 0, {"admin_credentials": None}),)
 
-    def picks(self, record: HelloRecord) -> bool:
+    @staticmethod
+    def picks(event: HelloEvent) -> bool:
         """Flag 0."""
-        return record.event.hello.admin_credentials == 0
+        return event.hello.admin_credentials == 0
 
-    def sentence(self, records: list[HelloRecord]) -> str:
+    def sentence(self, first: HelloEvent) -> str:
         """Name the frame."""
         return (
             "The Hello says that no administrator credentials are set "
-            f"({frames(records[0].event.evidence)}): MEBx still takes its default password."
+            f"({frames(first.evidence)}): MEBx still takes its default password."
         )
 
 
 @rule
-class JunkUuid(_HelloCheck):
+class JunkUuid(_HelloRule):
     """The UUID is one that many boards share."""
 
-    needs = "junk-uuid"
     id = "junk-uuid"
     precedence = 610
     title = "The UUID identifies nobody"
@@ -200,21 +197,21 @@ class JunkUuid(_HelloCheck):
     example = (("hello", 0, {"uuid": "03000200-0400-0500-0006-000700080009"}),)
     near_miss = (("hello", 0, {"uuid": "03000200-0400-0500-0006-000700080008"}),)
 
-    def picks(self, record: HelloRecord) -> bool:
+    @staticmethod
+    def picks(event: HelloEvent) -> bool:
         """A placeholder UUID."""
-        uuid = record.event.hello.uuid
+        uuid = event.hello.uuid
         return uuid is not None and is_junk_uuid(uuid)
 
-    def sentence(self, records: list[HelloRecord]) -> str:
+    def sentence(self, first: HelloEvent) -> str:
         """Show the UUID."""
-        return f"The Hello carries the UUID {records[0].event.hello.uuid}, which many boards share."
+        return f"The Hello carries the UUID {first.hello.uuid}, which many boards share."
 
 
 @rule
-class UndocumentedVersion(_HelloCheck):
+class UndocumentedVersion(_HelloRule):
     """A Hello of a version that no document describes."""
 
-    needs = "odd-version"
     id = "undocumented-version"
     precedence = 720
     title = "A Hello of an undocumented version"
@@ -225,10 +222,11 @@ class UndocumentedVersion(_HelloCheck):
     example = (("hello", 0, {"version": 4}),)
     near_miss = (("hello", 0, {"version": None}),)
 
-    def picks(self, record: HelloRecord) -> bool:
+    @staticmethod
+    def picks(event: HelloEvent) -> bool:
         """Neither 2 nor 3."""
-        return record.event.hello.version is not None and record.event.hello.type == "unknown"
+        return event.hello.version is not None and event.hello.type == "unknown"
 
-    def sentence(self, records: list[HelloRecord]) -> str:
+    def sentence(self, first: HelloEvent) -> str:
         """Show the version."""
-        return f"The Hello has version {records[0].event.hello.version}; only its header was read."
+        return f"The Hello has version {first.hello.version}; only its header was read."

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from amtdiag.devices.evidence import DHCP_ANSWERS, DHCP_QUESTIONS, DeviceEvidence
 from amtdiag.model import Candidate, DhcpEvent, Finding, Unknown
 from amtdiag.protocols.dns import HOST
-from amtdiag.rules.base import DeviceRule, discovery_filter, frames, proof, rule, times_tried
+from amtdiag.rules.base import DeviceRule, discovery_filter, frames, proof, rule, times_tried, where
 from amtdiag.times import SECOND, span
 
 _PATIENCE = 4 * SECOND
@@ -18,7 +18,7 @@ _PATIENCE = 4 * SECOND
 class NoLease(DeviceRule):
     """The device asks for an address and no DHCP server offers one."""
 
-    needs = "leases"
+    subject = "leases"
     id = "no-lease"
     precedence = 20
     title = "DHCP gives the device no address"
@@ -40,29 +40,27 @@ class NoLease(DeviceRule):
     )
     near_miss = (*example, ("lease", 10, "offer"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Discovers or requests that are repeated, and no offer, acknowledgement or refusal."""
-        asked = [one for one in case.leases if one.kind in DHCP_QUESTIONS and one.version == 4]
-        if not asked or any(one.kind in DHCP_ANSWERS for one in case.leases):
+        asked = [lease for lease in device.leases if lease.kind in DHCP_QUESTIONS and lease.version == 4]
+        if not asked or any(lease.kind in DHCP_ANSWERS for lease in device.leases):
             return
-        if case.lookups or case.sets_out_after(asked[0].ts):
+        if device.lookups or device.sets_out_after(asked[0].ts):
             return  # it has an address: it was answered, elsewhere than here
-        if not case.asked_in_vain or asked[-1].ts - asked[0].ts < _PATIENCE // 2:
+        if not device.asked_in_vain or asked[-1].ts - asked[0].ts < _PATIENCE // 2:
             yield Unknown(
                 "whether a DHCP server answers the device",
                 "no answer in this capture, and no question that the device sent again",
-                case.id,
+                device.id,
                 "a capture that goes on for a minute and shows both directions",
             )
             return
-        yield self.finding(
-            case,
+        yield self.about(
+            device,
+            asked,
             f"{asked[0].mac} asks for an address {times_tried(len(asked))} within "
-            f"{span(asked[-1].ts - asked[0].ts)}, and no DHCP server answers ({frames(proof(asked))}).",
-            proof(asked),
-            discovery_filter(case),
-            times=[one.ts for one in asked],
-            count=len(asked),
+            f"{span(asked[-1].ts - asked[0].ts)}, and no DHCP server answers ({where(asked)}).",
+            discovery_filter(device),
             candidates=(
                 Candidate("no DHCP server serves this segment", "the DHCP server's log; its relay's"),
                 Candidate(
@@ -76,7 +74,7 @@ class NoLease(DeviceRule):
 class LeaseRefused(DeviceRule):
     """A DHCP server refuses the address that the device asks for."""
 
-    needs = "leases"
+    subject = "leases"
     id = "lease-refused"
     precedence = 30
     title = "DHCP refuses the device's address"
@@ -89,20 +87,18 @@ class LeaseRefused(DeviceRule):
     example = (("arp", -9), ("pong", -9, "setup"), ("lease", 0, "discover"), ("lease", 1, "nak"))
     near_miss = (*example, ("lease", 5))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A refusal that no acknowledged lease follows."""
-        refused = [one for one in case.leases if one.kind == "nak"]
-        if not refused or any(ack.ts > refused[-1].ts for ack in case.acks):
+        refused = [lease for lease in device.leases if lease.kind == "nak"]
+        if not refused or any(ack.ts > refused[-1].ts for ack in device.acks):
             return
-        yield self.finding(
-            case,
+        yield self.about(
+            device,
+            refused,
             f"The DHCP server {refused[-1].server or 'of this network'} refuses the address "
-            f"({frames(proof(refused))}), and no lease follows.",
-            proof(refused),
-            discovery_filter(case),
-            times=[one.ts for one in refused],
-            count=len(refused),
-            overcome=case.sets_out_after(refused[-1].ts),
+            f"({where(refused)}), and no lease follows.",
+            discovery_filter(device),
+            overcome=device.sets_out_after(refused[-1].ts),
         )
 
 
@@ -110,7 +106,7 @@ class LeaseRefused(DeviceRule):
 class NoDomainOption(DeviceRule):
     """The lease carries no option 15."""
 
-    needs = "leases"
+    subject = "leases"
     id = "no-option-15"
     precedence = 50
     title = "DHCP gives the device no domain (option 15)"
@@ -125,32 +121,32 @@ class NoDomainOption(DeviceRule):
     example = (("lease", 0, {"domain": None}), ("lookup", 1, "server", {"name": "provisionserver"}))
     near_miss = (("lease", 0), ("lookup", 1, "server", {"name": "provisionserver"}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Acknowledged leases, whole in the capture, none with a domain."""
-        acks = [ack for ack in case.acks if ack.address is not None and ack.whole]
-        if not acks or any(ack.domain for ack in case.acks):
+        acks = [ack for ack in device.acks if ack.address is not None and ack.whole]
+        if not acks or any(ack.domain for ack in device.acks):
             return
         evidence = proof(acks)
-        unasked = acks[-1].mac in case.macs and _never_asks(case, 15)
+        unasked = acks[-1].mac in device.macs and _never_asks(device, 15)
         extra = " The client did not ask for it." if unasked else ""
         if any(ack.search for ack in acks):
             extra += " There is a search list (option 119) instead."
         yield self.finding(
-            case,
+            device,
             f"The DHCP server {acks[-1].server or 'of this network'} gives no option 15 "
             f"({frames(evidence)}).{extra}",
             evidence,
-            discovery_filter(case),
+            discovery_filter(device),
             times=[ack.ts for ack in acks],
             count=len(acks),
-            overcome=case.sets_out_after(acks[0].ts),
+            overcome=device.sets_out_after(acks[0].ts),
             # It has a domain from elsewhere, such as MEBx: the check of the certificate's suffix is left.
-            severity="warning" if any(one.name != HOST for one in case.lookups) else None,
+            severity="warning" if any(lease.name != HOST for lease in device.lookups) else None,
         )
 
 
-def _never_asks(case: DeviceEvidence, option: int) -> bool:
-    requests = [lease for lease in case.leases if lease.kind in ("discover", "request") and lease.wanted]
+def _never_asks(device: DeviceEvidence, option: int) -> bool:
+    requests = [lease for lease in device.leases if lease.kind in ("discover", "request") and lease.wanted]
     return bool(requests) and not any(option in lease.wanted for lease in requests)
 
 
@@ -158,7 +154,7 @@ def _never_asks(case: DeviceEvidence, option: int) -> bool:
 class NoDnsServer(DeviceRule):
     """The lease carries no DNS server."""
 
-    needs = "leases"
+    subject = "leases"
     id = "no-option-6"
     precedence = 40
     title = "DHCP gives the device no DNS server (option 6)"
@@ -170,21 +166,21 @@ class NoDnsServer(DeviceRule):
     example = (("lease", 0, {"dns": ()}), ("pong", 1, "setup"))
     near_miss = (("lease", 0), ("pong", 1, "setup"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Acknowledged leases, whole in the capture, without a DNS server, and no question asked."""
-        acks = [ack for ack in case.acks if ack.address is not None and ack.whole]
-        if not acks or any(ack.dns for ack in case.acks) or case.lookups:
+        acks = [ack for ack in device.acks if ack.address is not None and ack.whole]
+        if not acks or any(ack.dns for ack in device.acks) or device.lookups:
             return
         evidence = proof(acks)
         yield self.finding(
-            case,
+            device,
             f"The DHCP server {acks[-1].server or 'of this network'} names no DNS server "
             f"({frames(evidence)}).",
             evidence,
-            discovery_filter(case),
+            discovery_filter(device),
             times=[ack.ts for ack in acks],
             count=len(acks),
-            overcome=case.sets_out_after(acks[0].ts),
+            overcome=device.sets_out_after(acks[0].ts),
         )
 
 
@@ -192,7 +188,7 @@ class NoDnsServer(DeviceRule):
 class SecondDhcpServer(DeviceRule):
     """A second DHCP server, or a changed scope: the device was given more than one domain."""
 
-    needs = "leases"
+    subject = "leases"
     id = "two-dhcp-servers"
     precedence = 580
     title = "DHCP gives the device different domains"
@@ -212,22 +208,22 @@ class SecondDhcpServer(DeviceRule):
     )
     near_miss = (("lease", 0, "offer", {"server": "10.6.6.6"}), ("lease", 1), ("lookup", 2, "server"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Offers and acknowledgements with more than one domain."""
-        told = [lease for lease in _answers(case) if lease.domain]
-        domains = list(dict.fromkeys(lease.domain for lease in told if lease.domain))
+        answers = [lease for lease in _answers(device) if lease.domain]
+        domains = list(dict.fromkeys(lease.domain for lease in answers if lease.domain))
         if len(domains) < 2:
             return
-        servers = list(dict.fromkeys(lease.server or "?" for lease in told))
-        evidence = proof(told)
+        servers = list(dict.fromkeys(lease.server or "?" for lease in answers))
+        evidence = proof(answers)
         yield self.finding(
-            case,
+            device,
             f"The device was given the domains {' and '.join(domains)} by {' and '.join(servers)} "
             f"({frames(evidence)}).",
             evidence,
-            discovery_filter(case),
-            times=[lease.ts for lease in told],
-            count=len(told),
+            discovery_filter(device),
+            times=[lease.ts for lease in answers],
+            count=len(answers),
         )
 
 
@@ -235,7 +231,7 @@ class SecondDhcpServer(DeviceRule):
 class AnotherDhcpServer(DeviceRule):
     """More than one DHCP server answers the device, and they agree on its domain."""
 
-    needs = "leases"
+    subject = "leases"
     id = "another-dhcp-server"
     precedence = 800
     title = "Several DHCP servers answer the device"
@@ -249,22 +245,21 @@ class AnotherDhcpServer(DeviceRule):
     example = (("lease", 0, "offer", {"server": "10.6.6.6"}), ("lease", 1), ("lookup", 1, "server"))
     near_miss = (("lease", 0, "offer"), ("lease", 1), ("lookup", 1, "server"))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Offers or acknowledgements of two servers, with one domain."""
-        told = _answers(case)
-        servers = list(dict.fromkeys(lease.server for lease in told if lease.server))
-        if len(servers) < 2 or len({lease.domain for lease in told if lease.domain}) > 1:
+        answers = _answers(device)
+        servers = list(dict.fromkeys(lease.server for lease in answers if lease.server))
+        if len(servers) < 2 or len({lease.domain for lease in answers if lease.domain}) > 1:
             return
-        yield self.finding(
-            case,
-            f"{' and '.join(servers[:4])} answer it ({frames(proof(told))}).",
-            proof(told),
-            discovery_filter(case),
-            times=[lease.ts for lease in told],
+        yield self.about(
+            device,
+            answers,
+            f"{' and '.join(servers[:4])} answer it ({where(answers)}).",
+            discovery_filter(device),
             count=len(servers),
         )
 
 
-def _answers(case: DeviceEvidence) -> list[DhcpEvent]:
+def _answers(device: DeviceEvidence) -> list[DhcpEvent]:
     """What DHCP servers told the device."""
-    return [lease for lease in case.leases if lease.kind in ("offer", "ack")]
+    return [lease for lease in device.leases if lease.kind in ("offer", "ack")]

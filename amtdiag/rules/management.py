@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator
+from operator import attrgetter
 from typing import ClassVar
 
 from amtdiag.devices.evidence import DeviceEvidence
-from amtdiag.model import FAILED, Category, Evidence, Finding, Unknown
+from amtdiag.model import FAILED, Category, ConnectionEvent, Finding, Unknown
 from amtdiag.protocols.ports import PLAIN_PORTS
-from amtdiag.rules.base import DeviceRule, address_filter, frames, proof, rule
+from amtdiag.rules.base import DeviceRule, Picking, address_filter, frames, picked_by, proof, rule, where
 from amtdiag.rules.connect_back import TLS_PORTS
-from amtdiag.rules.wsman_calls import Called, calls_of, link_filter
+from amtdiag.rules.wsman_calls import calls_of, link_filter
 from amtdiag.times import SECOND
 
 _PLAIN = frozenset({16992, 16994, 623, 5900})
@@ -23,7 +25,7 @@ _UNPROVISION = frozenset({"Unprovision", "PartialUnprovision"})
 class EmptyDigest(DeviceRule):
     """Somebody logs in with an empty or shortened digest: the probe for CVE-2017-5689."""
 
-    needs = "spoken"
+    subject = staticmethod(calls_of)
     id = "empty-digest"
     precedence = 640
     title = "Somebody logs in with an empty digest (CVE-2017-5689)"
@@ -38,36 +40,32 @@ class EmptyDigest(DeviceRule):
     example = (("hello", 0), ("web", 1, (1, None, {"digest_short": True})))
     near_miss = (("hello", 0), ("web", 1, (1, None)))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Digest credentials whose response is absent, empty or shorter than 32 digits."""
-        probes = [one for one in calls_of(case) if one.exchange.digest_short]
+        probes = [call for call in calls_of(device) if call.exchange.digest_short]
         if not probes:
             return
-        let_in = [one for one in probes if one.exchange.status == 200]
-        shown = (let_in or probes)[0]
-        evidence = _evidence(let_in or probes)
+        let_in = [call for call in probes if call.exchange.status == 200]
+        shown = let_in or probes
+        link = shown[0].link
         what = "lets it in" if let_in else "does not let it in"
         yield self.finding(
-            case,
-            f"{shown.link.ends.src} logs in to {shown.link.ends.dst} port {shown.link.ends.dport} with an "
-            f"empty or short digest, and the device {what} ({frames(evidence)}).",
-            evidence,
-            f"http.authorization && {link_filter(shown.link)}",
-            times=[one.exchange.ts for one in probes],
+            device,
+            f"{link.ends.src} logs in to {link.ends.dst} port {link.ends.dport} with an "
+            f"empty or short digest, and the device {what} ({where(shown)}).",
+            proof(shown),
+            f"http.authorization && {link_filter(link)}",
+            times=[call.ts for call in probes],
             count=len(probes),
             severity=None if let_in else "error",
         )
-
-
-def _evidence(calls: Sequence[Called]) -> list[Evidence]:
-    return [frame for one in calls for frame in one.exchange.evidence]
 
 
 @rule
 class UnprovisionedInClear(DeviceRule):
     """Somebody unprovisions the device, and anybody on the way can see how."""
 
-    needs = "spoken"
+    subject = staticmethod(calls_of)
     id = "unprovisioned-in-clear"
     precedence = 670
     title = "The device was unprovisioned in the clear"
@@ -79,36 +77,50 @@ class UnprovisionedInClear(DeviceRule):
     example = (("hello", 0), ("web", 1, (1, "Unprovision")))
     near_miss = (("hello", 0), ("web", 1, (1, "Unprovision", {"value": 1})))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Unprovision or PartialUnprovision on a plain port, answered well."""
         found = [
-            one
-            for one in calls_of(case)
-            if one.exchange.call is not None
-            and one.exchange.call.method in _UNPROVISION
-            and one.exchange.succeeded
-            and one.link.ends.dport in _PLAIN
+            call
+            for call in calls_of(device)
+            if call.method in _UNPROVISION and call.exchange.succeeded and call.link.ends.dport in _PLAIN
         ]
         if found:
             first = found[0]
-            assert first.exchange.call is not None
             by = f" as {first.exchange.user}" if first.exchange.user else ""
-            yield self.finding(
-                case,
-                f"{first.link.ends.src}{by} calls {first.exchange.call.method} on {first.link.ends.dst} port "
-                f"{first.link.ends.dport}, and the device does it ({frames(_evidence(found))}).",
-                _evidence(found),
+            yield self.about(
+                device,
+                found,
+                f"{first.link.ends.src}{by} calls {first.method} on {first.link.ends.dst} port "
+                f"{first.link.ends.dport}, and the device does it ({where(found)}).",
                 link_filter(first.link),
-                times=[one.exchange.ts for one in found],
-                count=len(found),
             )
 
 
+class _LinkRule(DeviceRule):
+    """A rule about some of the connections to a device's AMT ports, whoever makes them."""
+
+    _members: ClassVar[list[Picking]] = []
+    subject = staticmethod(picked_by(_members, attrgetter("links")))
+
+    def __init_subclass__(cls) -> None:
+        """Take note of the rule: all of them go through the connections of a device at once."""
+        cls._members.append(cls)
+
+    @staticmethod
+    @abstractmethod
+    def picks(link: ConnectionEvent) -> bool:
+        """Tell whether the rule is about this connection."""
+
+    def picked(self, device: DeviceEvidence) -> list[ConnectionEvent]:
+        """Return the connections that it picks."""
+        picked: dict[str, list[ConnectionEvent]] = type(self).subject(device)
+        return picked.get(self.id, [])
+
+
 @rule
-class PlainManagement(DeviceRule):
+class PlainManagement(_LinkRule):
     """The device is managed without encryption."""
 
-    needs = "plain-links"
     id = "plain-management"
     precedence = 780
     title = "The device is managed in the clear"
@@ -122,34 +134,30 @@ class PlainManagement(DeviceRule):
     example = (("hello", 0), ("web", 1))
     near_miss = (("hello", 0), ("web", 1, {"server_bytes": 0}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    @staticmethod
+    def picks(link: ConnectionEvent) -> bool:
+        """One without TLS that carried data both ways."""
+        carried = link.client_bytes and link.server_bytes and link.outcome not in FAILED
+        return bool(carried) and link.ends.dport in PLAIN_PORTS
+
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A conversation on 16992 or 16994 that carried data both ways."""
-        spoken = [
-            link
-            for link in (*case.returns, *case.visits)
-            if link.ends.dport in PLAIN_PORTS
-            and link.outcome not in FAILED
-            and link.client_bytes
-            and link.server_bytes
-        ]
-        if spoken:
-            ports = " and ".join(str(port) for port in sorted({link.ends.dport for link in spoken}))
-            by = ", ".join(sorted({link.ends.src for link in spoken})[:3])
-            yield self.finding(
-                case,
-                f"{by} talks to {spoken[0].ends.dst} on port {ports} without TLS ({frames(proof(spoken))}).",
-                proof(spoken),
-                link_filter(spoken[0]),
-                times=[link.ts for link in spoken],
-                count=len(spoken),
+        links = self.picked(device)
+        if links:
+            ports = " and ".join(str(port) for port in sorted({link.ends.dport for link in links}))
+            by = ", ".join(sorted({link.ends.src for link in links})[:3])
+            yield self.about(
+                device,
+                links,
+                f"{by} talks to {links[0].ends.dst} on port {ports} without TLS ({where(links)}).",
+                link_filter(links[0]),
             )
 
 
 @rule
-class FallsBackToPlain(DeviceRule):
+class FallsBackToPlain(_LinkRule):
     """After TLS has failed, the same server goes on without it."""
 
-    needs = "several-links"
     id = "falls-back-to-plain"
     precedence = 660
     title = "The server falls back to the plain port when TLS fails"
@@ -166,10 +174,15 @@ class FallsBackToPlain(DeviceRule):
     example = (("hello", 0), ("tls", 1, {"alert": 70, "by": "client"}), ("web", 3))
     near_miss = (("hello", 0), ("tls", 1, {"finished": True}), ("web", 3))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    @staticmethod
+    def picks(link: ConnectionEvent) -> bool:
+        """One to the plain port."""
+        return link.ends.dport == 16992
+
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A TLS connection that came to nothing, and soon after it the same server at the plain port."""
-        links = sorted((*case.returns, *case.visits), key=lambda link: link.ts)
-        for tried in links:
+        web = sorted(self.picked(device), key=lambda link: link.ts)
+        for tried in sorted(device.links, key=lambda link: link.ts):
             if tried.ends.dport not in TLS_PORTS or (
                 tried.tls is not None and tried.tls.finished is not False
             ):
@@ -178,14 +191,12 @@ class FallsBackToPlain(DeviceRule):
                 continue
             later = [
                 link
-                for link in links
-                if link.ends.dport == 16992
-                and link.ends.src == tried.ends.src
-                and 0 <= link.ts - tried.ts <= _PATIENCE
+                for link in web
+                if link.ends.src == tried.ends.src and 0 <= link.ts - tried.ts <= _PATIENCE
             ]
             if later:
                 yield self.finding(
-                    case,
+                    device,
                     f"{tried.ends.src} fails with TLS on port {tried.ends.dport} ({frames(tried.evidence)}) "
                     f"and then tries port 16992 ({frames(later[0].evidence)}).",
                     [*tried.evidence, *later[0].evidence],
@@ -196,10 +207,9 @@ class FallsBackToPlain(DeviceRule):
 
 
 @rule
-class VulnerableFirmware(DeviceRule):
+class VulnerableFirmware(_LinkRule):
     """The device says a firmware version in which CVE-2017-5689 is open."""
 
-    needs = "spoken"
     id = "vulnerable-firmware"
     precedence = 650
     title = "The firmware can be entered without a password"
@@ -214,15 +224,20 @@ class VulnerableFirmware(DeviceRule):
     example = (("hello", 0), ("web", 1, {"version": "9.1.20.1035"}))
     near_miss = (("hello", 0), ("web", 1, {"version": "9.1.41.3024"}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    @staticmethod
+    def picks(link: ConnectionEvent) -> bool:
+        """One in which the web server names its version."""
+        return link.web is not None and link.web.version is not None
+
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A version in the Server header of its web server that lies before the mended build."""
         from amtdiag.trust.advisories import has_empty_digest_hole
 
-        for link in (*case.returns, *case.visits):
+        for link in self.picked(device):
             version = link.web.version if link.web is not None else None
             if version is not None and has_empty_digest_hole(version):
                 yield self.finding(
-                    case,
+                    device,
                     f"{link.ends.dst} says that it runs AMT {version} ({frames(link.evidence)}), in which "
                     "CVE-2017-5689 is open: an empty password digest is let in.",
                     link.evidence,
@@ -233,10 +248,9 @@ class VulnerableFirmware(DeviceRule):
 
 
 @rule
-class OldTls(DeviceRule):
+class OldTls(_LinkRule):
     """Device and server speak a version of TLS that is no longer thought safe."""
 
-    needs = "shaken"
     id = "old-tls"
     precedence = 790
     title = "Device and server speak an old version of TLS"
@@ -249,23 +263,23 @@ class OldTls(DeviceRule):
     example = (("hello", 0), ("tls", 1, {"finished": True, "version": 0x0301}))
     near_miss = (("hello", 0), ("tls", 1, {"finished": True, "version": 0x0303}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    @staticmethod
+    def picks(link: ConnectionEvent) -> bool:
+        """One whose handshake was finished below TLS 1.2."""
+        tls = link.tls
+        return bool(tls is not None and tls.finished and tls.version and tls.version < _TLS12)
+
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A finished handshake with SSL 3.0, TLS 1.0 or TLS 1.1."""
-        spoken = [
-            link
-            for link in (*case.returns, *case.visits)
-            if link.tls is not None and link.tls.finished and link.tls.version and link.tls.version < _TLS12
-        ]
-        if spoken:
+        links = self.picked(device)
+        if links:
             from amtdiag.protocols.tls.constants import version_name
 
-            assert spoken[0].tls is not None
-            yield self.finding(
-                case,
-                f"{spoken[0].ends.src} and {spoken[0].ends.dst} speak "
-                f"{version_name(spoken[0].tls.version or 0)} ({frames(proof(spoken))}).",
-                proof(spoken),
-                f"tls && {link_filter(spoken[0])}",
-                times=[link.ts for link in spoken],
-                count=len(spoken),
+            assert links[0].tls is not None
+            yield self.about(
+                device,
+                links,
+                f"{links[0].ends.src} and {links[0].ends.dst} speak "
+                f"{version_name(links[0].tls.version or 0)} ({where(links)}).",
+                f"tls && {link_filter(links[0])}",
             )

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 
 from amtdiag.model import ConnectionEvent, Finding, LookupEvent, PingEvent, Unknown
 from amtdiag.protocols.ports import CIRA_PORT
-from amtdiag.rules.base import MOST_EVIDENCE, FleetEvidence, FleetRule, address_filter, frames, proof, rule
+from amtdiag.rules.base import (
+    MAX_EVIDENCE,
+    FleetEvidence,
+    FleetRule,
+    address_filter,
+    proof,
+    rule,
+    where,
+)
 
 _SWEEP = 16
 """Addresses that are pinged before it is called a sweep."""
@@ -36,16 +44,16 @@ class RmcpSweep(FleetRule):
         for ping in scene.events.pings:
             sent[ping.asker].append(ping)
         # On its own segment a ping to an address that nobody has ends with ARP.
-        vain: defaultdict[str, set[str]] = defaultdict(set)
-        for one in scene.events.nobody:
-            vain[one.asker].add(one.target)
+        absent: defaultdict[str, set[str]] = defaultdict(set)
+        for question in scene.events.nobody:
+            absent[question.asker].add(question.target)
         for asker, pings in sent.items():
-            asked = {ping.target for ping in pings} | vain[asker]
+            asked = {ping.target for ping in pings} | absent[asker]
             if len(asked) >= _SWEEP:
                 yield self.finding(
                     asker,
                     f"{asker} sends RMCP pings to {len(asked)} addresses: it looks for AMT devices.",
-                    proof(pings[:MOST_EVIDENCE]),
+                    proof(pings[:MAX_EVIDENCE]),
                     f"udp.port==623 && {address_filter(asker)}",
                     times=[ping.ts for ping in pings],
                     count=len(pings),
@@ -87,7 +95,7 @@ class PortSweep(FleetRule):
             yield self.finding(
                 source,
                 f"{source} tries port {links[0].ends.dport} at {len(targets)} addresses "
-                f"({frames(proof(links))}){nobody}.",
+                f"({where(links)}){nobody}.",
                 proof(links),
                 f"tcp.port=={links[0].ends.dport} && {address_filter(source)}",
                 times=[link.ts for link in links],
@@ -158,15 +166,15 @@ class AnotherPath(FleetRule):
         """Without any Hello: talks to port 4433, AMT web servers, names of activation servers."""
         if scene.events.hellos:
             return
-        cira = [link for case in scene.cases for link in case.outgoing if link.server_bytes]
+        cira = [link for device in scene.cases for link in device.outgoing if link.server_bytes]
         web = [
             link
-            for case in scene.cases
-            for link in (*case.returns, *case.visits)
+            for device in scene.cases
+            for link in (*device.returns, *device.visits)
             if link.web or (link.server_bytes and not (link.tls and link.tls.finished is False))
         ]
-        answered = [one for one in scene.events.other_lookups if one.addresses]
-        names = [one for one in answered if re.match(_ACTIVATION, one.name)]
+        answered = [lookup for lookup in scene.events.other_lookups if lookup.addresses]
+        names = [lookup for lookup in answered if re.match(_ACTIVATION, lookup.name)]
         for subject, events, what in (
             ("cira", cira, f"talk to port {CIRA_PORT} (CIRA, device to presence server)"),
             ("amt", web, "answer on AMT ports: they are under management already"),
@@ -182,7 +190,7 @@ class AnotherPath(FleetRule):
         named = f" ({', '.join(asked[:3])})" if asked else ""
         return self.finding(
             subject,
-            f"{listed}: {what}{named} ({frames(proof(events))}).",
+            f"{listed}: {what}{named} ({where(events)}).",
             proof(events),
             "dns" if named else f"tcp.port in {{{CIRA_PORT}, 16992..16995}}",
             times=[event.ts for event in events],
@@ -216,7 +224,7 @@ class NoHello(FleetRule):
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """No Hello, and no device that tried to say one."""
-        shown = any(case.lookups or case.attempts or case.lacks_lease for case in scene.cases)
+        shown = any(device.lookups or device.attempts or device.lacks_lease for device in scene.cases)
         if scene.events.hellos or shown:
             return
         clients = {lease.mac for lease in scene.events.dhcp if lease.kind == "ack"}
@@ -249,13 +257,13 @@ class CaptureDrops(FleetRule):
 
     def look(self, scene: FleetEvidence) -> Iterator[Finding | Unknown]:
         """The number of lost packets that the capturing program wrote into the file."""
-        for one in scene.captures:
-            if one.drops:
+        for capture in scene.captures:
+            if capture.drops:
                 yield self.finding(
-                    one.file,
-                    f"{one.file}: the capturing side dropped {one.drops:,} packets.",
+                    capture.file,
+                    f"{capture.file}: the capturing side dropped {capture.drops:,} packets.",
                     (),
                     "",
-                    times=[ts for ts in (one.first_ts, one.last_ts) if ts is not None],
-                    count=one.drops,
+                    times=[ts for ts in (capture.first_ts, capture.last_ts) if ts is not None],
+                    count=capture.drops,
                 )

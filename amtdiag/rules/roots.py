@@ -9,19 +9,25 @@ from typing import ClassVar
 from amtdiag.config import Options
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Category, Finding, HelloRecord, JudgedDigest, OwnRoot, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, frames, rule
+from amtdiag.rules.base import DeviceRule, flow_filter, frames, rule
+from amtdiag.rules.schedule import several_hellos
 from amtdiag.trust.verdicts import EXPIRED, UNKNOWN, WEAK, ZERO, carries
 
 _NAMES_SHOWN = 3
 
 
-def latest_list(case: DeviceEvidence) -> HelloRecord | None:
+def latest_list(device: DeviceEvidence) -> HelloRecord | None:
     """The last Hello with digests: what the device trusts now."""
-    return next((record for record in reversed(case.hellos) if record.digests), None)
+    for record in reversed(device.hellos):
+        if record.digests:
+            return record
+    return None
 
 
-class _ListCheck(DeviceRule):
+class _ListRule(DeviceRule):
     """A rule about digests with a certain verdict."""
+
+    subject = staticmethod(latest_list)
 
     verdict: ClassVar[str]
     category: ClassVar[Category] = "security"
@@ -30,24 +36,26 @@ class _ListCheck(DeviceRule):
         """Say what is the matter with these digests."""
         raise NotImplementedError
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """One finding a device, about its latest list."""
-        record = latest_list(case)
+        return self.examine(device, latest_list(device))
+
+    def examine(self, device: DeviceEvidence, record: HelloRecord | None) -> Iterator[Finding | Unknown]:
+        """Look at its latest list."""
         found = record.judgement.by_verdict.get(self.verdict) if record is not None else None
         if record is not None and found:
-            ends = record.event.ends
             yield self.finding(
-                case,
+                device,
                 self.sentence(found, len(record.digests)),
                 record.event.evidence,
-                f"tcp.port=={ends.dport} && {address_filter(ends.src)}",
+                flow_filter(record.event.ends),
                 times=[record.event.ts],
                 count=len(found),
             )
 
 
 def _names(found: Sequence[JudgedDigest]) -> str:
-    names = [one.name or one.digest.value.hex()[:16] for one in found]
+    names = [digest.name or digest.digest.value.hex()[:16] for digest in found]
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return ", ".join(names[:_NAMES_SHOWN]) + more
 
@@ -57,7 +65,7 @@ def _roots(count: int) -> str:
 
 
 @rule
-class UnknownDigest(_ListCheck):
+class UnknownDigest(_ListRule):
     """A digest that no catalogue names: added by the user or the OEM, or planted."""
 
     id = "unknown-digest"
@@ -65,7 +73,6 @@ class UnknownDigest(_ListCheck):
     title = "The device trusts a root that no catalogue names"
     severity = "warning"
     confidence = "medium"
-    needs = "unknown"
     verdict = UNKNOWN
     remedy = (
         "Compare with your own CA (--root-of) and with what the OEM ships. A digest that neither of you "
@@ -82,14 +89,13 @@ class UnknownDigest(_ListCheck):
 
 
 @rule
-class WeakRoot(_ListCheck):
+class WeakRoot(_ListRule):
     """Roots with a short key or an old signature."""
 
     id = "weak-root"
     precedence = 760
     title = "The device trusts weak roots"
     severity = "info"
-    needs = "weak"
     verdict = WEAK
     remedy = (
         "Update the firmware, or deactivate these digests in MEBx. A provisioning certificate that chains to "
@@ -108,14 +114,13 @@ class WeakRoot(_ListCheck):
 
 
 @rule
-class ExpiredRoot(_ListCheck):
+class ExpiredRoot(_ListRule):
     """Roots that had expired when the capture was taken."""
 
     id = "expired-root"
     precedence = 770
     title = "The device trusts expired roots"
     severity = "info"
-    needs = "expired"
     verdict = EXPIRED
     remedy = "Do not chain the provisioning certificate to one of them; update the firmware."
     source = "Validity of the certificates themselves, against the time of the capture"
@@ -128,7 +133,7 @@ class ExpiredRoot(_ListCheck):
 
 
 @rule
-class ZeroDigest(_ListCheck):
+class ZeroDigest(_ListRule):
     """A digest of zeros."""
 
     id = "zero-digest"
@@ -137,7 +142,6 @@ class ZeroDigest(_ListCheck):
     label = "zero digest"
     severity = "warning"
     category = "provisioning"
-    needs = "all-zero"
     verdict = ZERO
     remedy = "Delete the entry in MEBx and enter the digest again; a full unprovision clears added digests."
     source = "Layout of the Hello in Intel's AMT guide"
@@ -146,24 +150,24 @@ class ZeroDigest(_ListCheck):
 
     def sentence(self, found: Sequence[JudgedDigest], listed: int) -> str:
         """Name the places."""
-        places = ", ".join(str(one.digest.index) for one in found)
+        places = ", ".join(str(digest.digest.index) for digest in found)
         return f"Digest {places} of the {listed} in the list is all zero."
 
 
-def _whole_lists(case: DeviceEvidence) -> list[HelloRecord]:
+def _whole_lists(device: DeviceEvidence) -> list[HelloRecord]:
     """Hellos with all their digests: only those tell what a list lacks."""
-    return [record for record in case.hellos if record.digests and record.event.hello.complete]
+    return [record for record in device.hellos if record.digests and record.event.hello.complete]
 
 
 def _unnamed(record: HelloRecord) -> dict[bytes, JudgedDigest]:
-    """The digests of a list that no catalogue names: added by somebody."""
-    return {one.digest.value: one for one in record.digests if UNKNOWN in one.verdicts}
+    """The digests of a list that no catalogue names: added ones."""
+    return {digest.digest.value: digest for digest in record.digests if UNKNOWN in digest.verdicts}
 
 
 class _ListChange(DeviceRule):
     """A rule about added digests that come or go from one Hello to the next."""
 
-    needs = "several-hellos"
+    subject = staticmethod(several_hellos)
     category: ClassVar[Category] = "security"
 
     def changes(self, before: HelloRecord, after: HelloRecord) -> list[JudgedDigest]:
@@ -174,21 +178,19 @@ class _ListChange(DeviceRule):
         """Say what changed between two frames."""
         raise NotImplementedError
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Two whole lists of one device, one after the other, with one digest of difference or more."""
-        if len(case.macs) > 1:
+        if len(device.macs) > 1:
             return  # two machines with one UUID have two lists
-        for before, after in pairwise(_whole_lists(case)):
+        for before, after in pairwise(_whole_lists(device)):
             found = self.changes(before, after)
             if found:
-                ends = after.event.ends
-                evidence = [*before.event.evidence, *after.event.evidence]
-                yield self.finding(
-                    case,
-                    self.sentence(found, frames(before.event.evidence), frames(after.event.evidence)),
-                    evidence,
-                    f"tcp.port=={ends.dport} && {address_filter(ends.src)}",
-                    times=[before.event.ts, after.event.ts],
+                events = (before.event, after.event)
+                yield self.about(
+                    device,
+                    events,
+                    self.sentence(found, *(frames(event.evidence) for event in events)),
+                    flow_filter(after.event.ends),
                     count=len(found),
                 )
                 return
@@ -222,8 +224,8 @@ class DigestVanished(_ListChange):
 
     def changes(self, before: HelloRecord, after: HelloRecord) -> list[JudgedDigest]:
         """Unnamed digests of the earlier list that the later lacks."""
-        left = {one.digest.value for one in after.digests}
-        return [one for value, one in _unnamed(before).items() if value not in left]
+        left = {digest.digest.value for digest in after.digests}
+        return [digest for value, digest in _unnamed(before).items() if value not in left]
 
     def sentence(self, found: Sequence[JudgedDigest], before: str, after: str) -> str:
         """Say when it was there."""
@@ -258,8 +260,8 @@ class DigestAdded(_ListChange):
 
     def changes(self, before: HelloRecord, after: HelloRecord) -> list[JudgedDigest]:
         """Unnamed digests that only the later list has."""
-        there = {one.digest.value for one in before.digests}
-        return [one for value, one in _unnamed(after).items() if value not in there]
+        there = {digest.digest.value for digest in before.digests}
+        return [digest for value, digest in _unnamed(after).items() if value not in there]
 
     def sentence(self, found: Sequence[JudgedDigest], before: str, after: str) -> str:
         """Say since when it is there."""
@@ -274,14 +276,14 @@ def own_root(cases: Iterable[DeviceEvidence], options: Options) -> OwnRoot | Non
     if not options.root_digests:
         return None
     carried, lacking, unknown = [], [], []
-    for case in cases:
-        record = latest_list(case)
+    for device in cases:
+        record = latest_list(device)
         if record is not None and carries(record.digests, options.root_digests):
-            carried.append(case.id)
+            carried.append(device.id)
         elif record is not None and record.event.hello.complete:
-            lacking.append(case.id)
+            lacking.append(device.id)
         else:
-            unknown.append(case.id)
+            unknown.append(device.id)
     return OwnRoot(options.root_name or "your root", tuple(carried), tuple(lacking), tuple(unknown))
 
 
@@ -289,7 +291,7 @@ def own_root(cases: Iterable[DeviceEvidence], options: Options) -> OwnRoot | Non
 class RootNotListed(DeviceRule):
     """The caller's own root is not in the device's list."""
 
-    needs = "hellos"
+    subject = "hellos"
     option = "root_digests"
     id = "root-not-listed"
     precedence = 200
@@ -305,9 +307,9 @@ class RootNotListed(DeviceRule):
     example = (("hello", 0),)
     near_miss = (("hello", 0, {"digests": ("DigiCert Global Root G2", "aa" * 32)}),)
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Only with --root-of, and only where the list is whole."""
-        record = latest_list(case)
+        record = latest_list(device)
         if (
             record is None
             or not self.options.root_digests
@@ -319,16 +321,15 @@ class RootNotListed(DeviceRule):
             yield Unknown(
                 f"whether the device carries {name}",
                 "its digest list is not whole in this capture",
-                case.id,
+                device.id,
                 "a capture with full packet length",
             )
             return
-        ends = record.event.ends
         yield self.finding(
-            case,
+            device,
             f"{name} is not among the {len(record.digests)} digests of the device "
             f"({frames(record.event.evidence)}).",
             record.event.evidence,
-            f"tcp.port=={ends.dport} && {address_filter(ends.src)}",
+            flow_filter(record.event.ends),
             times=[record.event.ts],
         )

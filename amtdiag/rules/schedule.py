@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.devices.modes import CALLS
-from amtdiag.model import FAILED, Candidate, Evidence, Finding, Unknown
+from amtdiag.model import FAILED, Candidate, Evidence, Finding, HelloRecord, Unknown
 from amtdiag.protocols.hello import MAX_DOCUMENTED_RETRY
-from amtdiag.rules.base import DeviceRule, address_filter, frames, rule
+from amtdiag.rules.base import DeviceRule, address_filter, flow_filter, frames, rule
 from amtdiag.rules.connect_back import PATIENCE
 from amtdiag.times import SECOND, span
 
@@ -21,20 +21,25 @@ _CONTRADICTION = 10 * 60 * SECOND
 _RESTARTS = 3
 
 
-def _frames_of(case: DeviceEvidence) -> list[Evidence]:
-    return [record.event.evidence[0] for record in case.hellos]
+def _frames_of(device: DeviceEvidence) -> list[Evidence]:
+    return [record.event.evidence[0] for record in device.hellos]
 
 
-def _filter(case: DeviceEvidence) -> str:
-    ends = case.hellos[-1].event.ends
-    return f"tcp.port=={ends.dport} && {address_filter(ends.src)}"
+def _filter(device: DeviceEvidence) -> str:
+    ends = device.hellos[-1].event.ends
+    return flow_filter(ends)
+
+
+def several_hellos(device: DeviceEvidence) -> Sequence[HelloRecord]:
+    """Return the Hellos where there is more than one."""
+    return device.hellos if len(device.hellos) > 1 else ()
 
 
 @rule
 class GaveUp(DeviceRule):
     """The last retry was sent, then silence."""
 
-    needs = "last-retry"
+    subject = "hellos"
     id = "device-gave-up"
     precedence = 490
     title = "The device has given up saying Hello"
@@ -48,29 +53,29 @@ class GaveUp(DeviceRule):
     example = (("hello", 0, {"retry_count": 14}),)
     near_miss = (("hello", 0, {"retry_count": 13}),)
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Retry 14 or more, and nothing for a while after it."""
-        last = case.last_hello
-        if last is None or last.hello.retry_count is None or last.hello.retry_count < MAX_DOCUMENTED_RETRY:
+        last = device.hellos[-1].event if device.hellos else None
+        if last is None or (last.hello.retry_count or 0) < MAX_DOCUMENTED_RETRY:
             return
-        quiet = case.covered_until - last.ts
-        if any(link.outcome not in FAILED and link.ts > last.ts for link in case.returns):
+        quiet = device.covered_until - last.ts
+        if any(link.outcome not in FAILED and link.ts > last.ts for link in device.returns):
             return
-        usual = max((gap for gap in case.device.gaps), default=PATIENCE)
+        usual = max((gap for gap in device.device.gaps), default=PATIENCE)
         if quiet < max(usual * 2, PATIENCE):
             yield Unknown(
                 "whether the device goes on saying Hello",
                 f"the capture ends {span(quiet)} after retry {last.hello.retry_count}",
-                case.id,
+                device.id,
                 f"a capture that goes on for more than {span(max(usual * 2, PATIENCE))}",
             )
             return
         yield self.finding(
-            case,
+            device,
             f"After retry {last.hello.retry_count} ({frames(last.evidence)}) the device is silent for "
             f"{span(quiet)}.",
             last.evidence,
-            _filter(case),
+            _filter(device),
             times=[last.ts],
         )
 
@@ -79,7 +84,7 @@ class GaveUp(DeviceRule):
 class WindowClosed(DeviceRule):
     """Hellos for about six hours, then none."""
 
-    needs = "several-hellos"
+    subject = staticmethod(several_hellos)
     id = "window-closed"
     precedence = 530
     title = "The setup window has closed"
@@ -97,18 +102,18 @@ class WindowClosed(DeviceRule):
     example = (("hello", 0), ("hello", 3 * 3600), ("hello", 6 * 3600), ("until", 13 * 3600))
     near_miss = (("hello", 0), ("hello", 2 * 3600), ("hello", 4 * 3600), ("until", 13 * 3600))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A series as long as the usual window, and an hour of silence after it."""
-        if len(case.hellos) < 3:
+        if len(device.hellos) < 3:
             return
-        first, last = case.hellos[0].event, case.hellos[-1].event
-        lasted, quiet = last.ts - first.ts, case.covered_until - last.ts
-        if _WINDOW[0] <= lasted <= _WINDOW[1] and quiet >= max(_HOUR, 2 * max(case.device.gaps)):
+        first, last = device.hellos[0].event, device.hellos[-1].event
+        lasted, quiet = last.ts - first.ts, device.covered_until - last.ts
+        if _WINDOW[0] <= lasted <= _WINDOW[1] and quiet >= max(_HOUR, 2 * max(device.device.gaps)):
             yield self.finding(
-                case,
-                f"{len(case.hellos)} Hellos within {span(lasted)}, then none for {span(quiet)}.",
+                device,
+                f"{len(device.hellos)} Hellos within {span(lasted)}, then none for {span(quiet)}.",
                 [first.evidence[0], last.evidence[0]],
-                _filter(case),
+                _filter(device),
                 times=[first.ts, last.ts],
             )
 
@@ -117,7 +122,7 @@ class WindowClosed(DeviceRule):
 class StartsOver(DeviceRule):
     """The retry count falls back again and again."""
 
-    needs = "several-hellos"
+    subject = staticmethod(several_hellos)
     id = "starts-over"
     precedence = 540
     title = "The device starts over again and again"
@@ -144,18 +149,18 @@ class StartsOver(DeviceRule):
         ("hello", 240, {"retry_count": 1}),
     )
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Three Hellos or more whose count did not rise."""
-        counted = [r.event for r in case.hellos if r.event.hello.retry_count is not None]
+        counted = [r.event for r in device.hellos if r.event.hello.retry_count is not None]
         falls = [b for a, b in pairwise(counted) if (b.hello.retry_count or 0) <= (a.hello.retry_count or 0)]
-        if len(falls) < _RESTARTS - 1 or len(case.macs) > 1:
+        if len(falls) < _RESTARTS - 1 or len(device.macs) > 1:
             return
         counts = ", ".join(str(event.hello.retry_count) for event in counted[:12])
         yield self.finding(
-            case,
-            f"The retry count falls back {len(falls)} times: {counts} ({frames(_frames_of(case))}).",
+            device,
+            f"The retry count falls back {len(falls)} times: {counts} ({frames(_frames_of(device))}).",
             [event.evidence[0] for event in falls],
-            _filter(case),
+            _filter(device),
             times=[event.ts for event in falls],
             count=len(falls),
         )
@@ -165,7 +170,7 @@ class StartsOver(DeviceRule):
 class ClonedUuid(DeviceRule):
     """One UUID from two MACs."""
 
-    needs = "several-hellos"
+    subject = staticmethod(several_hellos)
     id = "cloned-uuid"
     precedence = 170
     title = "Two machines carry the same UUID"
@@ -184,25 +189,25 @@ class ClonedUuid(DeviceRule):
     )
     near_miss = (("hello", 0, {"mac": "device"}), ("hello", 10, {"src": "other", "mac": "device"}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Hellos of one UUID that come from two addresses in turn, with two MACs or again and again."""
-        sources = [record.event.ends.src for record in case.hellos]
+        sources = [record.event.ends.src for record in device.hellos]
         turns = sum(a != b for a, b in pairwise(sources))
         families = {":" in source for source in sources}
         # One change is a device that moved; two machines take turns. Behind a router their MACs are not seen.
-        told_apart = len(case.macs) > 1 and turns >= _TURNS
-        if not case.id.startswith("uuid:") or len(families) > 1 or not (told_apart or turns > _TURNS):
+        distinct = len(device.macs) > 1 and turns >= _TURNS
+        if not device.id.startswith("uuid:") or len(families) > 1 or not (distinct or turns > _TURNS):
             return
-        macs = f", MACs {' and '.join(case.macs[:3])}" if told_apart else ""
+        macs = f", MACs {' and '.join(device.macs[:3])}" if distinct else ""
         yield self.finding(
-            case,
+            device,
             f"The UUID comes from {' and '.join(sorted(set(sources))[:4])} in turn{macs} "
-            f"({frames(_frames_of(case))}).",
-            _frames_of(case),
-            _filter(case),
-            times=[record.event.ts for record in case.hellos],
-            count=max(len(case.macs), len(set(sources))),
-            confidence=None if told_apart else "medium",
+            f"({frames(_frames_of(device))}).",
+            _frames_of(device),
+            _filter(device),
+            times=[record.event.ts for record in device.hellos],
+            count=max(len(device.macs), len(set(sources))),
+            confidence=None if distinct else "medium",
         )
 
 
@@ -210,7 +215,7 @@ class ClonedUuid(DeviceRule):
 class SharedAddress(DeviceRule):
     """Several UUIDs from one address."""
 
-    needs = "shared-address"
+    subject = "shared_address"
     id = "shared-address"
     precedence = 550
     title = "Several devices say Hello from one address"
@@ -227,17 +232,17 @@ class SharedAddress(DeviceRule):
     example = (("hello", 0), ("hello", 1, {"uuid": "other"}))
     near_miss = (("hello", 0), ("hello", 1, {"uuid": "other", "src": "other"}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """The address is another device's too."""
-        if not case.shared_address or not case.hellos:
+        if not device.shared_address or not device.hellos:
             return
         yield self.finding(
-            case,
-            f"Other devices say Hello from {case.hellos[-1].event.ends.src} too "
-            f"({frames(_frames_of(case))}).",
-            _frames_of(case),
-            _filter(case),
-            times=[record.event.ts for record in case.hellos],
+            device,
+            f"Other devices say Hello from {device.hellos[-1].event.ends.src} too "
+            f"({frames(_frames_of(device))}).",
+            _frames_of(device),
+            _filter(device),
+            times=[record.event.ts for record in device.hellos],
             candidates=(
                 Candidate("NAT or a relay between them and the server", "a capture on the devices' segment"),
                 Candidate("the lease went from one device to the other", "the DHCP server's log"),
@@ -245,11 +250,15 @@ class SharedAddress(DeviceRule):
         )
 
 
+def _has_several_modes(device: DeviceEvidence) -> bool:
+    return len(device.device.modes) > 1
+
+
 @rule
 class ModesDisagree(DeviceRule):
     """Signs of two modes take turns."""
 
-    needs = "several-modes"
+    subject = staticmethod(_has_several_modes)
     id = "modes-disagree"
     precedence = 570
     title = "The device shows two modes in turn"
@@ -264,10 +273,10 @@ class ModesDisagree(DeviceRule):
     example = (("hello", 0), ("pong", 5, "operational"), ("hello", 30))
     near_miss = (("hello", 0), ("pong", 5, "operational"), ("hello", 700))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """One mode, another, and the first again, within ten minutes."""
         for first, between, again in zip(
-            case.device.modes, case.device.modes[1:], case.device.modes[2:], strict=False
+            device.device.modes, device.device.modes[1:], device.device.modes[2:], strict=False
         ):
             start, end = first.since or 0, again.since or 0
             changed = between.reason in CALLS or again.reason in CALLS
@@ -275,11 +284,11 @@ class ModesDisagree(DeviceRule):
                 continue
             evidence = [*first.evidence[:2], *between.evidence[:2], *again.evidence[:2]]
             yield self.finding(
-                case,
+                device,
                 f"It shows {first.name} ({first.reason}), {between.name} ({between.reason}) and again "
                 f"{first.name} ({frames(evidence)}).",
                 evidence,
-                f"(rmcp || tcp.port in {{9971, 16992..16995}}) && {address_filter(case.device.ips[-1])}",
+                f"(rmcp || tcp.port in {{9971, 16992..16995}}) && {address_filter(device.device.ips[-1])}",
                 times=[start, end],
                 candidates=(
                     Candidate("two machines share the address or the UUID", "their MACs, by ARP or DHCP"),
@@ -293,7 +302,7 @@ class ModesDisagree(DeviceRule):
 class HelloAfterOperational(DeviceRule):
     """A device that was under management says Hello."""
 
-    needs = "several-modes"
+    subject = staticmethod(_has_several_modes)
     id = "hello-after-operational"
     precedence = 560
     title = "A provisioned device says Hello again"
@@ -315,17 +324,17 @@ class HelloAfterOperational(DeviceRule):
         ("back", 0, "established", {"dport": 16994, "client_bytes": 9, "server_bytes": 9}),
     )
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Setup after Operational in the history of modes."""
-        for before, after in pairwise(case.device.modes):
-            again = any(record.event.ts >= (before.since or 0) for record in case.hellos)
+        for before, after in pairwise(device.device.modes):
+            again = any(record.event.ts >= (before.since or 0) for record in device.hellos)
             if before.name == "operational" and after.name == "setup" and again:
                 yield self.finding(
-                    case,
+                    device,
                     f"It was operational ({before.reason}, {frames(before.evidence)}) and then "
                     f"{after.reason} ({frames(after.evidence)}).",
                     [*before.evidence, *after.evidence],
-                    _filter(case),
+                    _filter(device),
                     times=[after.since] if after.since is not None else [],
                 )
                 return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from amtdiag.devices.evidence import DeviceEvidence
 from amtdiag.model import Evidence, Finding, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, discovery_filter, frames, rule
+from amtdiag.rules.base import DeviceRule, discovery_filter, flow_filter, frames, rule
 from amtdiag.rules.roots import latest_list
 
 if TYPE_CHECKING:
@@ -19,23 +19,23 @@ _ROW_OF_A_ROOT_TRIED, _ROW_OF_A_ROOT = "F19", "F18"
 """The catalogue tells apart whether a server has shown such a chain, or has none to show."""
 
 
-def context_of(case: DeviceEvidence) -> ChainContext:
+def context_of(device: DeviceEvidence) -> ChainContext:
     """Return what is known of a device that is shown a chain: suffix, digests, release, time."""
     from amtdiag.trust.rule import ChainContext
 
-    record = latest_list(case)
+    record = latest_list(device)
     return ChainContext(
-        when=record.event.ts if record else case.device.last_seen,
-        suffixes=_suffixes(case),
-        digests=frozenset(one.digest.value for one in record.digests) if record else None,
+        when=record.event.ts if record else device.device.last_seen,
+        suffixes=_suffixes(device),
+        digests=frozenset(result.digest.value for result in record.digests) if record else None,
         digests_complete=record is not None and record.event.hello.complete,
-        release=case.device.firmware,
+        release=device.device.firmware,
     )
 
 
-def _suffixes(case: DeviceEvidence) -> tuple[str, ...] | None:
+def _suffixes(device: DeviceEvidence) -> tuple[str, ...] | None:
     """The domains that DHCP gave last, of each version; None where that was not seen."""
-    last = {ack.version: ack.domain for ack in case.acks if ack.domain or ack.whole}
+    last = {ack.version: ack.domain for ack in device.acks if ack.domain or ack.whole}
     return tuple(dict.fromkeys(filter(None, last.values()))) if last else None
 
 
@@ -56,37 +56,40 @@ class _OwnChain(DeviceRule):
         "and 000100444"
     )
 
-    def judged(self, case: DeviceEvidence) -> Sequence[RuleResult]:
+    def judged(self, device: DeviceEvidence) -> Sequence[RuleResult]:
         """What each rule about chains says; nothing where no chain is given, or none is of use.
 
         A PSK device asks for no certificate, and one that is not on its way to a server for none now.
         """
-        hello = case.last_hello
-        on_its_way = case.hellos or case.attempts or case.lookups
-        if not self.options.chain or case.prospect or not on_its_way or (hello and hello.hello.type == "psk"):
+        hello = device.last_hello
+        on_its_way = device.hellos or device.attempts or device.lookups
+        if (
+            not self.options.chain
+            or device.prospect
+            or not on_its_way
+            or (hello and hello.hello.type == "psk")
+        ):
             return ()
-        return _judged(self.options.chain, context_of(case))
+        return _judged(self.options.chain, context_of(device))
 
-    def report(self, case: DeviceEvidence, results: Sequence[RuleResult], beginning: str) -> Finding:
+    def report(self, device: DeviceEvidence, results: Sequence[RuleResult], beginning: str) -> Finding:
         """Return one finding about several results, the first of which gives row and remedy."""
         from amtdiag.trust.chain import sentence
 
         first, row = results[0], results[0].catalogue
-        said = " ".join(sentence(one) for one in results[:_MOST_SENTENCES])
+        words = " ".join(sentence(result) for result in results[:_MOST_SENTENCES])
         more = f" And {len(results) - _MOST_SENTENCES} more." if len(results) > _MOST_SENTENCES else ""
-        evidence = _evidence(case, {one.rule for one in results})
+        evidence = _evidence(device, {result.rule for result in results})
         shown = f" ({frames(evidence)})" if evidence else ""
-        record = latest_list(case)
+        record = latest_list(device)
         return self.finding(
-            case,
-            f"{beginning}{shown}: {said}{more}",
+            device,
+            f"{beginning}{shown}: {words}{more}",
             evidence,
-            f"tcp.port=={record.event.ends.dport} && {address_filter(record.event.ends.src)}"
-            if record
-            else discovery_filter(case),
-            times=[record.event.ts if record else case.device.last_seen],
+            flow_filter(record.event.ends) if record else discovery_filter(device),
+            times=[record.event.ts if record else device.device.last_seen],
             severity="warning"
-            if case.device.mode.name == "operational" and self.severity == "error"
+            if device.device.mode.name == "operational" and self.severity == "error"
             else None,
             catalogue=_ROW_OF_A_ROOT if row == _ROW_OF_A_ROOT_TRIED else row,
             remedy=first.remedy,
@@ -98,10 +101,10 @@ class _OwnChain(DeviceRule):
         return self.options.chain_name or "your certificate"
 
 
-def _evidence(case: DeviceEvidence, rules: set[str]) -> list[Evidence]:
+def _evidence(device: DeviceEvidence, rules: set[str]) -> list[Evidence]:
     """The Hello with the list, and the lease where its domain is what matters."""
-    record = latest_list(case)
-    lease = case.acks[-1].evidence if case.acks and "suffix" in rules else ()
+    record = latest_list(device)
+    lease = device.acks[-1].evidence if device.acks and "suffix" in rules else ()
     return [*(record.event.evidence if record else ()), *lease]
 
 
@@ -126,11 +129,11 @@ class OwnChainRefused(_OwnChain):
     example = (("lease", -9), ("hello", 0))
     near_miss = (("lease", -9), ("hello", 0, {"digests": ("the sample root",)}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Only with --cert: usages, OU, domain, chain, signatures, root and algorithms, for this device."""
-        broken = [one for one in self.judged(case) if _is_fatal(one)]
+        broken = [result for result in self.judged(device) if _is_fatal(result)]
         if broken:
-            yield self.report(case, broken, f"{self.chain_name} does not fit this device")
+            yield self.report(device, broken, f"{self.chain_name} does not fit this device")
 
 
 @rule
@@ -150,11 +153,11 @@ class OwnChainDoubtful(_OwnChain):
     )
     near_miss = (("lease", -9, {"domain": "a.example.com"}), ("hello", 0, {"digests": ("the sample root",)}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Only with --cert: dates, wildcards, domains that match in part, SHA-1 where the release is open."""
-        doubts = [one for one in self.judged(case) if _is_doubt(one)]
+        doubts = [result for result in self.judged(device) if _is_doubt(result)]
         if doubts:
-            yield self.report(case, doubts, f"{self.chain_name} is in doubt for this device")
+            yield self.report(device, doubts, f"{self.chain_name} is in doubt for this device")
 
 
 @rule
@@ -174,27 +177,27 @@ class OwnChainFits(_OwnChain):
     example = (("lease", -9), ("hello", 0, {"digests": ("the sample root",)}))
     near_miss = (("lease", -9), ("hello", 0))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """Only with --cert, and only where every rule holds; else it says what cannot be told."""
-        results = self.judged(case)
-        unseen = [one for one in results if one.outcome == "unknown" and not _is_doubt(one)]
+        results = self.judged(device)
+        unseen = [result for result in results if result.outcome == "unknown" and not _is_doubt(result)]
         if any(map(_is_fatal, results)):
             return
         if unseen:
             yield Unknown(
                 f"whether the device accepts {self.chain_name}",
-                "; ".join(f"{one.got}: {one.why}" if one.why else one.got for one in unseen),
-                case.id,
-                ", and ".join(dict.fromkeys(one.remedy for one in unseen)),
+                "; ".join(f"{result.got}: {result.why}" if result.why else result.got for result in unseen),
+                device.id,
+                ", and ".join(dict.fromkeys(result.remedy for result in unseen)),
             )
         elif results and not any(map(_is_doubt, results)):
-            by_rule = {one.rule: one for one in results}
-            said = "; ".join(by_rule[rule].got for rule in ("root-listed", "suffix"))
-            evidence = _evidence(case, set(by_rule))
+            by_rule = {result.rule: result for result in results}
+            words = "; ".join(by_rule[rule].got for rule in ("root-listed", "suffix"))
+            evidence = _evidence(device, set(by_rule))
             yield self.finding(
-                case,
-                f"{self.chain_name} breaks none of {len(by_rule)} rules ({frames(evidence)}): {said}.",
+                device,
+                f"{self.chain_name} breaks none of {len(by_rule)} rules ({frames(evidence)}): {words}.",
                 evidence,
-                discovery_filter(case),
-                times=[case.device.last_seen],
+                discovery_filter(device),
+                times=[device.device.last_seen],
             )

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from amtdiag.devices.evidence import DeviceEvidence
-from amtdiag.model import ConnectionEvent, Exchange, Finding, Unknown
-from amtdiag.rules.base import DeviceRule, address_filter, frames, proof, rule, times_tried
+from amtdiag.model import ConnectionEvent, Evidence, Exchange, Finding, Unknown
+from amtdiag.rules.base import DeviceRule, address_filter, frames, proof, rule, times_tried, where
 from amtdiag.times import SECOND
 
 _READS = frozenset({None, "Get", "Enumerate", "Pull", "Release", "Identify"})
@@ -23,12 +23,30 @@ class Called(NamedTuple):
     link: ConnectionEvent
     exchange: Exchange
 
+    @property
+    def ts(self) -> int:
+        """When it was asked, in ns."""
+        return self.exchange.ts
 
-def calls_of(case: DeviceEvidence) -> Iterator[Called]:
-    """Yield all exchanges with the device's web server, in the order of the connections."""
-    for link in (*case.returns, *case.visits):
-        if link.talk is not None:
-            yield from (Called(link, one) for one in link.talk.exchanges)
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The frames of question and answer."""
+        return self.exchange.evidence
+
+    @property
+    def method(self) -> str | None:
+        """The method that it calls; None where it calls none, or that is not known."""
+        return self.exchange.call.method if self.exchange.call is not None else None
+
+
+def calls_of(device: DeviceEvidence) -> list[Called]:
+    """Return all exchanges with the device's web server, in the order of the connections."""
+    return [
+        Called(link, exchange)
+        for link in device.links
+        if link.talk is not None
+        for exchange in link.talk.exchanges
+    ]
 
 
 def link_filter(link: ConnectionEvent) -> str:
@@ -40,7 +58,7 @@ def link_filter(link: ConnectionEvent) -> str:
 class PasswordWrong(DeviceRule):
     """The device refuses user and password, and not only to ask for them."""
 
-    needs = "spoken"
+    subject = staticmethod(calls_of)
     id = "password-wrong"
     precedence = 410
     title = "The device refuses the user or the password"
@@ -60,59 +78,57 @@ class PasswordWrong(DeviceRule):
         ("web", 1, (1, None, {"status": 401, "denial": "challenge", "auth": None, "user": None})),
     )
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A 401 to a request with credentials whose nonce was fresh, and no success of that user after it."""
-        calls = list(calls_of(case))
+        calls = calls_of(device)
         refused = [
-            one
-            for one in calls
-            if one.exchange.denial in ("refused", "likely") and not one.exchange.digest_short
+            call
+            for call in calls
+            if call.exchange.denial in ("refused", "likely") and not call.exchange.digest_short
         ]
         if not refused:
             return
         last = refused[-1]
         user = last.exchange.user
-        later = [one for one in calls if _is_next_try(one, last)]
-        overcome = any(one.exchange.status == 200 for one in later)
-        unseen = [one for one in later if one.exchange.status is None and "answer" in one.exchange.missing]
-        certain = any(one.exchange.denial == "refused" for one in refused) and not unseen
-        evidence = [frame for one in refused for frame in one.exchange.evidence]
+        later = [call for call in calls if _is_next_try(call, last)]
+        overcome = any(call.exchange.status == 200 for call in later)
+        unseen = [
+            call for call in later if call.exchange.status is None and "answer" in call.exchange.missing
+        ]
+        certain = any(call.exchange.denial == "refused" for call in refused) and not unseen
         who = f"user {user}" if user else "the user"
-        yield self.finding(
-            case,
+        yield self.about(
+            device,
+            refused,
             f"The device, {last.link.ends.dst}, refuses {who} {times_tried(len(refused))}: it answers 401 to "
-            f"credentials with a fresh nonce ({frames(evidence)}).{_open_end(unseen)}",
-            evidence,
+            f"credentials with a fresh nonce ({where(refused)}).{_open_end(unseen)}",
             f"http && {link_filter(last.link)}",
-            times=[one.exchange.ts for one in refused],
-            count=len(refused),
             overcome=overcome,
             severity="warning" if unseen else None,
             confidence=None if certain else "medium",
         )
 
 
-def _is_next_try(one: Called, refused: Called) -> bool:
+def _is_next_try(call: Called, refused: Called) -> bool:
     """True for what the same user, or the same server in another's name, does after a refusal."""
-    if one.exchange.ts <= refused.exchange.ts:
+    if call.exchange.ts <= refused.exchange.ts:
         return False
-    named = one.exchange.auth is not None or "request" in one.exchange.missing
-    same_user = one.exchange.user is not None and one.exchange.user == refused.exchange.user
-    return same_user or (named and one.link.ends.src == refused.link.ends.src)
+    named = call.exchange.auth is not None or "request" in call.exchange.missing
+    same_user = call.exchange.user is not None and call.exchange.user == refused.exchange.user
+    return same_user or (named and call.link.ends.src == refused.link.ends.src)
 
 
 def _open_end(unseen: Sequence[Called]) -> str:
     if not unseen:
         return ""
-    evidence = [frame for one in unseen for frame in one.exchange.evidence]
-    return f" What the device answers to a later try ({frames(evidence)}) is not in this capture."
+    return f" What the device answers to a later try ({where(unseen)}) is not in this capture."
 
 
 @rule
 class CallFails(DeviceRule):
     """A call that provisions the device is answered with an error."""
 
-    needs = "spoken"
+    subject = staticmethod(calls_of)
     id = "call-fails"
     precedence = 420
     title = "The device refuses a call of the provisioning"
@@ -127,38 +143,24 @@ class CallFails(DeviceRule):
     example = (("hello", 0), ("web", 1, (1, "SetMEBxPassword", {"value": 2054})))
     near_miss = (("hello", 0), ("web", 1, (1, "Get", {"value": None, "fault": "Sender"})))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A call that does more than read, answered with a fault, an error or a ReturnValue other than 0."""
-        calls = [
-            one
-            for one in calls_of(case)
-            if one.exchange.call is not None and one.exchange.call.method not in _READS
-        ]
-        failed = [one for one in calls if _failed(one.exchange)]
+        calls = [call for call in calls_of(device) if call.method not in _READS]
+        failed = [call for call in calls if _failed(call.exchange)]
         if not failed:
             return
         last = failed[-1]
-        assert last.exchange.call is not None
-        method = last.exchange.call.method
-        overcome = any(
-            one.exchange.ts > last.exchange.ts
-            and one.exchange.call is not None
-            and one.exchange.call.method == method
-            and one.exchange.succeeded
-            for one in calls
-        )
-        evidence = [frame for one in failed for frame in one.exchange.evidence]
-        names = dict.fromkeys(_named(one.exchange) for one in failed)
-        yield self.finding(
-            case,
-            f"{'; '.join(names)} ({frames(evidence)}).",
-            evidence,
+        names = dict.fromkeys(_named(call.exchange) for call in failed)
+        yield self.about(
+            device,
+            failed,
+            f"{'; '.join(names)} ({where(failed)}).",
             f"http && {link_filter(last.link)}",
-            times=[one.exchange.ts for one in failed],
-            count=len(failed),
-            catalogue="F50" if method == "AddNextCertInChain" else None,
+            catalogue="F50" if last.method == "AddNextCertInChain" else None,
             remedy=_remedy(last.exchange),
-            overcome=overcome,
+            overcome=any(
+                call.ts > last.ts and call.method == last.method and call.exchange.succeeded for call in calls
+            ),
         )
 
 
@@ -174,8 +176,8 @@ def _remedy(exchange: Exchange) -> str | None:
 
 def _failed(exchange: Exchange) -> bool:
     result = exchange.result
-    said = result is not None and (result.fault is not None or result.return_value not in (0, None))
-    return said or (exchange.status is not None and exchange.status >= 400 and exchange.denial is None)
+    fails = result is not None and (result.fault is not None or result.return_value not in (0, None))
+    return fails or (exchange.status is not None and exchange.status >= 400 and exchange.denial is None)
 
 
 def _named(exchange: Exchange) -> str:
@@ -195,7 +197,7 @@ def _named(exchange: Exchange) -> str:
 class EndsAfterPassword(DeviceRule):
     """The device closes the connection at the call that sets its password."""
 
-    needs = "spoken"
+    subject = staticmethod(calls_of)
     id = "ends-after-password"
     precedence = 440
     title = "The device ends the session when its password is set"
@@ -210,16 +212,16 @@ class EndsAfterPassword(DeviceRule):
     example = (("hello", 0), ("web", 1, (2, "SetMEBxPassword", {"status": None}), {"closed_by": "server"}))
     near_miss = (("hello", 0), ("web", 1, (2, "SetMEBxPassword"), {"closed_by": "server"}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """SetMEBxPassword or SetAdminAclEntryEx as the last call of a session that the device then closes."""
-        for link in (*case.returns, *case.visits):
+        for link in device.links:
             last = link.talk.exchanges[-1] if link.talk is not None and link.talk.exchanges else None
             if last is None or last.call is None or link.closed_by != "server":
                 continue
             sets = last.call.method in ("SetMEBxPassword", "SetAdminAclEntryEx")
             if sets and not last.missing and last.status is None and link.last_ts - last.ts <= _SOON:
                 yield self.finding(
-                    case,
+                    device,
                     f"{link.ends.dst} closes the connection at {last.call.method}, without an answer "
                     f"({frames(last.evidence)}).",
                     last.evidence,
@@ -229,22 +231,16 @@ class EndsAfterPassword(DeviceRule):
                 return
 
 
-def commits_of(case: DeviceEvidence) -> list[Called]:
+def commits_of(device: DeviceEvidence) -> list[Called]:
     """The calls that committed the setup."""
-    return [
-        one
-        for one in calls_of(case)
-        if one.exchange.call is not None
-        and one.exchange.call.method == "CommitChanges"
-        and one.exchange.succeeded
-    ]
+    return [call for call in calls_of(device) if call.method == "CommitChanges" and call.exchange.succeeded]
 
 
 @rule
 class BrokenAfterCommit(DeviceRule):
     """After the commit no handshake with the device succeeds any more."""
 
-    needs = "spoken"
+    subject = staticmethod(calls_of)
     id = "broken-after-commit"
     precedence = 430
     title = "After the commit the device cannot shake hands any more"
@@ -261,27 +257,23 @@ class BrokenAfterCommit(DeviceRule):
     example = (("hello", 0), ("web", 1, (1, "CommitChanges")), ("tls", 9, {"alert": 80}))
     near_miss = (*example, ("tls", 20, {"finished": True}))
 
-    def look(self, case: DeviceEvidence) -> Iterator[Finding | Unknown]:
+    def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """A commit that succeeded, then handshakes that alerts end and none that is finished."""
-        commits = commits_of(case)
+        commits = commits_of(device)
         if not commits:
             return
-        since = commits[-1].exchange.ts
-        later = [
-            link
-            for link in (*case.returns, *case.visits)
-            if since < link.ts <= since + _AFTER_COMMIT and link.tls
-        ]
+        since = commits[-1].ts
+        later = [link for link in device.links if since < link.ts <= since + _AFTER_COMMIT and link.tls]
         broken = [link for link in later if link.tls is not None and link.tls.alert is not None]
         if broken and not any(link.tls is not None and link.tls.finished for link in later):
             alert = broken[-1].tls.alert if broken[-1].tls is not None else None
             many = "a handshake" if len(broken) == 1 else f"{len(broken)} handshakes"
             yield self.finding(
-                case,
-                f"CommitChanges succeeded ({frames(commits[-1].exchange.evidence)}). After it "
+                device,
+                f"CommitChanges succeeded ({frames(commits[-1].evidence)}). After it "
                 f"{many} ended with alert {alert}, and none was finished "
-                f"({frames(proof(broken))}).",
-                [*commits[-1].exchange.evidence, *proof(broken)],
+                f"({where(broken)}).",
+                [*commits[-1].evidence, *proof(broken)],
                 link_filter(broken[-1]),
                 times=[since, *(link.ts for link in broken)],
                 count=len(broken),

@@ -56,9 +56,9 @@ def _of_the_chain(chain: tuple[bytes, ...], whole: bool) -> tuple[RuleResult, ..
 def sentence(result: RuleResult) -> str:
     """Return a result in a sentence or two, for a reader who does not see the rule's name."""
     got = result.got[:1].upper() + result.got[1:]
-    said = {
+    words = {
         "broken": f"{BY_ID[result.rule].title}: {result.got}. Expected: {result.expected}.",
         "unknown": f"{got}. Expected: {result.expected}.",
         "holds": f"{got}.",
     }[result.outcome]
-    return f"{said} {result.why[:1].upper()}{result.why[1:]}." if result.why else said
+    return f"{words} {result.why[:1].upper()}{result.why[1:]}." if result.why else words

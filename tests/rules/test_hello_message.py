@@ -30,7 +30,7 @@ def test_every_hello_of_a_kind_is_counted() -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    [rule for rule in DEVICE_RULES if rule.__module__ == hello_message.__name__ and rule is not JunkUuid],
+    [rule for rule in DEVICE_RULES if issubclass(rule, hello_message._HelloRule) and rule is not JunkUuid],
     ids=lambda rule: rule.id,
 )
 def test_a_good_hello_hides_no_bad_one(rule: type[DeviceRule]) -> None:
