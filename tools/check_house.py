@@ -131,13 +131,27 @@ def names_of(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield node.attr, node.lineno
 
 
+def shown_to_users(tree: ast.Module) -> set[ast.Expr]:
+    """Docstrings of rules and of their `look`, which `amtdiag explain` prints."""
+    shown = set()
+    for rule in ast.walk(tree):
+        if isinstance(rule, ast.ClassDef) and any(
+            ast.unparse(mark) == "rule" for mark in rule.decorator_list
+        ):
+            looks = [part for part in rule.body if isinstance(part, ast.FunctionDef) and part.name == "look"]
+            shown |= {part.body[0] for part in (rule, *looks) if isinstance(part.body[0], ast.Expr)}
+    return shown
+
+
 def docstrings_of(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yield docstrings, those of fields and constants too."""
+    """Yield docstrings, those of fields and constants too, but for those that users read."""
+    shown = shown_to_users(tree)
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Expr)
             and isinstance(node.value, ast.Constant)
             and isinstance(node.value.value, str)
+            and node not in shown
         ):
             yield node.value.value, node.lineno
 

@@ -46,14 +46,14 @@ class Suspects(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Nothing is wrong with the chain as far as it can be tried, and that is not all the way."""
-        chain = self.broken.talk.client_chain
+        chain = self.broken.handshake.client_chain
         whole = chain is not None and chain.complete and not self.unseen
         return not self.likely and not (whole and self.broken.alert in _OF_CHAINS)
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """The frames of the certificates and of what ended the handshake."""
-        chain = self.broken.talk.client_chain
+        chain = self.broken.handshake.client_chain
         return (*(chain.evidence if chain else ()), *self.broken.evidence)
 
 
@@ -62,11 +62,11 @@ def suspects(device: DeviceEvidence) -> Suspects | None:
     if not any([link.tls is not None and link.tls.client_chain is not None for link in device.returns]):
         return None
     broken = broken_off(device)
-    if broken is None or broken.why != "chain" or broken.talk.client_chain is None:
+    if broken is None or broken.why != "chain" or broken.handshake.client_chain is None:
         return None
     from amtdiag.trust.chain import judge
 
-    chain = broken.talk.client_chain
+    chain = broken.handshake.client_chain
     context = context_of(device)._replace(when=broken.shown.ts, chain_complete=chain.complete)
     results = judge(chain.der, context)
     doubts = [result for result in results if result.outcome != "holds" and result.severity == "warning"]
@@ -307,7 +307,7 @@ class ChainSmallKey(ChainCheck):
 
 def shown_count(broken: Broken) -> str:
     """How many certificates the server has shown, as far as they are here."""
-    chain = broken.talk.client_chain
+    chain = broken.handshake.client_chain
     count = len(chain.der) if chain else 0
     certificates = f"{count} certificate{'' if count == 1 else 's'}"
     return certificates if chain is None or chain.complete else f"{certificates} and more that are not here"

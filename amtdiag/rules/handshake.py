@@ -55,7 +55,7 @@ class TlsVersion(HandshakeCheck):
 
     def sentence(self, broken: Broken) -> str:
         """Name the versions of both."""
-        tls = broken.talk
+        tls = broken.handshake
         offered = max((*tls.client_versions, tls.client_version or 0), default=0)
         wants = f"The server offers {version_name(offered)}. " if offered else ""
         chosen = f"The device chooses {version_name(tls.version)}. " if tls.version else ""
@@ -117,7 +117,7 @@ class DeviceNotTrusted(HandshakeCheck):
 
     def sentence(self, broken: Broken) -> str:
         """Say whose certificate, and how it is refused."""
-        chain = broken.talk.server_chain
+        chain = broken.handshake.server_chain
         count = len(chain.der) if chain else 0
         many = f"{count} certificate{'' if count == 1 else 's'}"
         shown = f" It showed {many} ({frames(chain.evidence)})." if chain else ""
@@ -144,7 +144,7 @@ class NoClientCertificate(HandshakeCheck):
 
     def sentence(self, broken: Broken) -> str:
         """Point at the empty message."""
-        chain = broken.talk.client_chain
+        chain = broken.handshake.client_chain
         where = f" ({frames(chain.evidence)})" if chain else ""
         return (
             f"The device asks for a certificate and the server sends an empty list{where}. {broken.refusal}."
@@ -216,7 +216,7 @@ def _seen_chain(broken: Broken) -> str:
 def _unseen_chain(device: DeviceEvidence, broken: Broken) -> Iterator[Unknown]:
     """What of the server's chain, or of the device that refuses it, is not in the capture."""
     what = "why the device refuses the server's certificates"
-    tls = broken.talk
+    tls = broken.handshake
     if broken.why == "chain-unseen" or (tls.client_chain is not None and not tls.client_chain.complete):
         yield Unknown(
             what,
@@ -324,7 +324,7 @@ def _why_broken(broken: Broken) -> tuple[Candidate, ...]:
         "the server signs with a key that does not belong to the certificate it shows",
         "`openssl x509 -pubkey` of the certificate and `openssl pkey -pubout` of the key",
     )
-    alert, tls = broken.alert, broken.talk
+    alert, tls = broken.alert, broken.handshake
     if tls.psk_identity is not None:
         return (key,)
     if alert in KEY and tls.client_chain is not None:

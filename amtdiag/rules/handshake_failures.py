@@ -62,7 +62,7 @@ class Broken(NamedTuple):
     """The one that the device's last Hello names."""
 
     @property
-    def talk(self) -> TlsConversation:
+    def handshake(self) -> TlsConversation:
         """The handshake that is shown."""
         return self.shown.tls or TlsConversation(None, None, None)
 
@@ -75,14 +75,14 @@ class Broken(NamedTuple):
         if self.alert is not None:
             name = ALERTS.get(self.alert, "unknown")
             return f"{who} ends the handshake with alert {self.alert} ({name}; {where})"
-        hidden = any(alert.sender == self.by for alert in self.talk.hidden_alerts)
+        hidden = any(alert.sender == self.by for alert in self.handshake.hidden_alerts)
         how = "with an encrypted alert" if hidden else "without an alert"
         return f"{who} ends the handshake {how} ({where})"
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """The frames of what ended it, else those of the connection."""
-        alerts: list[TlsAlert | HiddenAlert] = [*self.talk.alerts, *self.talk.hidden_alerts]
+        alerts: list[TlsAlert | HiddenAlert] = [*self.handshake.alerts, *self.handshake.hidden_alerts]
         found = tuple(frame for alert in alerts if alert.sender == self.by for frame in alert.evidence)
         return found or self.shown.evidence
 

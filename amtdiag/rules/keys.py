@@ -28,7 +28,7 @@ class PskNotOffered(HandshakeCheck):
 
     def sentence(self, broken: Broken) -> str:
         """Count the suites."""
-        offered = f"none of the {len(broken.talk.suites)} suites that are offered to it is for PSK"
+        offered = f"none of the {len(broken.handshake.suites)} suites that are offered to it is for PSK"
         return f"The device said a PSK Hello; {offered}. {broken.refusal}."
 
 
@@ -58,7 +58,7 @@ class PskIdentityUnknown(HandshakeCheck):
     def sentence(self, broken: Broken) -> str:
         """Name the PID that is used, and the device's own."""
         own = f", the device's Hello names the PID {broken.pid}" if broken.pid else ""
-        return f"The server uses the PID {broken.talk.psk_identity}{own}. {broken.refusal}."
+        return f"The server uses the PID {broken.handshake.psk_identity}{own}. {broken.refusal}."
 
 
 @rule
@@ -91,7 +91,7 @@ class PskDiffers(HandshakeCheck):
 
     def sentence(self, broken: Broken) -> str:
         """Say that the name of the key was right, and how far the handshake came."""
-        tls = broken.talk
+        tls = broken.handshake
         return (
             f"The server uses the PID {tls.psk_identity}, and the first message under the key fails. "
             f"{broken.refusal}.{_opened(broken)}"

@@ -24,6 +24,14 @@ _ACTIVATION = r"(rps|mps|ema|openamt|meshcentral)([-.0-9]|server|$)"
 """How names begin that servers for other ways to activation usually have."""
 
 
+def _absent_hosts(scene: FleetEvidence) -> defaultdict[str, set[str]]:
+    """By sender, the addresses for which it gets no answer to ARP: on its own segment, a scan ends there."""
+    absent: defaultdict[str, set[str]] = defaultdict(set)
+    for question in scene.events.nobody:
+        absent[question.asker].add(question.target)
+    return absent
+
+
 @rule
 class RmcpSweep(FleetRule):
     """RMCP presence pings find AMT devices and tell their mode."""
@@ -43,10 +51,7 @@ class RmcpSweep(FleetRule):
         sent: defaultdict[str, list[PingEvent]] = defaultdict(list)
         for ping in scene.events.pings:
             sent[ping.asker].append(ping)
-        # On its own segment a ping to an address that nobody has ends with ARP.
-        absent: defaultdict[str, set[str]] = defaultdict(set)
-        for question in scene.events.nobody:
-            absent[question.asker].add(question.target)
+        absent = _absent_hosts(scene)
         for asker, pings in sent.items():
             asked = {ping.target for ping in pings} | absent[asker]
             if len(asked) >= _SWEEP:
@@ -84,18 +89,15 @@ class PortSweep(FleetRule):
         for link in scene.strays:
             if link.ends.src in scene.scanners:
                 tried[link.ends.src].append(link)
-        # On its own segment most of what it tries ends with ARP.
-        vain: defaultdict[str, set[str]] = defaultdict(set)
-        for one in scene.events.nobody:
-            vain[one.asker].add(one.target)
+        absent = _absent_hosts(scene)
         for source, links in tried.items():
             targets = {link.ends.dst for link in links}
-            absent = vain[source] - targets
-            nobody = f", and asks in vain for {len(absent)} more" if absent else ""
+            others = absent[source] - targets
+            more = f", and asks in vain for {len(others)} more" if others else ""
             yield self.finding(
                 source,
                 f"{source} tries port {links[0].ends.dport} at {len(targets)} addresses "
-                f"({where(links)}){nobody}.",
+                f"({where(links)}){more}.",
                 proof(links),
                 f"tcp.port=={links[0].ends.dport} && {address_filter(source)}",
                 times=[link.ts for link in links],

@@ -1,4 +1,4 @@
-"""The digest list: roots that nobody knows, weak or expired ones, and whether mine is among them."""
+"""The digest list: roots that no catalogue names, weak or expired ones, and whether mine is among them."""
 
 from __future__ import annotations
 

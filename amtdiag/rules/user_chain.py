@@ -14,7 +14,7 @@ from amtdiag.rules.roots import latest_list
 if TYPE_CHECKING:
     from amtdiag.trust.rule import ChainContext, RuleResult
 
-_MOST_SENTENCES = 3
+_MAX_SENTENCES = 3
 _ROW_OF_A_ROOT_TRIED, _ROW_OF_A_ROOT = "F19", "F18"
 """The catalogue tells apart whether a server has shown such a chain, or has none to show."""
 
@@ -77,8 +77,8 @@ class _OwnChain(DeviceRule):
         from amtdiag.trust.chain import sentence
 
         first, row = results[0], results[0].catalogue
-        words = " ".join(sentence(result) for result in results[:_MOST_SENTENCES])
-        more = f" And {len(results) - _MOST_SENTENCES} more." if len(results) > _MOST_SENTENCES else ""
+        words = " ".join(sentence(result) for result in results[:_MAX_SENTENCES])
+        more = f" And {len(results) - _MAX_SENTENCES} more." if len(results) > _MAX_SENTENCES else ""
         evidence = _evidence(device, {result.rule for result in results})
         shown = f" ({frames(evidence)})" if evidence else ""
         record = latest_list(device)

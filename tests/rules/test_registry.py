@@ -26,7 +26,7 @@ ONLY_UNKNOWNS = (NotLooking, NoHello)
 def addresses(story: Story) -> set[str]:
     """The addresses that an example brings with it."""
     changes = [word for event in story for word in event if isinstance(word, dict)]
-    return {str(change[end]) for change in changes for end in ("src", "dst") if end in change}
+    return {str(change[end]) for change in changes for end in ("src", "dst", "client") if end in change}
 
 
 @every_rule
