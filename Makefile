@@ -78,9 +78,10 @@ test: system-packages lint types contracts unit ## all of it: system packages, l
 system-packages: ## install a C compiler, tshark and the like, where root or sudo can
 	@PYTHON="$(PYTHON)" sh tools/system-packages.sh
 
-lint: $(VENV)/.dev ## ruff: rules and formatting
+lint: $(VENV)/.dev ## ruff: rules and formatting; import circles, class names that stand twice, evaluated text
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/check_house.py import_circles twice_named evaluated
 
 format: $(VENV)/.dev ## ruff: mend what can be mended
 	$(BIN)/ruff check --fix .

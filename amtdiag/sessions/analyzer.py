@@ -129,11 +129,13 @@ class SessionAnalyzer:
             self._keep(self._messages.finish())
 
     def forget(self, before: int, most: int) -> int:
-        """Let go of events that ended before a time, and of those that say least; return how many.
+        """Drop events that ended before a time, and those that say least; return how many.
 
-        Of each kind so many are kept. What may be decrypted later is let go of altogether.
+        Of each kind so many are kept. Nothing is kept for decryption.
         """
-        old, crowded = self.events.forget(before, most)
+        from amtdiag.sessions.eviction import forget  # which live runs alone need
+
+        old, crowded = forget(self.events, before, most)
         self.crowded_out += crowded
         self._encrypted.clear()
         kept = sum(len(link.talk.exchanges) for link in self.events.connections if link.talk is not None)

@@ -69,29 +69,6 @@ class EventLog:
         """Return how many there are of the kind that there are most of."""
         return max(len(getattr(self, kind)) for kind in self.__slots__)
 
-    def forget(self, before: int, most: int) -> tuple[int, int]:
-        """Let go of what is older than a time, and of what there is too much of; return how many of each.
-
-        Of a kind of which there are more than `most`, those stay that say most about a device; see `Worth`.
-        """
-        old = 0
-        for kind in self.__slots__:
-            events = getattr(self, kind)
-            kept = [one for one in events if getattr(one, "last_ts", one.ts) >= before]
-            old += len(events) - len(kept)
-            events[:] = kept
-        crowded = 0
-        if self.most() > most:
-            from amtdiag.sessions.eviction import Worth  # which few runs need
-
-            worth = Worth(self)
-            for kind in self.__slots__:
-                events = getattr(self, kind)
-                if len(events) > most:
-                    crowded += len(events) - most
-                    events[:] = worth.best(kind, events, most)
-        return old, crowded
-
     def senders(self) -> frozenset[str]:
         """Return the addresses of which packets are seen that they sent themselves."""
         found = {link.ends.dst for link in self.connections if link.server_seen}

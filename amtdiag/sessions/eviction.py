@@ -26,6 +26,27 @@ _AGAIN = 10_000_000_000
 """Nanoseconds after which the same UUID from the same address is another sign, and no copy."""
 
 
+def forget(log: EventLog, before: int, limit: int) -> tuple[int, int]:
+    """Drop what ended before a time (ns since 1970 UTC) and what there is too much of; return both numbers.
+
+    Of a kind of which there are more than `limit`, those stay that say most about a device.
+    """
+    old = crowded = 0
+    for kind in log.__slots__:
+        events = getattr(log, kind)
+        kept = [event for event in events if getattr(event, "last_ts", event.ts) >= before]
+        old += len(events) - len(kept)
+        events[:] = kept
+    if log.most() > limit:
+        worth = Worth(log)
+        for kind in log.__slots__:
+            events = getattr(log, kind)
+            if len(events) > limit:
+                crowded += len(events) - limit
+                events[:] = worth.best(kind, events, limit)
+    return old, crowded
+
+
 class Worth:
     """What is known of the addresses, and the MACs, that events are about."""
 

@@ -334,6 +334,10 @@ static size_t header_length(const struct link_row *row, const struct packet *pac
 
 static int link_layer(const struct sieve *sieve, uint32_t linktype, const struct packet *packet, size_t *offset)
 {
+    if (linktype == sieve->ethernet) { /* what its row says, sooner */
+        *offset = 0;
+        return ethernet(packet, offset);
+    }
     const unsigned known = linktype < SIEVE_LINK_NUMBERS ? sieve->link_of[linktype] : 0;
     if (known == 0)
         return NOTHING;
