@@ -114,7 +114,7 @@ lab: ## record sample_pcaps/lab/ anew, in network namespaces (root only)
 	@[ "$$(id -u)" != 0 ] || sh tools/system-packages.sh lab
 	@PYTHONPATH=tests $(PYTHON) -m tools.lab sample_pcaps/lab
 
-$(NATIVE_BUILD)/corpus: tests/native/corpus.py tests/shapes.py tests/invented_links.py amtdiag/capture/decode/linktypes.py
+$(NATIVE_BUILD)/corpus: tests/native/corpus.py tests/shapes/*.py tests/invented_links.py amtdiag/capture/decode/linktypes.py
 	@rm -rf $@
 	@$(PYTHON) tests/native/corpus.py $@
 

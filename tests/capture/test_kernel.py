@@ -25,7 +25,20 @@ import shapes
 from helpers import HELLO_ONLY, ROOT, SAMPLES, spawn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shapes import SHAPES, Flow, Interface, Link, Packet, Record, Talk, ethernet, pcap, pcapng
+from shapes import (
+    SHAPES,
+    Flow,
+    Interface,
+    Link,
+    Packet,
+    Record,
+    Talk,
+    ethernet,
+    link_types,
+    pcap,
+    pcapng,
+    tags_and_tunnels,
+)
 
 from amtdiag.capture.decode.linktypes import LINK_TYPES, OTHER_NAMES, packed
 from amtdiag.capture.decode.packet import Segment
@@ -210,20 +223,12 @@ def test_mutated_packets_of_each_link_type(linktype: int, tmp_path: Path) -> Non
     assert assert_same([path], chunks=(4096,)).counts[0] == len(stored)
 
 
-@functools.cache
-def links() -> tuple[Link, ...]:
-    """Every link, tag stack and tunnel that the shapes have."""
-    found: dict[str, Link] = {}
-    real = shapes.single
-
-    def note(name: str, content: Any, **how: Any) -> Any:
-        if isinstance(link := how.get("link"), Link):
-            found[name] = link
-        return real(name, content, **how)
-
-    with patch.object(shapes, "single", note):
-        list(shapes._links())
-    return (ethernet(), *found.values())
+def links() -> list[Link]:
+    """Every link type, tag stack and tunnel that the shapes have."""
+    types = [link for named in link_types.LINKS.values() for link in named.values()]
+    stacks = (tags_and_tunnels.TAGS, tags_and_tunnels.STACKS, tags_and_tunnels.TUNNELS)
+    wrapped = [link for named in stacks for link in named.values()]
+    return [*types, *wrapped, tags_and_tunnels.PSEUDOWIRE, tags_and_tunnels.IPV6_IN_IPV4]
 
 
 @functools.cache

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-import struct
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -16,7 +15,8 @@ import pytest
 import shapes
 from helpers import ROOT
 from invented_links import INVENTED, packets_of
-from shapes import Interface, Link, Packet, Record, pcap, pcapng
+from shapes import Interface, Packet, Record, pcap, pcapng
+from shapes.link_types import LINKS
 
 from amtdiag.capture.decode.linktypes import ETHERNET, LINK_TYPES, LinkType, link_name, packed
 from amtdiag.capture.files.inputs import open_inputs
@@ -35,36 +35,6 @@ FOUR, SIX = (shapes.Talk(flow=flow).syn().packets[0] for flow in (shapes.FLOW, s
 MAC = shapes.mac(shapes.FLOW.src_mac)
 
 
-def family(order: str, six: int = 24) -> Callable[[Packet], bytes]:
-    """An address family as BSD writes it; IPv6 has another number on each system."""
-    return lambda packet: struct.pack(order + "I", six if packet.version == 6 else 2)
-
-
-def ppp(before: bytes = b"") -> Callable[[Packet], bytes]:
-    return lambda packet: before + (b"\0\x57" if packet.version == 6 else b"\0\x21")
-
-
-WRAPPINGS: Mapping[int, tuple[Link, ...]] = {
-    0: (shapes.prefixed(0, family("<")), shapes.prefixed(0, family(">", 30))),
-    1: (shapes.ethernet(), shapes.ethernet((0x8100, 5))),
-    9: (shapes.prefixed(9, ppp()), shapes.prefixed(9, ppp(b"\xff\3"))),
-    12: (shapes.prefixed(12, b""),),
-    14: (shapes.prefixed(14, b""),),
-    50: (shapes.prefixed(50, ppp(b"\xff\3")),),
-    51: (shapes.prefixed(51, ppp(b"\x11\0\0\x2a\0\x30")),),
-    101: (shapes.RAW,),
-    104: (shapes.prefixed(104, lambda packet: b"\x0f\0" + shapes.ether_type(packet).to_bytes(2)),),
-    108: (shapes.prefixed(108, family(">")),),
-    113: (shapes.prefixed(113, shapes.sll, shows_mac=True),),
-    166: (shapes.prefixed(166, ppp()),),
-    204: (shapes.prefixed(204, ppp(b"\1\xff\3")), shapes.prefixed(204, ppp(b"\0"))),
-    228: (shapes.prefixed(228, b""),),
-    229: (shapes.prefixed(229, b""),),
-    276: (shapes.prefixed(276, shapes.sll2, shows_mac=True),),
-}
-"""Of each link type, how the shapes wrap a packet in it: by hand, from its definition."""
-
-
 def sieve_of(kernel: str) -> Sieve:
     with patch.dict(os.environ, {"AMTDIAG_KERNEL": kernel}):
         return sieve_for(INTEREST)[0]
@@ -73,11 +43,11 @@ def sieve_of(kernel: str) -> Sieve:
 def wrapped(number: int, packet: Packet) -> list[bytes]:
     if number in INVENTED:
         return list(packets_of(number, packet.ip))
-    return [link.wrap(packet) for link in WRAPPINGS[number]]
+    return [link.wrap(packet) for link in LINKS[number].values()]
 
 
 def test_each_row_has_packets() -> None:
-    assert WRAPPINGS.keys() == LINK_TYPES.keys()
+    assert LINKS.keys() == LINK_TYPES.keys()
 
 
 @pytest.mark.parametrize("number", EVERY)
@@ -133,7 +103,7 @@ def test_the_compiled_sieve_reads_a_row_as_python_does(number: int) -> None:
 @pytest.mark.parametrize("number", [link for link in LINK_TYPES if link != ETHERNET])
 def test_places_of_addresses(number: int) -> None:
     """All MACs that a header has are where the row says, so that redaction finds them."""
-    for link in WRAPPINGS[number]:
+    for link in LINKS[number].values():
         data, macs = link.wrap(FOUR), LINK_TYPES[number].macs
         places = [at for at in range(len(data) - len(FOUR.ip)) if data[at : at + 6] == MAC]
         assert places == sorted(macs)
