@@ -36,8 +36,8 @@ from conftest import IN_CI
 
 from amtdiag import errors, model, tables
 from amtdiag.cli import main as cli
-from amtdiag.config import Limits
-from amtdiag.pipeline import diagnose
+from amtdiag.config import Limits, Options
+from amtdiag.pipeline import diagnose, interest
 from amtdiag.report.formats.json import analysis_lines
 from amtdiag.simulator.certificates import server_identity
 from amtdiag.trust.verdicts import VERDICTS
@@ -319,6 +319,10 @@ def recommended() -> str:
     """The filter of the tutorial, and of the page on where to capture."""
     (found,) = [one for one in capture_filters() if "tcp port 4433" in one]
     return found
+
+
+def test_the_recommended_filter_is_what_the_program_looks_for() -> None:
+    assert recommended() == interest(Options()).capture_filter()
 
 
 @pytest.mark.needs("tcpdump")

@@ -20,7 +20,7 @@ from shapes import SHAPES
 
 from amtdiag.capture.decode.decoder import Decoder
 from amtdiag.capture.decode.defragment import Fragments
-from amtdiag.capture.decode.linktypes import ETHERNET, RAW_IP
+from amtdiag.capture.decode.linktypes import ETHERNET, LINK_TYPES, RAW_IP
 from amtdiag.capture.decode.packet import TCP, Segment
 from amtdiag.capture.files.inputs import Input
 from amtdiag.capture.prefilter.bpf import MAX_INSTRUCTIONS, RET, Instruction, both, filter_for
@@ -62,7 +62,7 @@ def wanted_frames(packets: list[tuple[int, int, bytes, int]], *, any_port: bool)
 
 def check(path: Path, *, any_port: bool) -> tuple[int, int]:
     """Fail where a wanted packet does not come through; return how many are wanted and how many come."""
-    through = {linktype: program(any_port=any_port, linktype=linktype) for linktype in (ETHERNET, RAW_IP)}
+    through = {linktype: program(any_port=any_port, linktype=linktype) for linktype in LINK_TYPES}
     packets = [one for one in packets_of(path) if one[1] in through]
     passes = {at for at, (_, linktype, data, _) in enumerate(packets) if taken(through[linktype], data)}
     wanted = wanted_frames(packets, any_port=any_port)

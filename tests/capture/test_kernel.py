@@ -41,7 +41,7 @@ from shapes import (
 )
 
 from amtdiag.capture.decode.linktypes import LINK_TYPES, OTHER_NAMES, packed
-from amtdiag.capture.decode.packet import Segment
+from amtdiag.capture.decode.packet import ARP, ICMP, ICMPV6, TCP, UDP, Segment
 from amtdiag.capture.files import inputs
 from amtdiag.capture.files.inputs import open_inputs
 from amtdiag.capture.filescan import FileScan
@@ -80,9 +80,7 @@ class _Everywhere:
 
 
 def rows_of(packets: Any) -> list[tuple[int, Segment]]:
-    return [
-        (batch.sensor, Segment._make(row)) for batch in packets for row in zip(*batch.columns, strict=True)
-    ]
+    return [(batch.sensor, row) for batch in packets for row in batch.rows(TCP, UDP, ICMP, ICMPV6, ARP)]
 
 
 def sieve_of(choice: str) -> Sieve:

@@ -22,7 +22,7 @@ import shapes
 from helpers import SAMPLES
 from shapes import SHAPES, pcap, pcapng
 
-from amtdiag.capture.decode.packet import Segment
+from amtdiag.capture.decode.packet import ARP, ICMP, ICMPV6, TCP, UDP, Segment
 from amtdiag.capture.files.inputs import Input, Known, open_inputs
 from amtdiag.capture.parallel import pool, worker
 from amtdiag.capture.parallel.cpu import workers_for
@@ -94,9 +94,7 @@ class _Everywhere:
 
 
 def rows_of(packets: Any) -> list[tuple[int, Segment]]:
-    return [
-        (batch.sensor, Segment._make(row)) for batch in packets for row in zip(*batch.columns, strict=True)
-    ]
+    return [(batch.sensor, row) for batch in packets for row in batch.rows(TCP, UDP, ICMP, ICMPV6, ARP)]
 
 
 def read(paths: Sequence[Path], limits: Limits, workers: int = 1) -> Read:

@@ -9,28 +9,39 @@ from amtdiag.config import Limits
 
 
 class FragmentOrigin(NamedTuple):
-    """What a fragment's packet said besides its payload."""
+    """What the headers around a payload hold."""
 
     ts: int
+    """Nanoseconds since 1970, UTC."""
     file: int
+    """Index of the capture file in the run."""
     frame: int
+    """Frame number, counted from 1."""
     src: bytes
+    """Source address, 4 or 16 bytes."""
     dst: bytes
+    """Destination address, 4 or 16 bytes."""
     ident: int
+    """IPv4 identification, 0 for IPv6."""
     mac: bytes
+    """Source MAC, 6 bytes, or empty where the link type has none."""
     vlan: tuple[int, ...]
+    """VLAN identifiers, outermost first."""
     protocol: int
+    """IP's number of what the payload is."""
 
 
 class Whole(NamedTuple):
     """A datagram's payload as far as its fragments give it: contiguous from its first byte."""
 
     payload: bytes
+    """Contiguous captured bytes."""
     missing: int
     """Bytes that are known to follow but were not captured."""
     parts: tuple[tuple[int, int], ...]
     """Where the bytes of each used fragment end in the payload, and its frame number."""
     origin: FragmentOrigin
+    """Of the first fragment."""
 
     def frames(self, header: int) -> tuple[int, ...]:
         """Return the frames that carry more than the first `header` bytes; all of them if none does."""

@@ -39,21 +39,28 @@ class Fragment(NamedTuple):
     offset: int
     """Of its first byte in the datagram's payload."""
     more: bool
+    """Others follow it in the datagram."""
 
 
 class Datagram(NamedTuple):
     """An IP datagram's payload, as far as it was captured."""
 
     src: bytes
+    """Source address, 4 or 16 bytes."""
     dst: bytes
+    """Destination address, 4 or 16 bytes."""
     protocol: int
+    """Of the payload; of a later fragment what the header before it names."""
     ident: int
+    """IPv4 identification, 0 for IPv6."""
     start: int
+    """Offset of the payload in the packet."""
     end: int
     """Captured payload is `data[start:end]`."""
     missing: int
     """Payload bytes that the header promises but the capture cut off."""
     fragment: Fragment | None
+    """None for a whole datagram."""
     vlan: tuple[int, ...]
     """VLAN tags inside a tunnel."""
     mac: bytes
@@ -76,13 +83,18 @@ class Header(NamedTuple):
     version: int
     """4 or 6."""
     offset: int
+    """Of its first byte in the packet."""
     datagram: Datagram
+    """What it carries."""
     is_innermost: bool
     """It carries no other; else that one cannot be read if this is the last of a packet's."""
 
 
 def headers(data: bytes, ethertype: int, offset: int, wirelen: int) -> list[Header]:
-    """Return the IP headers of a packet, outermost first: as far as they can be read; see `walk`."""
+    """Return the IP headers of a packet, outermost first: as far as they can be read.
+
+    `wirelen` is the length of the whole packet on the wire.
+    """
     found: list[Header] = []
     vlan: tuple[int, ...] = ()
     mac = b""

@@ -39,6 +39,7 @@ class NetworkStart(NamedTuple):
     """Where the network layer of a packet begins, and what the layers before it say."""
 
     ethertype: int
+    """What it is."""
     offset: int
     """Of its first byte in the packet."""
     mac: bytes

@@ -1,4 +1,4 @@
-"""What leaves the scan: packets as columns, so that no later stage parses a header again."""
+"""What leaves the scan: packets as rows of numbers and bytes; no later stage parses a header again."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -45,7 +45,7 @@ class Segment(NamedTuple):
 
 
 class PacketBatch:
-    """A batch of packets as columns, each a sequence of the same length, named as in `Segment`.
+    """A batch of packets, each a `Segment`.
 
     All are of one sensor: what two sensors saw of one connection are two views of it, not one stream.
     """
@@ -58,11 +58,6 @@ class PacketBatch:
 
     def __len__(self) -> int:
         return len(self._rows)
-
-    @property
-    def columns(self) -> tuple[tuple[object, ...], ...]:
-        """The columns in the order of `Segment`; none where there is no packet."""
-        return tuple(zip(*self._rows, strict=True))
 
     def rows(self, *protocols: int) -> Iterator[Segment]:
         """Yield the packets of some protocols row by row."""

@@ -25,6 +25,7 @@ class PcapLayout(NamedTuple):
     """How the records of a pcap file are laid out."""
 
     big_endian: bool
+    """The file's order of bytes."""
     swapped: bool
     """Captured and original length are in the other order."""
     maybe_swapped: bool
@@ -41,8 +42,11 @@ class PcapngLayout(NamedTuple):
     """How the packet blocks of a section are laid out."""
 
     big_endian: bool
+    """The section's order of bytes."""
     block_limit: int
+    """Bytes of the longest block that is looked at."""
     record_limit: int
+    """Captured bytes of the longest packet that is no damage."""
 
 
 class Rows(NamedTuple):
@@ -51,7 +55,9 @@ class Rows(NamedTuple):
     file: int
     """Its number in the run."""
     type: type[Segment]
+    """`Segment`, which the kernel makes."""
     rows: list[Segment]
+    """Where they go, in file order."""
 
 
 class Watcher(Protocol):
