@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from amtdiag.capture.decode.packet import PacketBatch, Segment
 from amtdiag.config import Limits
+from amtdiag.model import Evidence
 from amtdiag.reassembly.community_id import community_id
 from amtdiag.reassembly.connections import ACK, FIN, RST, SYN, Connection, Connections
-from amtdiag.reassembly.stream import WRAP, Stream
+from amtdiag.reassembly.stream import WRAP, Assembled, Piece, Stream, evidence_of, joined
 
 FRAMES = (0, (1,))
 
@@ -59,6 +60,48 @@ def test_only_the_beginning_is_kept_and_all_bytes_are_counted(most: int, order: 
         one.add(1000 + 10 * at, data[10 * at : 10 * at + 10], 0, 0, FRAMES)
     got = one.assemble()
     assert (got.data, one.bytes) == (data[:most], len(data))
+
+
+RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8)
+
+
+@given(RANGES, st.integers(0, 60), st.integers(0, 60), st.integers(0, 60))
+def test_what_is_missing_of_a_range(gaps: list[tuple[int, int]], size: int, start: int, length: int) -> None:
+    """The answers about ranges are those that a look at each byte gives."""
+    lost = {at for first, stop in gaps for at in range(first, stop)}
+    end = start + length
+    got = Assembled(bytes(size), joined(gaps))
+    assert [at for first, stop in got.gaps for at in range(first, stop)] == sorted(lost)
+    in_range = [at for at in range(start, end) if at in lost]
+    assert [at for first, stop in got.gaps_in(start, end) for at in range(first, stop)] == in_range
+    assert got.missing(start, end) == len(in_range)
+    assert got.reach == max([size, *(at + 1 for at in lost)])
+    if length:
+        assert got.has(start, end) == (end <= size and not in_range)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), max_size=12),
+    st.integers(0, 99),
+    st.integers(1, 50),
+)
+def test_the_pieces_of_a_range(steps: list[tuple[int, int]], start: int, length: int) -> None:
+    pieces: list[Piece] = []
+    for skipped, size in steps:
+        at = (pieces[-1].end if pieces else 0) + skipped
+        pieces.append(Piece(at, at + size, 0, FRAMES))
+    got, end = Assembled(b"", (), tuple(pieces)), start + length
+    meeting = [piece for piece in pieces if piece.start < end and start < piece.end]
+    assert got.pieces_in(start, end, len(pieces) + 1) == meeting
+    assert got.piece_at(start) == max((piece for piece in pieces if piece.start <= start), default=None)
+    assert got.piece_from(start) == next((piece for piece in pieces if piece.start >= start), None)
+
+
+def test_frames_have_the_names_of_their_files() -> None:
+    frames = [(1, (7, 5)), (0, (9,)), (1, (5,))]
+    assert evidence_of(frames, ["b", "a"]) == (Evidence("b", 9), Evidence("a", 5), Evidence("a", 7))
+    as_sent = evidence_of(frames, ["b", "a"], as_sent=True)
+    assert as_sent == (Evidence("a", 7), Evidence("a", 5), Evidence("b", 9))
 
 
 def test_lost_tail_is_known_from_fin_or_acknowledgement() -> None:
