@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -23,13 +22,13 @@ class _HelloRule(DeviceRule):
         cls._members.append(cls)
 
     @staticmethod
-    @abstractmethod
     def picks(event: HelloEvent) -> bool:
         """Tell whether the rule is about this Hello."""
+        raise NotImplementedError
 
-    @abstractmethod
     def sentence(self, first: HelloEvent) -> str:
         """Say what is the matter with such Hellos, by the first of them."""
+        raise NotImplementedError
 
     def look(self, device: DeviceEvidence) -> Iterator[Finding | Unknown]:
         """One finding for all Hellos of the device that the rule picks."""

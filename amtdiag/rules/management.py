@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from operator import attrgetter
 from typing import ClassVar
@@ -107,9 +106,9 @@ class _LinkRule(DeviceRule):
         cls._members.append(cls)
 
     @staticmethod
-    @abstractmethod
     def picks(link: ConnectionEvent) -> bool:
         """Tell whether the rule is about this connection."""
+        raise NotImplementedError
 
     def picked(self, device: DeviceEvidence) -> list[ConnectionEvent]:
         """Return the connections that it picks."""
