@@ -138,7 +138,7 @@ def evidence_of(
 
     They are in the order of files and numbers, or with `as_sent` in that in which they are given.
     """
-    pairs = dict.fromkeys((file, number) for file, numbers in frames for number in numbers)
+    pairs = {(file, number): None for file, numbers in frames for number in numbers}
     return tuple([Evidence(files[file], number) for file, number in (pairs if as_sent else sorted(pairs))])
 
 

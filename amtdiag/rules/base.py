@@ -63,7 +63,7 @@ and makes events of them, `tests/scenarios/stories.py` packets.
 class Rule:
     """The standing text of a rule, and how its findings are made.
 
-    No ABC: whether one of a hundred rules is a subclass of it takes longer to find out than to import them all.
+    No ABC: to find out which of a hundred rules are its subclasses takes longer than to import them all.
     """
 
     id: ClassVar[str]

@@ -146,7 +146,7 @@ def calls_back(device: DeviceEvidence) -> tuple[list[ConnectionEvent], list[Conn
 
 def failed_calls(device: DeviceEvidence) -> list[ConnectionEvent | UnansweredArp]:
     """Return the connections back that failed, and the ARP questions for the device that got no answer."""
-    return [*(link for link in device.returns if link.outcome in FAILED), *device.asked_for]
+    return [*[link for link in device.returns if link.outcome in FAILED], *device.asked_for]
 
 
 _Attempts = Sequence[ConnectionEvent | UnansweredArp]

@@ -43,7 +43,8 @@ def _is_missing(link: ConnectionEvent) -> bool:
 
 def _absent_server(device: DeviceEvidence) -> list[ConnectionEvent | UnansweredArp]:
     """What shows that no host has the address of the server: ARP without answer, what routers say."""
-    return [*device.server_gone, *[link for link in device.attempts if _is_missing(link)]]
+    missing = [link for link in device.attempts if link.rejection and _is_missing(link)]
+    return [*device.server_gone, *missing]
 
 
 def _filter(link: ConnectionEvent) -> str:

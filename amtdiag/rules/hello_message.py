@@ -68,7 +68,7 @@ class HelloDamaged(_HelloRule):
     def picks(event: HelloEvent) -> bool:
         """Documented version, incomplete, and not because of the capture."""
         hello = event.hello
-        return hello.type != "unknown" and not hello.complete and not _is_cut_by_capture(event)
+        return not hello.complete and hello.type != "unknown" and not _is_cut_by_capture(event)
 
     def sentence(self, first: HelloEvent) -> str:
         """Name the first problem."""

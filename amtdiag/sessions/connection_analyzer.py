@@ -187,7 +187,8 @@ class ConnectionAnalyzer:
             answer_ts=connection.answers[0][0] if connection.answers else None,
             tls=self._tls(connection),
         )
-        return link._replace(**self._clear_content(connection))
+        content = self._clear_content(connection)
+        return link._replace(**content) if content else link
 
     def _clear_content(self, connection: Connection) -> dict[str, Any]:
         """What is sent in the clear on a port of a device or a presence server."""
