@@ -40,7 +40,7 @@ def plain(text: str, most: int | None = None) -> str:
         text = text[: max(most - 1, 0)] + "…"
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else safe(one) for one in text)
+    return "".join(character if character.isprintable() else safe(character) for character in text)
 
 
 def _shown(character: str) -> str:

@@ -48,7 +48,11 @@ NAMES = {
     "Tap": ("amtdiag.capture.live.source:Tap", "amtdiag.capture.source:Tap"),
     "Live": ("amtdiag.live.engine:Live", "amtdiag.live:Live"),
     "Desk": ("amtdiag.live.diff:AlertTracker", "amtdiag.news:Desk"),
-    "told_by": ("amtdiag.cli.live_output:told_by", "amtdiag.cli.telling:told_by"),
+    "told_by": (
+        "amtdiag.cli.live_output:printer_for",
+        "amtdiag.cli.live_output:told_by",
+        "amtdiag.cli.telling:told_by",
+    ),
 }
 """What has no public door, and where it is or was: a commit that moves one adds the new place here."""
 

@@ -63,7 +63,7 @@ def sniff(
     )
     try:
         plan = CaptureSettings(Path(file) if file is not None else None, seconds=duration, packets=count)
-        watch = CaptureLoop(source, options, plan, Nobody())
+        watch = CaptureLoop(source, options, plan, NullSink())
         with _interruption() as is_interrupted:
             return Analysis(watch.run(is_interrupted))
     finally:
@@ -84,25 +84,25 @@ def _interruption() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-class Nobody:
-    """A teller that tells nobody."""
+class NullSink:
+    """A sink that drops everything: what happened is in the analysis."""
 
     counts_every = 3600 * SECOND
 
     def hello(self, event: HelloEvent) -> None:
-        """See `Teller`."""
+        """Ignore a Hello."""
 
     def prepare(self, news: Update) -> None:
-        """See `Teller`."""
+        """Have nothing to prepare."""
 
     def judged(self, news: Update) -> None:
-        """See `Teller`."""
+        """Ignore a diagnosis."""
 
     def counted(self, counters: Counters) -> None:
-        """See `Teller`."""
+        """Ignore where the capture stands."""
 
-    def said(self, now: int, text: str) -> None:
-        """See `Teller`; the note is in the analysis."""
+    def noted(self, now: int, text: str) -> None:
+        """Ignore a note: it is in the analysis."""
 
 
 def _address(text: str) -> str:

@@ -17,9 +17,9 @@ from amtdiag.safetext import safe
 
 _MAX_PORT = 65_535
 _MAX_WORKERS = 1024
-_MOST = 1 << 31
-_MOST_MINUTES = 1_000_000
-_MOST_BYTES = 16 << 20
+_MAX_COUNT = 1 << 31
+_MAX_MINUTES = 1_000_000
+_MAX_FILE_BYTES = 16 << 20
 
 
 def port(text: str) -> int:
@@ -38,8 +38,8 @@ def workers(text: str) -> int:
 
 def minutes(text: str) -> int:
     """Read a duration in minutes."""
-    if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= _MOST_MINUTES:
-        raise argparse.ArgumentTypeError(f"a number of minutes to {_MOST_MINUTES} is wanted, not {text!r}")
+    if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= _MAX_MINUTES:
+        raise argparse.ArgumentTypeError(f"a number of minutes to {_MAX_MINUTES} is wanted, not {text!r}")
     return int(text)
 
 
@@ -58,8 +58,8 @@ def conditions(*names: str) -> Callable[[str], tuple[str, int]]:
 
     def read(text: str) -> tuple[str, int]:
         name, _, value = text.partition(":")
-        if name not in names or not value.isascii() or not value.isdigit() or not 0 < int(value) < _MOST:
-            wanted = " or ".join(f"{one}:NUMBER" for one in names)
+        if name not in names or not value.isascii() or not value.isdigit() or not 0 < int(value) < _MAX_COUNT:
+            wanted = " or ".join(f"{condition}:NUMBER" for condition in names)
             raise argparse.ArgumentTypeError(f"{wanted} is wanted, not {text!r}")
         return name, int(value)
 
@@ -80,8 +80,8 @@ class StopRequest:
 
 
 @contextmanager
-def until_told() -> Iterator[StopRequest]:
-    """Have the first signal to end noted, and not end anything."""
+def until_signal() -> Iterator[StopRequest]:
+    """Give what notes the first Ctrl-C or SIGTERM, which then ends nothing by itself."""
     import signal  # which commands that read files do without
 
     stop = StopRequest()
@@ -229,7 +229,7 @@ def _with_own_chain(options: Options, file: str, password_file: str | None) -> O
 def _password(file: str, password_file: str | None) -> Callable[[], bytes] | None:
     """Return what gets a password when one is needed: the first line of a file, or a question.
 
-    None where there is no file, and nobody to ask.
+    None where there is no file, and no terminal on which to ask.
     """
     if password_file is not None:
         return lambda: read_file(password_file).removeprefix(b"\xef\xbb\xbf").split(b"\n")[0].rstrip(b"\r")
@@ -251,9 +251,9 @@ def read_file(name: str) -> bytes:
     """Return what is in a small file, or on standard input for `-`. Raises `InputError`."""
     try:
         if name == "-":
-            return sys.stdin.buffer.read(_MOST_BYTES)
+            return sys.stdin.buffer.read(_MAX_FILE_BYTES)
         with Path(name).open("rb") as file:
-            return file.read(_MOST_BYTES)
+            return file.read(_MAX_FILE_BYTES)
     except (OSError, ValueError) as error:
         raise InputError(f"{safe(name, 4096)}: {getattr(error, 'strerror', None) or error}") from error
 
@@ -276,4 +276,4 @@ def exit_code(diagnosis: Diagnosis, fail_on: str) -> int:
     if fail_on == "never":
         return 0
     least = SEVERITIES.index(fail_on)
-    return int(any(SEVERITIES.index(one.severity) >= least for one in diagnosis.findings))
+    return int(any(SEVERITIES.index(finding.severity) >= least for finding in diagnosis.findings))

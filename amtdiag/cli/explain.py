@@ -26,11 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Print one rule, or the list of all."""
     from amtdiag.rules.catalogue import explanations
 
-    known = {one.id: one for one in explanations()}
+    known = {rule.id: rule for rule in explanations()}
     if arguments.rule is None:
         widest = max(map(len, known))
-        for one in known.values():
-            print(f"{one.id:{widest}}  {one.catalogue or '-':4} {one.severity:8}  {one.title}")
+        for rule in known.values():
+            print(f"{rule.id:{widest}}  {rule.catalogue or '-':4} {rule.severity:8}  {rule.title}")
         return 0
     wanted = arguments.rule.strip().lower()
     found = known.get(wanted)

@@ -65,7 +65,7 @@ def run_decode(arguments: argparse.Namespace) -> int:
     if arguments.json:
         from amtdiag.report.formats.json import digest_json, dumps, message_json
 
-        message = {**message_json(found), "hashes": [digest_json(one) for one in judged]}
+        message = {**message_json(found), "hashes": [digest_json(digest) for digest in judged]}
         sys.stdout.write(dumps(message) + "\n")
         return 0
     rows = [
@@ -79,10 +79,10 @@ def run_decode(arguments: argparse.Namespace) -> int:
     for label, value in rows:
         if value is not None:
             print(f"{label + ':':19}{value}")
-    for one in judged:
-        digest = one.digest
-        name = f"  {one.name}" if one.name else ""
-        print(f"{digest.index:4} {digest.algorithm:7} {digest.value.hex()}\n{'':13}{one.verdict}{name}")
+    for verdict in judged:
+        digest = verdict.digest
+        name = f"  {verdict.name}" if verdict.name else ""
+        print(f"{digest.index:4} {digest.algorithm:7} {digest.value.hex()}\n{'':13}{verdict.verdict}{name}")
     for problem in found.problems:
         print(f"problem: {problem}")
     return 0

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from amtdiag.cli.common import address, conditions, port, until_told
+from amtdiag.cli.common import address, conditions, port, until_signal
 from amtdiag.errors import UsageError
 from amtdiag.live.listener import HelloListener, IncomingConnection, open_listeners, shown
 from amtdiag.model import Hello
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Listen until told to stop; 0 where a Hello came, 1 where none did."""
     ports = arguments.port or [HELLO_PORTS[0]]
     record = _record(arguments.file)
-    with until_told() as stop:
+    with until_signal() as stop:
         listeners = open_listeners(arguments.address or [], ports)
         try:
             where = ", ".join(shown(*listener.getsockname()[:2]) for listener in listeners)

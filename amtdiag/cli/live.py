@@ -18,9 +18,9 @@ from amtdiag.cli.common import (
     minutes,
     read_options,
     say_how_it_reads,
-    until_told,
+    until_signal,
 )
-from amtdiag.cli.live_output import told_by
+from amtdiag.cli.live_output import printer_for
 from amtdiag.config import Options
 from amtdiag.errors import UsageError
 from amtdiag.safetext import safe
@@ -122,9 +122,9 @@ def run(arguments: argparse.Namespace) -> int:
         import_module("amtdiag.tui.app")
     source = _source(arguments, options)
     try:
-        with until_told() as stop:
-            teller = told_by(jsonl=arguments.jsonl or not sys.stdout.isatty())
-            watch = CaptureLoop(source, options, plan, teller)
+        with until_signal() as stop:
+            printer = printer_for(jsonl=arguments.jsonl or not sys.stdout.isatty())
+            watch = CaptureLoop(source, options, plan, printer)
             print(
                 f"amtdiag: capturing on {watch.names}; Ctrl-C ends it with the report",
                 file=sys.stderr,
@@ -139,7 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
                 write(diagnosis)
     finally:
         source.close()
-    teller.report(diagnosis)
+    printer.report(diagnosis)
     return exit_code(diagnosis, arguments.fail_on)
 
 
@@ -163,7 +163,7 @@ def _plan(arguments: argparse.Namespace) -> CaptureSettings:
 def _has_screen() -> bool:
     """Say whether the view can be drawn: all three streams are a terminal that can do more than print."""
     streams = (sys.stdin, sys.stdout, sys.stderr)
-    if any(one is None or not one.isatty() for one in streams) or os.environ.get("TERM") == "dumb":
+    if any(stream is None or not stream.isatty() for stream in streams) or os.environ.get("TERM") == "dumb":
         return False
     from importlib.util import find_spec
 

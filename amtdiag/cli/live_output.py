@@ -14,33 +14,33 @@ if TYPE_CHECKING:
     from amtdiag.model import Diagnosis, HelloEvent
 
     class Printer(Sink, Protocol):
-        """A teller that prints, and in the end the report too."""
+        """A sink that prints, and in the end the report too."""
 
         def report(self, diagnosis: Diagnosis) -> None:
             """Print the report."""
 
 
-def told_by(*, jsonl: bool) -> Printer:
-    """Return who prints what happens."""
+def printer_for(*, jsonl: bool) -> Printer:
+    """Return the sink that prints what happens, as JSON lines or as lines for people."""
     return EveLines() if jsonl else PlainLines()
 
 
 class EveLines:
-    """An object a line."""
+    """A JSON object a line, in the shape of Suricata's EVE."""
 
     counts_every = 60 * SECOND
 
     def hello(self, event: HelloEvent) -> None:
-        """See `Sink`."""
+        """Print a Hello."""
         from amtdiag.report.formats.eve import hello_line
 
         self._emit(hello_line(event))
 
     def prepare(self, news: Update) -> None:
-        """See `Sink`."""
+        """Have nothing to prepare: lines are quickly made."""
 
     def judged(self, news: Update) -> None:
-        """See `Sink`."""
+        """Print alerts that are new or withdrawn, devices that left, and facts."""
         if not (news.departed or news.raised or news.withdrawn or news.facts):
             return
         from amtdiag.report.formats import eve
@@ -52,30 +52,30 @@ class EveLines:
         if not (news.raised or news.withdrawn):
             return
         flows = eve.flows_of(news.diagnosis)
-        for one in news.withdrawn:
-            self._emit(eve.withdrawn_line(one, flows, news.now))
+        for withdrawn in news.withdrawn:
+            self._emit(eve.withdrawn_line(withdrawn, flows, news.now))
         for alert in news.raised:
             self._emit(eve.alert_line(alert, flows, news.now))
 
     def counted(self, counters: Counters) -> None:
-        """See `Sink`."""
+        """Print what the kernel counted."""
         from amtdiag.report.formats.eve import stats_line
 
         self._emit(stats_line(counters))
 
-    def said(self, now: int, text: str) -> None:
-        """See `Sink`."""
-        from amtdiag.report.formats.eve import said_line
+    def noted(self, now: int, text: str) -> None:
+        """Print a note, on standard error too."""
+        from amtdiag.report.formats.eve import note_line
 
-        self._emit(said_line(now, text))
+        self._emit(note_line(now, text))
         print(f"amtdiag: {text}", file=sys.stderr, flush=True)
 
     def report(self, diagnosis: Diagnosis) -> None:
-        """See `Printer`."""
+        """Print the whole diagnosis, less the Hellos, which were printed when they came."""
         from amtdiag.report.formats.json import analysis_lines
 
         for line in analysis_lines(diagnosis):
-            if line["event_type"] != "hello":  # said when they came
+            if line["event_type"] != "hello":
                 self._emit(line)
 
     def _emit(self, line: dict[str, Any]) -> None:
@@ -86,47 +86,47 @@ class EveLines:
 
 
 class PlainLines:
-    """A line for whoever watches."""
+    """A line for people who watch."""
 
     counts_every = 60 * SECOND
 
     def hello(self, event: HelloEvent) -> None:
-        """See `Sink`."""
+        """Print a Hello."""
         ends, hello = event.ends, event.hello
         what = f"Hello {hello.uuid or '?'} {ends.src} -> {ends.dst}:{ends.dport}, retry {hello.retry_count}"
         print(f"{clock(event.ts)}  {what}", flush=True)
 
     def prepare(self, news: Update) -> None:
-        """See `Sink`."""
+        """Have nothing to prepare: lines are quickly made."""
 
     def judged(self, news: Update) -> None:
-        """See `Sink`."""
+        """Print alerts that are new or withdrawn since the last diagnosis."""
         if not (news.raised or news.withdrawn):
             return
         from amtdiag.report.device_names import device_names
 
         names = device_names(news.diagnosis.devices)
-        told = [(one.finding, "withdrawn", f" ({one.reason})") for one in news.withdrawn]
-        told += [(one, one.severity, "") for one in news.raised]
-        for one, word, why in told:
-            who = f"{names.get(one.device, one.device)}: " if one.device else ""
-            print(f"{clock(news.now)}  {word}: {who}{one.summary}{why}", flush=True)
+        alerts = [(old.finding, "withdrawn", f" ({old.reason})") for old in news.withdrawn]
+        alerts += [(finding, finding.severity, "") for finding in news.raised]
+        for finding, word, why in alerts:
+            who = f"{names.get(finding.device, finding.device)}: " if finding.device else ""
+            print(f"{clock(news.now)}  {word}: {who}{finding.summary}{why}", flush=True)
 
     def counted(self, counters: Counters) -> None:
-        """See `Sink`."""
+        """Print what the kernel counted."""
         parts = [
-            f"{safe(tap.name)}: {one.received:,} received, {one.dropped:,} dropped by the kernel, "
-            f"{one.interface_dropped:,} by the interface"
-            for tap, one in zip(counters.taps, counters.counts, strict=True)
+            f"{safe(tap.name)}: {count.received:,} received, {count.dropped:,} dropped by the kernel, "
+            f"{count.interface_dropped:,} by the interface"
+            for tap, count in zip(counters.taps, counters.counts, strict=True)
         ]
         print(f"{clock(counters.now)}  {'; '.join(parts)}; {counters.devices:,} devices", flush=True)
 
-    def said(self, now: int, text: str) -> None:  # noqa: ARG002 - a person sees when it is said
-        """See `Sink`."""
+    def noted(self, now: int, text: str) -> None:  # noqa: ARG002 - a person sees when it comes
+        """Print a note, on standard error."""
         print(f"amtdiag: {text}", file=sys.stderr, flush=True)
 
     def report(self, diagnosis: Diagnosis) -> None:
-        """See `Printer`."""
+        """Print the whole diagnosis."""
         from amtdiag.report.formats.terminal import print_analysis
 
         print_analysis(diagnosis)

@@ -14,7 +14,7 @@ LONG = 64 << 20
 
 @contextmanager
 def progress_bar() -> Iterator[Progress | None]:
-    """Give a function that shows progress, or None where nobody would see it."""
+    """Give a function that shows progress, or None where standard error is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from amtdiag.cli.common import address, port, read_file, until_told
+from amtdiag.cli.common import address, port, read_file, until_signal
 from amtdiag.errors import MissingToolError, UsageError
 from amtdiag.safetext import safe
 from amtdiag.times import clock, rfc3339
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from amtdiag.simulator.roots import ListedRoot
     from amtdiag.simulator.run import SimulatorEvent
 
-_MOST_DEVICES = 1000
-_MOST_SECONDS = 255 * 3600
+_MAX_DEVICES = 1000
+_MAX_SECONDS = 255 * 3600
 """The longest setup window there is (Intel's guide)."""
 _DIGEST_DIGITS = 64
 
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how it behaves (default: success)",
     )
     device.add_argument(
-        "--count", type=_whole(_MOST_DEVICES), default=1, metavar="N", help="so many devices (default: 1)"
+        "--count", type=_whole(_MAX_DEVICES), default=1, metavar="N", help="so many devices (default: 1)"
     )
     device.add_argument(
         "--bind",
@@ -126,18 +126,18 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0
-    if not 0.1 <= seconds <= _MOST_SECONDS:
-        raise argparse.ArgumentTypeError(f"seconds from 0.1 to {_MOST_SECONDS:,} are wanted, not {text!r}")
+    if not 0.1 <= seconds <= _MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"seconds from 0.1 to {_MAX_SECONDS:,} are wanted, not {text!r}")
     return seconds
 
 
 def _version(text: str) -> str:
     parts = text.split(".")
     if not 2 <= len(parts) <= 4 or not all(
-        one.isascii() and one.isdigit() and len(one) < 6 and int(one) < 65536 for one in parts
+        part.isascii() and part.isdigit() and len(part) < 6 and int(part) < 65536 for part in parts
     ):
         raise argparse.ArgumentTypeError(f"a version such as 16.0.15.1735 is wanted, not {text!r}")
-    if max(int(one) for one in parts[:2]) > 255:
+    if max(int(part) for part in parts[:2]) > 255:
         raise argparse.ArgumentTypeError(f"the first two numbers of a version are below 256, not {text!r}")
     return text
 
@@ -155,8 +155,8 @@ def run_device(arguments: argparse.Namespace) -> int:
         return 0
     from amtdiag.simulator.run import Run
 
-    mouth = _EventPrinter(arguments.jsonl, several=len(plan.cards) > 1)
-    with until_told() as stop, Run(plan, mouth) as run:
+    printer = _EventPrinter(arguments.jsonl, several=len(plan.cards) > 1)
+    with until_signal() as stop, Run(plan, printer) as run:
         outcome = run.play(lambda: stop.asked)
     print(
         f"amtdiag: {outcome.provisioned:,} of {outcome.devices:,} devices provisioned; "
@@ -172,13 +172,13 @@ def run_scenarios(_arguments: argparse.Namespace) -> int:
 
     indent = " " * (max(map(len, SCENARIOS)) + 2)
     columns = shutil.get_terminal_size().columns
-    for name, one in SCENARIOS.items():
-        only = f" ({one.kind} only)" if one.kind else ""
-        faults = ", ".join(sorted(one.expected.findings)) or "no fault"
-        shown = f"amtdiag then says{' (--plain)' if one.needs_plain else ''}: {faults}"
+    for name, scenario in SCENARIOS.items():
+        only = f" ({scenario.kind} only)" if scenario.kind else ""
+        faults = ", ".join(sorted(scenario.expected.findings)) or "no fault"
+        shown = f"amtdiag then says{' (--plain)' if scenario.needs_plain else ''}: {faults}"
         for first, text in (
-            (name.ljust(len(indent)), one.does + only),
-            (indent, f"{shown}; stage {one.expected.stage}"),
+            (name.ljust(len(indent)), scenario.does + only),
+            (indent, f"{shown}; stage {scenario.expected.stage}"),
         ):
             print(textwrap.fill(text, columns, initial_indent=first, subsequent_indent=indent))
     return 0
@@ -198,7 +198,7 @@ def plan_of(arguments: argparse.Namespace) -> SimulationPlan:
     kind = arguments.type
     if scenario.kind not in (None, kind):
         raise UsageError(f"the scenario {arguments.scenario} goes with --type {scenario.kind}")
-    servers = tuple(dict.fromkeys(one for host in arguments.server for one in _addresses(host)))
+    servers = tuple(dict.fromkeys(found for host in arguments.server for found in _addresses(host)))
     if (arguments.psk or kind == "psk") and arguments.roots:
         raise UsageError("--roots goes with --type pki")
     if arguments.psk and kind != "psk":
@@ -213,7 +213,7 @@ def plan_of(arguments: argparse.Namespace) -> SimulationPlan:
             tuple(dict.fromkeys(arguments.bind or [_towards(servers[0])])),
             _pairs(arguments.psk, arguments.count) if kind == "psk" else (),
         ),
-        roots=(*MODERN, *(root for one in arguments.roots for root in _roots(one))),
+        roots=(*MODERN, *(root for given in arguments.roots for root in _roots(given))),
         firmware=arguments.firmware or plans.FIRMWARE[kind],
         domain=_domain(arguments.domain),
         dns=arguments.dns or "",
@@ -240,21 +240,21 @@ def _addresses(host: str) -> list[str]:
 def _towards(server: str) -> str:
     """The address of this machine from which the server is reached; nothing is sent to find it out."""
     kind = socket.AF_INET6 if ":" in server else socket.AF_INET
-    with socket.socket(kind, socket.SOCK_DGRAM) as one:
+    with socket.socket(kind, socket.SOCK_DGRAM) as probe:
         try:
-            one.connect((server, 9))
+            probe.connect((server, 9))
         except OSError as error:
             raise MissingToolError(
                 f"{server} cannot be reached from here: {error.strerror or error}"
             ) from None
-        return str(one.getsockname()[0])
+        return str(probe.getsockname()[0])
 
 
 def _domain(name: str) -> str:
     labels = name.strip(".").split(".")
     if name and not all(
-        one.isascii() and 0 < len(one) < 64 and one.replace("-", "").replace("_", "").isalnum()
-        for one in labels
+        label.isascii() and 0 < len(label) < 64 and label.replace("-", "").replace("_", "").isalnum()
+        for label in labels
     ):
         raise UsageError(f"{safe(name, 300)} is no domain")
     return ".".join(labels)
@@ -295,7 +295,7 @@ def _roots(given: str) -> list[ListedRoot]:
         found = load_pem_x509_certificates(read_file(given))
     except ValueError:
         raise UsageError(f"{safe(given, 4096)}: no certificates in PEM, and no SHA-256 digest") from None
-    ders = [one.public_bytes(Encoding.DER) for one in found]
+    ders = [certificate.public_bytes(Encoding.DER) for certificate in found]
     return [
         ListedRoot(
             "given", hashlib.sha1(der, usedforsecurity=False).hexdigest(), hashlib.sha256(der).hexdigest()
@@ -312,17 +312,17 @@ class _EventPrinter:
         self._several = several
         self._lock = threading.Lock()
 
-    def __call__(self, said: SimulatorEvent) -> None:
+    def __call__(self, event: SimulatorEvent) -> None:
         """Print it."""
-        text = safe(said.text, 1000)
+        text = safe(event.text, 1000)
         if self._lines:
             from json import dumps
 
             line = dumps(
-                {"timestamp": rfc3339(said.ts), "event_type": said.kind, "uuid": said.uuid, "text": text}
+                {"timestamp": rfc3339(event.ts), "event_type": event.kind, "uuid": event.uuid, "text": text}
             )
         else:
-            who = f"{said.uuid[:8]}  " if self._several else ""
-            line = f"{clock(said.ts)}  {who}{said.kind:<10}  {text}"
+            who = f"{event.uuid[:8]}  " if self._several else ""
+            line = f"{clock(event.ts)}  {who}{event.kind:<10}  {text}"
         with self._lock:
             print(line, flush=True)

@@ -103,6 +103,6 @@ def _say(place: Place) -> None:
 
 def _say_filters() -> None:
     print("\nDisplay filters:")
-    width = max(len(one) for one, _ in _FILTERS)
+    width = max(len(words) for words, _ in _FILTERS)
     for words, meaning in _FILTERS:
         print(f"  {words:{width}}  {meaning}")

@@ -1,6 +1,6 @@
 """The loop of a live capture: packets are taken, kept and fed; beside that, in a thread, they are judged.
 
-What comes of it is told to a `Sink`: lines, the screen, or nobody. The loop never waits for a teller that
+What comes of it goes to a `Sink`: lines, the screen, or none. The loop never waits for a sink that
 draws: such a one only takes note, and draws in a thread of its own.
 """
 
@@ -75,7 +75,7 @@ class Sink(Protocol):
     def counted(self, counters: Counters) -> None:
         """Where the capture stands."""
 
-    def said(self, now: int, text: str) -> None:
+    def noted(self, now: int, text: str) -> None:
         """Something happened to the capture itself."""
 
 
@@ -96,9 +96,9 @@ class CaptureSettings(NamedTuple):
 class CaptureLoop:
     """One run."""
 
-    def __init__(self, source: LiveSource, options: Options, plan: CaptureSettings, teller: Sink) -> None:
+    def __init__(self, source: LiveSource, options: Options, plan: CaptureSettings, sink: Sink) -> None:
         """Begin. Raises `UsageError` where the file cannot be written."""
-        self.teller = teller
+        self.sink = sink
         self._source = source
         self._plan = plan
         self._began = time.time_ns()
@@ -148,7 +148,7 @@ class CaptureLoop:
             return False
         self._write(frames)
         for event in self._live.feed(frames):
-            self.teller.hello(event)
+            self.sink.hello(event)
         return True
 
     def _write(self, frames: Sequence[LivePacket]) -> None:
@@ -176,7 +176,7 @@ class CaptureLoop:
             self._steady += step
             self._live.clock_step(step, now)
             self._desk.alarms.clock_step(step)
-            self.teller.said(now, f"the clock was set by {step / SECOND:+.1f} s")
+            self.sink.noted(now, f"the clock was set by {step / SECOND:+.1f} s")
         if steady - self._checked >= _CHECK_EVERY:
             self._checked = steady
             for text in self._source.check():
@@ -195,7 +195,7 @@ class CaptureLoop:
             and (self._live.news or since >= _JUDGE_AT_LEAST)
         ):
             self._judge(now, steady)
-        if steady - self._counted >= self.teller.counts_every:
+        if steady - self._counted >= self.sink.counts_every:
             self._counted = steady
             self._count(now)
         if steady - self._expired >= _EXPIRE_EVERY:
@@ -210,7 +210,7 @@ class CaptureLoop:
 
         def work() -> tuple[Update, int]:
             news = self._desk.look(seen, over, now)
-            self.teller.prepare(news)
+            self.sink.prepare(news)
             return news, time.monotonic_ns() - steady
 
         self._judging = self._judge_thread.submit(work)
@@ -235,7 +235,7 @@ class CaptureLoop:
                 self._note(f"{safe(str(self._ring.path), 4096)}: {error.strerror or error}")
         diagnosis = self._live.finish(now)
         news = self._desk.sift(diagnosis, self._live.over(), now)
-        self.teller.prepare(news)
+        self.sink.prepare(news)
         self._tell(news)
         self._count(now)
         return diagnosis
@@ -245,10 +245,10 @@ class CaptureLoop:
     def _tell(self, news: Update) -> None:
         self._devices = len(news.diagnosis.devices)
         self._facts_left_out += news.facts_left_out
-        self.teller.judged(news)
+        self.sink.judged(news)
 
     def _count(self, now: int) -> None:
-        self.teller.counted(
+        self.sink.counted(
             Counters(
                 now,
                 self._began,
@@ -264,7 +264,7 @@ class CaptureLoop:
     def _note(self, text: str) -> None:
         """Say something now, and in the report."""
         self._live.note(text)
-        self.teller.said(time.time_ns(), text)
+        self.sink.noted(time.time_ns(), text)
 
 
 def _pause(cost: int) -> int:

@@ -1,4 +1,4 @@
-"""What was said in a capture, put together while it is read for the first time, so that it can be masked.
+"""What a capture carries, put together while it is read for the first time, so that it can be masked.
 
 A Hello, a record or a header field may be spread over packets: it is masked as a whole, and each packet gets
 its part. What is too long to be kept becomes zero.
@@ -56,7 +56,7 @@ class _StreamPlace(NamedTuple):
 
 
 class Conversations(FrameIndex):
-    """Collects what is said, besides the numbers of the frames that say it."""
+    """Collects the bytes of conversations, besides the numbers of the frames that carry them."""
 
     def __init__(self, limits: Limits, hello_ports: frozenset[int]) -> None:
         """Begin with nothing."""
@@ -204,11 +204,11 @@ def _later(stream: _Stream, end: int, data: bytes) -> int:
 
 
 def _matching(stream: _Stream, start: int, data: bytes) -> bytes:
-    """Return the masked bytes of a packet; zero where it says something else than the stream."""
+    """Return the masked bytes of a packet; zero where it differs from the stream."""
     raw, masked = _slice(stream.data, start, len(data)), _slice(stream.masked or b"", start, len(data))
     if raw == data:
         return masked
-    return bytes(new if old == one else 0 for old, one, new in zip(raw, data, masked, strict=True))
+    return bytes(new if old == byte else 0 for old, byte, new in zip(raw, data, masked, strict=True))
 
 
 def _distance(seq: int, base: int) -> int:

@@ -16,7 +16,7 @@ Mask = Callable[[bytes, Pseudonyms], bytes]
 
 # ------------------------------------------------------------------------------------------------------- DNS
 
-_HEADER, _POINTER, _MOST_RECORDS, _MOST_LABELS = 12, 0xC0, 512, 160
+_HEADER, _POINTER, _MAX_RECORDS, _MAX_LABELS = 12, 0xC0, 512, 160
 _A, _NS, _CNAME, _SOA, _PTR, _MX, _AAAA, _SRV = 1, 2, 5, 6, 12, 15, 28, 33
 _BEFORE_NAME = {_NS: 0, _CNAME: 0, _PTR: 0, _MX: 2, _SRV: 6, _SOA: 0}
 """By type of record: bytes of numbers in front of the name in its data."""
@@ -42,13 +42,13 @@ class _Dns:
         questions = int.from_bytes(data[4:6])
         records = sum(int.from_bytes(data[at : at + 2]) for at in (6, 8, 10))
         at: int | None = _HEADER
-        for _ in range(min(questions, _MOST_RECORDS)):
+        for _ in range(min(questions, _MAX_RECORDS)):
             at = at and self.name(at)
             if at is None:
                 return bytes(self.out)
             self._keep(at, at + 4)
             at += 4
-        for _ in range(min(records, _MOST_RECORDS)):
+        for _ in range(min(records, _MAX_RECORDS)):
             at = at and self._record(at)
             if at is None:
                 break
@@ -84,7 +84,7 @@ class _Dns:
         data = self.data
         places: list[int] = []
         end: int | None = None
-        for _ in range(_MOST_LABELS):
+        for _ in range(_MAX_LABELS):
             if at >= len(data):
                 return None
             length = data[at]
@@ -108,7 +108,7 @@ class _Dns:
 
     def _replace(self, places: list[int]) -> None:
         labels = [self.data[at + 1 : at + 1 + self.data[at]] for at in places]
-        masked = _reverse(labels, self.names) or [self.names.label(one) for one in labels]
+        masked = _reverse(labels, self.names) or [self.names.label(label) for label in labels]
         for at, label in zip(places, masked, strict=True):
             if at not in self.done:
                 self.done.add(at)
@@ -118,16 +118,16 @@ class _Dns:
 
 def _reverse(labels: list[bytes], names: Pseudonyms) -> list[bytes] | None:
     """Return the labels of a name in a reverse zone; None where it is in none, or is no whole address."""
-    zone = [one.lower() for one in labels[-2:]]
+    zone = [label.lower() for label in labels[-2:]]
     try:
         if zone == [b"in-addr", b"arpa"] and len(labels) == 6:
-            octets = bytes(int(one) for one in reversed(labels[:4]))
-            if [b"%d" % one for one in reversed(octets)] == labels[:4]:
-                return [b"%d" % one for one in reversed(names.ipv4(octets))] + labels[4:]
+            octets = bytes(int(label) for label in reversed(labels[:4]))
+            if [b"%d" % octet for octet in reversed(octets)] == labels[:4]:
+                return [b"%d" % octet for octet in reversed(names.ipv4(octets))] + labels[4:]
         if zone == [b"ip6", b"arpa"] and len(labels) == 34:
             digits = b"".join(reversed(labels[:32])).decode("ascii")
             masked = names.ipv6(bytes.fromhex(digits)).hex()
-            return [one.encode("ascii") for one in reversed(masked)] + labels[32:]
+            return [digit.encode("ascii") for digit in reversed(masked)] + labels[32:]
     except ValueError:  # labels that are no numbers
         pass
     return None
@@ -243,7 +243,7 @@ def _dhcp_options(data: bytes, out: bytearray, at: int, end: int, names: Pseudon
 
 _RELAYS = (12, 13)
 _RELAY_HEADER = 34
-_MOST_DEPTH = 6
+_MAX_DEPTH = 6
 
 
 def _duid(value: bytes, names: Pseudonyms) -> bytes:
@@ -285,7 +285,7 @@ _OPTIONS_V6: dict[int, Mask] = {
 def dhcpv6(data: bytes, names: Pseudonyms, depth: int = 0) -> bytes:
     """Mask a DHCPv6 message, through relays."""
     if data[:1] and data[0] in _RELAYS:
-        if depth >= _MOST_DEPTH or len(data) < _RELAY_HEADER:
+        if depth >= _MAX_DEPTH or len(data) < _RELAY_HEADER:
             return bytes(len(data))
         head = data[:2] + names.addresses(data[2:_RELAY_HEADER], 16)
         return head + _options_v6(data[_RELAY_HEADER:], names, depth + 1)

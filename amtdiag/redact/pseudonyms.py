@@ -38,7 +38,7 @@ _HEX_LENGTHS: _Octets = (range(1, 16), range(16, 256))
 _SPECIAL_FIRST = frozenset({10, 100, 127, 169, 172, 192})
 """First octets below which there are networks of a special kind (RFC 6890)."""
 _FIRST: _Octets = tuple(
-    [one for one in octets if one < 224 and one not in _SPECIAL_FIRST] for octets in _TEXT_LENGTHS
+    [octet for octet in octets if octet < 224 and octet not in _SPECIAL_FIRST] for octets in _TEXT_LENGTHS
 )
 _SECOND: dict[int, tuple[range, ...]] = {100: (range(64, 100), range(100, 128)), 172: (range(16, 32),)}
 """Second octets of the special part of a network; those outside of it have classes of their own."""
@@ -85,11 +85,11 @@ class Pseudonyms:
             out[0] = self._swap(b"4", first, _FIRST)
         classes: _Octets = _TEXT_LENGTHS
         special = _SECOND.get(first, ())
-        if any(second in one for one in special):
+        if any(second in span for span in special):
             classes = special
         elif special or first in _WHOLE:
-            inside = {*(octet for one in special for octet in one), _WHOLE.get(first)}
-            classes = tuple([octet for octet in one if octet not in inside] for one in _TEXT_LENGTHS)
+            inside = {*(octet for span in special for octet in span), _WHOLE.get(first)}
+            classes = tuple([octet for octet in octets if octet not in inside] for octets in _TEXT_LENGTHS)
         if _WHOLE.get(first) != second:
             out[1] = self._swap(wire[:1], second, classes)
         for at in (2, 3):
@@ -138,11 +138,13 @@ class Pseudonyms:
     def pid(self, wire: bytes) -> bytes:
         """Return the pseudonym of a PID. Its check character is right where the original's was."""
         text = wire.decode("latin-1")
-        if len(wire) != PID_LENGTH or not all(one in PID_ALPHABET for one in text):
+        if len(wire) != PID_LENGTH or not all(character in PID_ALPHABET for character in text):
             return self.token(wire)
         size = len(PID_ALPHABET)
-        mixed = self._mix(b"pid", [PID_ALPHABET.index(one) for one in text[:-1]], [size] * (PID_LENGTH - 1))
-        head = "".join(PID_ALPHABET[one] for one in mixed)
+        mixed = self._mix(
+            b"pid", [PID_ALPHABET.index(letter) for letter in text[:-1]], [size] * (PID_LENGTH - 1)
+        )
+        head = "".join(PID_ALPHABET[index] for index in mixed)
         off = PID_ALPHABET.index(text[-1]) - PID_ALPHABET.index(check_character(text[:-1]))
         check = PID_ALPHABET[(PID_ALPHABET.index(check_character(head)) + off) % size]
         return (head + check).encode("ascii")
@@ -191,7 +193,7 @@ class Pseudonyms:
 
         Bytes beyond ASCII become question marks.
         """
-        text = bytes(one if 9 <= one < 127 else 63 for one in text)
+        text = bytes(byte if 9 <= byte < 127 else 63 for byte in text)
         out, at = [], 0
         for found in _ADDRESS_TEXT.finditer(text):
             out += [self._words(text[at : found.start()]), self._address_text(found[0])]
@@ -202,15 +204,18 @@ class Pseudonyms:
         return _WORD.sub(lambda found: self._characters(b"word", found[0]), text)
 
     def _address_text(self, text: bytes) -> bytes:
-        octets = [int(one) for one in text.split(b".")]
-        if max(octets) > 255 or b".".join(b"%d" % one for one in octets) != text:
+        octets = [int(octet) for octet in text.split(b".")]
+        if max(octets) > 255 or b".".join(b"%d" % octet for octet in octets) != text:
             return self._words(text)
-        return b".".join(b"%d" % one for one in self.ipv4(bytes(octets)))
+        return b".".join(b"%d" % octet for octet in self.ipv4(bytes(octets)))
 
     def _characters(self, kind: bytes, text: bytes) -> bytes:
         """Mix the letters and digits of a text among themselves, each within its kind; others stay."""
         places = [
-            (at, group) for at, one in enumerate(text) for group in (_LOWER, _UPPER, _DIGITS) if one in group
+            (at, group)
+            for at, byte in enumerate(text)
+            for group in (_LOWER, _UPPER, _DIGITS)
+            if byte in group
         ]
         mixed = self._mix(
             kind, [text[at] - group.start for at, group in places], [len(group) for _, group in places]
@@ -244,14 +249,13 @@ class Pseudonyms:
             return first
         # The seed is hashed but once: it may be as long as a text.
         blocks = range(-(-size // len(first)))
-        return b"".join(blake2b(first, key=self._key, salt=one.to_bytes(16)).digest() for one in blocks)
+        return b"".join(blake2b(first, key=self._key, salt=block.to_bytes(16)).digest() for block in blocks)
 
     def _swap(self, prefix: bytes, octet: int, classes: _Octets) -> int:
         """Return what stands for an octet behind a prefix: another of its class."""
-        for one in classes:
-            if octet in one:
-                order = self._order(prefix, one)
-                return order[octet]
+        for octets in classes:
+            if octet in octets:
+                return self._order(prefix, octets)[octet]
         return octet
 
     def _order(self, prefix: bytes, octets: Iterable[int]) -> dict[int, int]:
@@ -259,6 +263,7 @@ class Pseudonyms:
         key = (prefix, members[0])
         order = self._orders.get(key)
         if order is None:
-            shuffled = sorted(members, key=lambda one: self._stream(b"octet\0" + prefix + bytes([one]), 8))
+            seed = b"octet\0" + prefix
+            shuffled = sorted(members, key=lambda octet: self._stream(seed + bytes([octet]), 8))
             order = self._orders[key] = dict(zip(members, shuffled, strict=True))
         return order

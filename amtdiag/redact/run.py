@@ -60,16 +60,16 @@ def redact(
     path = Path(target)
     _check(path, names, into_folder=into_folder, force=force)
     chosen = options or Options()
-    talks = Conversations(chosen.limits, hello_ports(chosen))
-    diagnosis = diagnose(names, chosen, progress, talks)
-    writer = _RedactedWriter(diagnosis, talks, key, chosen, keep_certificates=keep_certificates)
+    conversations = Conversations(chosen.limits, hello_ports(chosen))
+    diagnosis = diagnose(names, chosen, progress, conversations)
+    writer = _RedactedWriter(diagnosis, conversations, key, chosen, keep_certificates=keep_certificates)
     try:
         if into_folder:
             path.mkdir(exist_ok=True)
-            for name, file in _names(talks):
+            for name, file in _names(conversations):
                 writer.write(path / name, [file])
         else:
-            writer.write(path, range(len(talks.inputs)))
+            writer.write(path, range(len(conversations.inputs)))
     except OSError as error:
         raise UsageError(f"{plain(str(path), 4096)}: {error.strerror or error}") from error
     return writer.written(diagnosis)
@@ -103,16 +103,16 @@ def _check(path: Path, names: Sequence[str | PathLike[str]], *, into_folder: boo
         raise UsageError(f"{shown}: exists already (--force writes all the same)")
 
 
-def _names(talks: Conversations) -> list[tuple[str, int]]:
+def _names(conversations: Conversations) -> list[tuple[str, int]]:
     """Return neutral names, the files of one sensor alike and in their order."""
-    found, told = [], set()
-    sensors = [*talks.sensors]
+    found, named = [], set()
+    sensors = [*conversations.sensors]
     placed = {file for files in sensors for file in files}
-    sensors += [(file,) for file in range(len(talks.inputs)) if file not in placed]
+    sensors += [(file,) for file in range(len(conversations.inputs)) if file not in placed]
     for number, files in enumerate(sensors):
         for at, file in enumerate(files):
-            if file not in told:
-                told.add(file)
+            if file not in named:
+                named.add(file)
                 found.append((f"{_letters(number)}_{at + 1:05}.pcapng", file))
     return found
 
@@ -126,22 +126,24 @@ def _letters(number: int) -> str:
 
 
 class _RedactedWriter:
+    """Writes what matters of the captures, with pseudonyms."""
+
     def __init__(
         self,
         diagnosis: Diagnosis,
-        talks: Conversations,
+        conversations: Conversations,
         key: bytes,
         options: Options,
         *,
         keep_certificates: bool,
     ) -> None:
         self._diagnosis = diagnosis
-        self._talks = talks
+        self._conversations = conversations
         self._limits = options.limits
         self._certificates = _certificates(diagnosis)
         kept_names = _names_in(self._certificates) if keep_certificates else ()
         self._names = Pseudonyms(key, kept_names)
-        self._names.macs |= talks.macs
+        self._names.macs |= conversations.macs
         known = by_digest()
         self._content = Content(
             self._names, lambda digest: digest in known, keep_certificates=keep_certificates
@@ -155,7 +157,8 @@ class _RedactedWriter:
         self._notes: list[str] = []
 
     def written(self, diagnosis: Diagnosis) -> Redacted:
-        read = sum(one.packets for one in diagnosis.captures)
+        """Return what was written."""
+        read = sum(capture.packets for capture in diagnosis.captures)
         return Redacted(
             self._files,
             self._packets,
@@ -170,14 +173,14 @@ class _RedactedWriter:
         with whole_file(path) as out:
             copier = PacketCopier(out)
             for file in files:
-                self._copy(copier, file, self._talks.inputs[file])
+                self._copy(copier, file, self._conversations.inputs[file])
                 copier.end(file, self._diagnosis.captures[file])
         self._packets += copier.packets
         self._files += 1
 
     def _copy(self, copier: PacketCopier, file: int, source: Input) -> None:
         capture = self._diagnosis.captures[file]
-        frames = self._talks.frames(file, self._addresses) | self._evidence.get(source.label, set())
+        frames = self._conversations.frames(file, self._addresses) | self._evidence.get(source.label, set())
         ends = {capture.first_ts, capture.last_ts}
         try:
             with source.opened_again() as container:
@@ -193,7 +196,7 @@ class _RedactedWriter:
 
     def _masked(self, data: bytes, linktype: int, wirelen: int, at: tuple[int, int]) -> bytes:
         def body(header: Header, protocol: int, head: bytes, content: bytes) -> Payload | None:
-            return self._talks.body(
+            return self._conversations.body(
                 at, header, protocol, head=head, data=content, masker=self._stream, names=self._names
             )
 
@@ -208,9 +211,9 @@ def _certificates(diagnosis: Diagnosis) -> frozenset[bytes]:
     """Return all certificates, DER, that the capture shows in the clear."""
     return frozenset(
         der
-        for one in diagnosis.connections
-        if one.tls is not None
-        for chain in (one.tls.client_chain, one.tls.server_chain)
+        for link in diagnosis.connections
+        if link.tls is not None
+        for chain in (link.tls.client_chain, link.tls.server_chain)
         if chain is not None
         for der in chain.der
     )
@@ -220,7 +223,7 @@ def _names_in(certificates: Collection[bytes]) -> frozenset[bytes]:
     """Return the names in certificates, which whoever keeps those discloses anyway."""
     found: set[str] = set()
     for der in certificates:
-        one = read_certificate(der)
-        if not isinstance(one, str):
-            found.update(one.common_names, one.hosts)
+        certificate = read_certificate(der)
+        if not isinstance(certificate, str):
+            found.update(certificate.common_names, certificate.hosts)
     return frozenset(name.encode("ascii", "ignore") for name in found)

@@ -145,7 +145,7 @@ class Content:
         """Replace the identity, or hint, of a pre-shared key at the beginning of a key exchange."""
         end = 2 + int.from_bytes(body[:2])
         text = body[2:end]
-        is_text = 0 < len(text) == end - 2 <= 128 and all(0x20 <= one < 0x7F for one in text)
+        is_text = 0 < len(text) == end - 2 <= 128 and all(0x20 <= byte < 0x7F for byte in text)
         kept = body[:2] + replace(text) if is_text else body[:2]
         return kept + bytes(len(body) - len(kept))
 
@@ -302,8 +302,8 @@ def http(data: bytes, names: Pseudonyms) -> bytes:
             reason = found[5] or b""
             out += found[4] + (reason if reason.strip() in _REASONS else names.token(reason))
         kept = {}
-        for one in fields.split(b"\r\n") if fields else ():
-            name, colon, value = one.partition(b":")
+        for field in fields.split(b"\r\n") if fields else ():
+            name, colon, value = field.partition(b":")
             kept[name.lower()] = value.strip()
             shown = name if name.lower() in _KNOWN_FIELDS else names.token(name)
             out += b"\r\n" + shown + colon + _field(name.lower(), value, names)
@@ -323,7 +323,7 @@ def _field(name: bytes, value: bytes, names: Pseudonyms) -> bytes:
         scheme = _SCHEME.match(value)
         start = scheme.end() if scheme else 0
         if value[:start].strip().lower() == b"digest":
-            return value[:start] + _PARAMETER.sub(lambda one: _parameter(one, names), value[start:])
+            return value[:start] + _PARAMETER.sub(lambda found: _parameter(found, names), value[start:])
         return value[:start] + names.token(value[start:])
     return names.token(value)
 

@@ -40,6 +40,6 @@ def _with_outcome(
     device: DeviceRecord, cause: Finding | None, doubt: Finding | None, *, is_unclear: bool
 ) -> DeviceRecord:
     state: State = "stuck" if cause else "trouble" if doubt else "unclear" if is_unclear else "clear"
-    if state == "clear":  # as devices are made; most of a large fleet are
-        return device
+    if (state, cause, doubt) == (device.state, device.cause, device.doubt):
+        return device  # as it was made: most of a large fleet are clear
     return device._replace(state=state, cause=cause, doubt=doubt)

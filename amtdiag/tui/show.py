@@ -33,13 +33,13 @@ def watch_on_screen(
         at_end(diagnosis)
         return diagnosis
 
-    lines: Sink = watch.teller
-    state = watch.teller = State(watch.names)
+    lines: Sink = watch.sink
+    state = watch.sink = State(watch.names)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(capture)
         try:
             # The mouse is left to the terminal: what is shown can be selected and copied.
             LiveApp(state, stop, folder, is_over=running.done).run(mouse=False)
         finally:
-            watch.teller = lines
+            watch.sink = lines
         return running.result()

@@ -109,7 +109,7 @@ class State:
             self._before = (now, counters.packets)
         self.counters = counters
 
-    def said(self, now: int, text: str) -> None:
+    def noted(self, now: int, text: str) -> None:
         """Note a remark about the capture."""
         self._alerts.appendleft(AlertLine(now, None, text))
         self.alerts = tuple(self._alerts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from amtdiag.api.sniff import Nobody
+from amtdiag.api.sniff import NullSink
 from amtdiag.capture.live.source import Counts, LivePacket, Tap
 from amtdiag.config import Options
 from amtdiag.live.loop import CaptureLoop, CaptureSettings
@@ -35,7 +35,7 @@ class Silent:
 
 def test_a_judgement_costs_what_it_takes_and_not_until_it_is_noticed() -> None:
     """The next waits many times as long as the last took: seconds, where a quiet interface was waited for."""
-    watch = CaptureLoop(Silent(), Options(), CaptureSettings(None), Nobody())
+    watch = CaptureLoop(Silent(), Options(), CaptureSettings(None), NullSink())
     for number in range(2):  # what the first takes is importing, and does not count
         watch._judge(time.time_ns(), time.monotonic_ns())
         judging = watch._judging

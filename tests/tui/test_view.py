@@ -288,7 +288,7 @@ def test_hostile_text_is_text(fleet: Diagnosis) -> None:
     ]
     told = told_of(replace(fleet, devices=(device,), findings=tuple(findings)))
     told.count(1, file=HOSTILE)
-    told.state.said(1, HOSTILE)
+    told.state.noted(1, HOSTILE)
     told.state.names = HOSTILE
 
     async def play(app: LiveApp, pilot: Pilot[None]) -> None:

@@ -213,7 +213,7 @@ def stats_line(one: Counters) -> dict[str, Any]:
     }
 
 
-def said_line(now: int, text: str) -> dict[str, Any]:
+def note_line(now: int, text: str) -> dict[str, Any]:
     """Something about the capture itself: an interface went down, the clock was set, a disk is full."""
     return {"timestamp": eve_time(now), "event_type": "capture_note", "text": text}
 
