@@ -15,7 +15,7 @@ from amtdiag.model import DeviceRecord, Diagnosis, Unknown
 from amtdiag.report.device_names import find_device
 from amtdiag.report.timezones import Wanted
 from amtdiag.report.verdict import verdict
-from amtdiag.tables import plain
+from amtdiag.safetext import plain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from amtdiag.redact.conversations import Conversations
 from amtdiag.redact.packets import Payload, mask_packet
 from amtdiag.redact.pseudonyms import Pseudonyms
 from amtdiag.redact.streams import Content
-from amtdiag.tables import plain
+from amtdiag.safetext import plain
 from amtdiag.trust.catalogue import by_digest
 from amtdiag.trust.certificates import read_certificate
 from amtdiag.wireshark.annotated import addresses_of, evidence_of

@@ -8,6 +8,7 @@ from pathlib import Path
 from amtdiag import tables
 from amtdiag.errors import UsageError
 from amtdiag.model import Diagnosis
+from amtdiag.safetext import plain
 
 TABLES = {
     "hellos": (tables.hellos, "ts"),
@@ -32,6 +33,6 @@ def write_dataset(diagnosis: Diagnosis, folder: str | PathLike[str]) -> Path:
         for name, (table, time) in TABLES.items():
             tables.write_parquet(table(diagnosis), target / name, time, begun)
     except OSError as error:
-        shown = tables.plain(str(folder))
+        shown = plain(str(folder))
         raise UsageError(f"the tables cannot be written to {shown}: {error.strerror or error}") from error
     return target

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from amtdiag.errors import UsageError
 from amtdiag.model import DeviceRecord
-from amtdiag.tables import plain
+from amtdiag.safetext import plain
 
 
 def device_names(devices: Sequence[DeviceRecord]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from amtdiag.report.charts import FORMATS, Format, write_charts
 from amtdiag.report.formats.html import render_page
 from amtdiag.report.formats.json import analysis_text, dumps, hello_json
 from amtdiag.report.timezones import Wanted
+from amtdiag.safetext import plain
 
 _TABLES = {
     "hellos.csv": tables.hellos,
@@ -47,7 +48,7 @@ def write_report(
             tables.write_csv(table(diagnosis), target / name)
         write_charts(diagnosis, target / "charts", formats=formats, tz=tz)
     except OSError as error:
-        shown = tables.plain(str(folder))
+        shown = plain(str(folder))
         raise UsageError(f"the report cannot be written to {shown}: {error.strerror or error}") from error
     return target
 

@@ -1,7 +1,5 @@
 """The story of one device, stage by stage: where and when it stopped, in a line each."""
 
-from __future__ import annotations
-
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

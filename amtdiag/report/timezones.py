@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from amtdiag.errors import UsageError
-from amtdiag.tables import plain
+from amtdiag.safetext import plain
 from amtdiag.times import SECOND, clock
 
 Wanted = str | tzinfo

@@ -6,7 +6,6 @@ Every function takes a `Diagnosis` and returns a new DataFrame with one row a fa
 an order. The types are the same when there is no row. pandas is imported when the first table is made.
 """
 
-from amtdiag.safetext import plain
 from amtdiag.tables.csvfile import csv_safe, write_csv
 from amtdiag.tables.dataframes import (
     MODES,
@@ -34,7 +33,6 @@ __all__ = [
     "findings",
     "hellos",
     "need_pyarrow",
-    "plain",
     "write_csv",
     "write_parquet",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from statistics import median
 from typing import TYPE_CHECKING, get_args
 
 from amtdiag.model import (
@@ -133,6 +132,8 @@ def devices(diagnosis: Diagnosis) -> pd.DataFrame:
     suffix; firmware: what its digest list is consistent with; sees_device_to_server, sees_server_to_device:
     whether the capture shows that direction.
     """
+    from statistics import median  # which a text report, that needs `all_events` alone, does without
+
     import pandas as pd
 
     listed = diagnosis.devices

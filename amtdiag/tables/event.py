@@ -1,7 +1,5 @@
 """Hellos, connections and messages of the other lanes as events: of what kind, whose, with what outcome."""
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 from amtdiag.model import (

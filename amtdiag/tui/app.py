@@ -18,7 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Static
 
 from amtdiag.errors import AmtdiagError
-from amtdiag.tables import plain
+from amtdiag.safetext import plain
 from amtdiag.times import SECOND, clock, span
 from amtdiag.tui.detail import detail_of
 from amtdiag.tui.rows import filtered

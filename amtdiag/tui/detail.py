@@ -11,7 +11,7 @@ from amtdiag.model import DeviceRecord, Diagnosis, Finding
 from amtdiag.report.story import device_filter, steps_of
 from amtdiag.report.verdict import title_of
 from amtdiag.report.wording import OUTCOME_STYLES, SEVERITY_STYLES, stage_name
-from amtdiag.tables import plain
+from amtdiag.safetext import plain
 from amtdiag.tables.event import Event, all_events
 from amtdiag.times import clock
 

@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from amtdiag.report.wording import SEVERITY_STYLES
-from amtdiag.tables import plain
+from amtdiag.safetext import plain
 from amtdiag.times import clock
 from amtdiag.tui.rows import DeviceRow, age
 from amtdiag.tui.state import AlertLine

@@ -21,7 +21,7 @@ from amtdiag.capture.files.pcapng_writer import COMMENT, PacketCopier, text, who
 from amtdiag.capture.frame_index import FrameIndex
 from amtdiag.errors import InputError, UsageError
 from amtdiag.model import CaptureInfo, Diagnosis, Evidence
-from amtdiag.tables import plain
+from amtdiag.safetext import plain
 from amtdiag.wireshark.comments import packet_comments, section_comment
 
 

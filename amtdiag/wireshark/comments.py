@@ -8,7 +8,7 @@ from amtdiag._version import __version__
 from amtdiag.model import Diagnosis, Evidence, Finding
 from amtdiag.report.device_names import device_names
 from amtdiag.report.verdict import title_of, verdict
-from amtdiag.tables import plain
+from amtdiag.safetext import plain
 
 _MAX_TEXT = 2000
 """Characters of a text."""

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, cast
 from amtdiag.capture.decryptor import find_tshark
 from amtdiag.errors import InputError, MissingToolError, UsageError
 from amtdiag.model import Diagnosis, Evidence
-from amtdiag.tables import plain
+from amtdiag.safetext import plain
 from amtdiag.wireshark.dissector import NAME, lua_source
 
 MAX_PACKETS = 1000

@@ -36,6 +36,7 @@ from amtdiag.model import (
 )
 from amtdiag.protocols.ports import HELLO_PORTS
 from amtdiag.report.formats.json import analysis_lines
+from amtdiag.safetext import plain
 from amtdiag.times import SECOND
 
 # ------------------------------------------------------------------------------------------------------ types
@@ -275,10 +276,10 @@ def test_hostile_text(words: list[str], tmp_path_factory: pytest.TempPathFactory
 
 @given(st.text())
 def test_plain_text_is_printable_and_settled(text: str) -> None:
-    shown = tables.plain(text)
+    shown = plain(text)
     assert harmless(shown)
-    assert tables.plain(shown) == shown
-    assert len(tables.plain(text, 10)) <= 10 * 10
+    assert plain(shown) == shown
+    assert len(plain(text, 10)) <= 10 * 10
 
 
 def test_a_finding_about_the_capture_has_no_device() -> None:

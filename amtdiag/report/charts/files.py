@@ -14,7 +14,8 @@ from amtdiag.report.charts import device, fleet, funnel, gaps, overtime, roots, 
 from amtdiag.report.charts.style import DPI, WIDTH
 from amtdiag.report.charts.view import ChartData
 from amtdiag.report.timezones import Wanted
-from amtdiag.tables import csv_safe, plain
+from amtdiag.safetext import plain
+from amtdiag.tables import csv_safe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amtdiag.model import Mode, Severity
-from amtdiag.tables import EventOutcome, plain
+from amtdiag.safetext import plain
+from amtdiag.tables import EventOutcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,8 @@ from amtdiag.report.story import events_by_device
 from amtdiag.report.timezones import Wanted, Zone
 from amtdiag.report.verdict import label_of, title_of, trouble
 from amtdiag.report.wording import stage_name
-from amtdiag.tables import Event, plain
+from amtdiag.safetext import plain
+from amtdiag.tables import Event
 
 UNSTOPPED: dict[State, str] = {
     "trouble": "Trouble that is not proven to stop them",

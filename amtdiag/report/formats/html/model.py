@@ -43,7 +43,7 @@ from amtdiag.report.formats.html.summary import Outline
 from amtdiag.report.formats.json import capture_json, digest_json, summary_json, unknown_json
 from amtdiag.report.verdict import label_of, trouble
 from amtdiag.report.wording import HELLO_TYPES, OUTCOMES, STAGES
-from amtdiag.tables import plain
+from amtdiag.safetext import plain
 
 SCHEMA = 2
 _MIN_REPEATS = 2
